@@ -1,0 +1,64 @@
+# `make demo` and `make test` work from a bare clone: they set up what they need, once.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test lint check-code check-tests check-wheel venv system-packages screenshots clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST_ARGS ?=
+
+help:
+	@echo "make demo         denoise the real noisy image that comes with the package, and say where the pictures are"
+	@echo "make test         everything CI checks: code, tests, wheel (PYTEST_ARGS='-k tiling' for a part of the tests)"
+	@echo "make lint         style, types and import contracts only"
+	@echo "make venv         set up .venv, with the pinned dependencies"
+	@echo "make screenshots  draw the pictures of the documentation"
+	@echo "make clean        remove .venv, caches and builds"
+
+demo: venv
+	@$(BIN)/napari-ne-denoise demo
+
+test: check-code check-wheel check-tests
+	@echo "make: all checks passed"
+
+lint: check-code
+
+check-code: venv
+	@echo "make: style"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@echo "make: types"
+	@$(BIN)/mypy
+	@echo "make: import contracts"
+	@$(BIN)/lint-imports --no-logo
+
+check-tests: venv system-packages
+	@echo "make: tests"
+	@scripts/with-display.sh $(BIN)/python -m pytest -p no:xvfb $(PYTEST_ARGS)
+
+check-wheel: venv system-packages
+	@scripts/check-wheel.sh $(BIN)/python
+
+screenshots: venv system-packages
+	@scripts/with-display.sh $(BIN)/python docs/make_screenshots.py
+
+venv: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "make: installing into .venv (once: a minute or two)"
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e ".[all,zarr,testing]"
+	@touch $@
+
+# A Debian without python3-venv has no ensurepip; then our own pip does its work.
+.venv/bin/python:
+	@echo "make: creating .venv"
+	@$(PYTHON) -m venv .venv >/dev/null 2>&1 || { \
+		$(PYTHON) -m venv --clear --without-pip .venv && \
+		$(PYTHON) -m pip --python .venv/bin/python install -qq pip; }
+
+system-packages:
+	@scripts/system-packages.sh
+
+clean:
+	rm -rf .venv build dist demo-output htmlcov .coverage .*_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,49 @@
+"""Denoise microscopy images in their own units, with normalization-equivariant networks.
+
+Everything named here is loaded when it is first used: importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_ne_denoise.core.equivariance import measure_equivariance
+    from napari_ne_denoise.core.errors import NEDenoiseError
+    from napari_ne_denoise.core.inference import Denoiser, Step, denoise, iter_denoise, load_denoiser
+    from napari_ne_denoise.core.jacobian.filters import Filter, adaptive_filter
+
+_HOMES = {
+    "Denoiser": "core.inference",
+    "Filter": "core.jacobian.filters",
+    "NEDenoiseError": "core.errors",
+    "Step": "core.inference",
+    "adaptive_filter": "core.jacobian.filters",
+    "denoise": "core.inference",
+    "iter_denoise": "core.inference",
+    "load_denoiser": "core.inference",
+    "measure_equivariance": "core.equivariance",
+}
+
+__all__ = [
+    "Denoiser",
+    "Filter",
+    "NEDenoiseError",
+    "Step",
+    "adaptive_filter",
+    "denoise",
+    "iter_denoise",
+    "load_denoiser",
+    "measure_equivariance",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

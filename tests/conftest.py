@@ -1,0 +1,75 @@
+"""What every test stands on: settings and models of its own, one Qt binding, and no worker that outlives its test."""
+
+import atexit
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch  # imported here, not by the first worker: that would hold it up past the end of its test
+
+# napari and qtpy read these when they are first imported, pytest-qt when it is configured.
+os.environ.setdefault("QT_API", "pyqt6")
+os.environ.setdefault("PYTEST_QT_API", os.environ["QT_API"])
+_home = tempfile.TemporaryDirectory()
+atexit.register(_home.cleanup)
+os.environ.setdefault("NAPARI_CONFIG", str(Path(_home.name) / "settings.yaml"))
+# The user's fetched models are neither used nor touched.
+os.environ["NAPARI_NE_DENOISE_MODELS"] = str(Path(_home.name) / "models")
+
+WORKER_TIMEOUT = 30_000  # ms
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of the small files that tests read."""
+    return Path(__file__).parent / "data"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+
+
+# Inside pytest-qt's wrapper, so that an exception in a late slot fails this test; and before any fixture is torn down, so
+# that the slot still meets its widgets.
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call() -> Iterator[None]:
+    try:
+        return (yield)
+    finally:
+        _await_workers()
+
+
+def _await_workers() -> None:
+    if "superqt.utils" not in sys.modules:
+        return
+    from qtpy.QtWidgets import QApplication
+    from superqt.utils import WorkerBase
+
+    WorkerBase.await_workers(WORKER_TIMEOUT)
+    if QApplication.instance() is not None:
+        QApplication.processEvents()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _trace_workers() -> Iterator[None]:
+    """Let coverage see worker threads: Qt starts them, so `threading` does not hand them its trace function."""
+    trace = threading.gettrace()
+    if trace is None:
+        yield
+        return
+    from superqt.utils import WorkerBase
+
+    run = WorkerBase.run
+
+    def traced_run(self: WorkerBase) -> None:
+        sys.settrace(trace)
+        run(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WorkerBase, "run", traced_run)
+        yield
