@@ -1,0 +1,1 @@
+"""Everything that computes; knows neither Qt nor napari."""

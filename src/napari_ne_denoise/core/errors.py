@@ -1,0 +1,36 @@
+"""The errors a user can meet: each says what came, what is accepted, and what to do."""
+
+
+class NEDenoiseError(ValueError):
+    """Something the user can mend; its message says how."""
+
+
+class SettingsError(NEDenoiseError):
+    """A setting outside what is accepted."""
+
+
+class ImageError(NEDenoiseError):
+    """An image that cannot be denoised as it is: wrong dtype, shape, axes, or values that are no numbers."""
+
+
+class ModelError(NEDenoiseError):
+    """A model that is unknown, or a weight file that is not what it claims to be."""
+
+
+class DownloadError(ModelError):
+    """A weight file that could not be fetched, or changed since it was first seen."""
+
+
+class DeviceError(NEDenoiseError):
+    """A device that is missing, does not work, or has too little memory even for the smallest tile."""
+
+
+class FileError(NEDenoiseError):
+    """A file that cannot be read or written as asked."""
+
+
+class ComputationError(NEDenoiseError):
+    """The network failed on the device; the message carries what torch said.
+
+    torch raises RuntimeError, which generator workers of superqt drop silently; nothing of ours may be one.
+    """

@@ -1,0 +1,277 @@
+"""The parts of normalization-equivariant networks, as the paper has them.
+
+A function f is normalization-equivariant when f(λy + μ) = λf(y) + μ for every λ > 0 and μ.  Three parts keep that law:
+convolutions whose kernels sum to one, sorting instead of an element-wise activation, and residuals whose two weights sum
+to one.  `layers_for` gives the parts of each of the paper's three kinds of network, so that no other place asks for the mode.
+
+Source: Herbreteau, Moebel, Kervrann, NeurIPS 2023.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from napari_ne_denoise.core.errors import SettingsError
+
+Mode = Literal["ordinary", "scale-equiv", "norm-equiv"]
+MODES: tuple[str, ...] = get_args(Mode)
+
+
+def reflect_pad(x: Tensor, width: int = 1) -> Tensor:
+    """Mirror `x` (N, C, H, W) by `width` pixels on every side; a side of one pixel has no mirror and is repeated."""
+    if min(x.shape[-2:]) > width:
+        return F.pad(x, (width,) * 4, mode="reflect")
+    x = F.pad(x, (width, width, 0, 0), mode="reflect" if x.shape[-1] > width else "replicate")
+    return F.pad(x, (0, 0, width, width), mode="reflect" if x.shape[-2] > width else "replicate")
+
+
+class PaddedConv2d(nn.Conv2d):
+    """A convolution that keeps H and W by padding with `padding_mode` ("zeros" or "reflect"), sides of one pixel included.
+
+    Parameters
+    ----------
+    in_channels, out_channels, kernel_size, stride
+        As in `torch.nn.Conv2d`.  Only 3×3 kernels are padded; 1×1 and strided 2×2 ones need none.
+    padding_mode
+        "zeros" or "reflect".
+    bias
+        Whether there is an additive constant for each output channel.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        *,
+        stride: int = 1,
+        padding_mode: Literal["zeros", "reflect"] = "zeros",
+        bias: bool = False,
+    ) -> None:
+        margin = kernel_size // 2 if stride == 1 else 0
+        super().__init__(in_channels, out_channels, kernel_size, stride=stride, padding=margin, bias=bias)
+        self.padding_mode = padding_mode
+        self.margin = margin
+
+    def kernel(self, dtype: torch.dtype | None = None) -> Tensor:
+        """The kernel that is applied, (out, in, kH, kW), computed in `dtype` (None: that of the weight)."""
+        return self.weight.to(dtype or self.weight.dtype)
+
+    def apply_kernel(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """Convolve `x` with another kernel of the same shape."""
+        if self.padding_mode == "reflect" and self.margin:
+            return F.conv2d(reflect_pad(x, self.margin), kernel, self.bias, self.stride)
+        return F.conv2d(x, kernel, self.bias, self.stride, self.margin)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve `x` (N, in, H, W) to (N, out, H/stride, W/stride)."""
+        return self.apply_kernel(x, self.kernel())
+
+
+class AffineConv2d(PaddedConv2d):
+    """A convolution without bias whose kernels sum to one over input channels and taps together.
+
+    That is what makes a linear layer shift-equivariant.  The stored weight w is free; the kernel of an output channel is
+    ``roll(w, 1) − w + 1/numel(w)`` (the published files hold such weights).
+
+    Parameters
+    ----------
+    free_channels
+        How many of the last input channels are left out of the constraint.  A noise-level map is one: it is not an
+        intensity, so adding μ to the image adds nothing to it.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        *,
+        stride: int = 1,
+        padding_mode: Literal["zeros", "reflect"] = "reflect",
+        free_channels: int = 0,
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride=stride, padding_mode=padding_mode)
+        self.free_channels = free_channels
+
+    def kernel(self, dtype: torch.dtype | None = None) -> Tensor:
+        """The affine kernel, (out, in, kH, kW); each output channel's sums to one over the constrained inputs."""
+        stored = super().kernel(dtype)
+        constrained = self.in_channels - self.free_channels
+        weight = stored[:, :constrained].flatten(1)  # out, in·kH·kW
+        weight = weight.roll(1, 1) - weight + 1 / weight.shape[1]
+        affine = weight.view(self.out_channels, constrained, *self.kernel_size)
+        return torch.cat((affine, stored[:, constrained:]), 1) if self.free_channels else affine
+
+
+class AffineConvTranspose2d(nn.Module):
+    """Upsampling by two that keeps constants: a 1×1 affine convolution to 4·C channels, then a pixel shuffle."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv1x1 = AffineConv2d(in_channels, 4 * out_channels, 1)
+        self.shuffle = nn.PixelShuffle(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Upsample `x` (N, in, H, W) to (N, out, 2H, 2W)."""
+        shuffled: Tensor = self.shuffle(self.conv1x1(x))
+        return shuffled
+
+
+class SortPool(nn.Module):
+    """Sort each pair of channels: (x₂ₖ, x₂ₖ₊₁) ↦ (min, max).  The only non-linearity of a normalization-equivariant network."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Sort `x` (N, C, H, W), C even, to the same shape."""
+        first, second = x[:, 0::2], x[:, 1::2]
+        return torch.stack((torch.minimum(first, second), torch.maximum(first, second)), 2).flatten(1, 2)
+
+
+class SortedChain(nn.Sequential):
+    """Convolutions with a `SortPool` between any two, or, when `rotated`, convolution → ``abs`` → convolution.
+
+    Sorting a pair (a, b) gives (s − |d|, s + |d|) with s = (a + b)/2 and d = (b − a)/2.  Both maps are linear in the small
+    kernels, so they are applied there; gradients flow through them.  It is the same function, and a training step costs a
+    third less.
+    """
+
+    rotated: bool = False
+
+    def rotated_kernels(self, dtype: torch.dtype | None = None) -> list[Tensor]:
+        """The kernels between which sorting is an ``abs`` on the second half of the channels."""
+        kernels = [part.kernel(dtype) for part in self if isinstance(part, PaddedConv2d)]
+        kernels[:-1] = [give_levels_and_contrasts(kernel) for kernel in kernels[:-1]]
+        kernels[1:] = [take_levels_and_contrasts(kernel) for kernel in kernels[1:]]
+        return kernels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) through all convolutions."""
+        if not self.rotated:
+            plain: Tensor = super().forward(x)
+            return plain
+        convolutions = [part for part in self if isinstance(part, PaddedConv2d)]
+        kernels = self.rotated_kernels()
+        for convolution, kernel in zip(convolutions[:-1], kernels[:-1], strict=True):
+            levels, contrasts = convolution.apply_kernel(x, kernel).chunk(2, 1)
+            x = torch.cat((levels, contrasts.abs()), 1)
+        return convolutions[-1].apply_kernel(x, kernels[-1])
+
+
+def give_levels_and_contrasts(kernel: Tensor) -> Tensor:
+    """Rotate the outputs (a, b), (a, b)… of a kernel to (s…, d…)."""
+    first, second = kernel[0::2], kernel[1::2]
+    return torch.cat(((first + second) / 2, (second - first) / 2), 0)
+
+
+def take_levels_and_contrasts(kernel: Tensor) -> Tensor:
+    """Make a kernel for inputs (min, max), (min, max)… accept (s…, |d|…)."""
+    first, second = kernel[:, 0::2], kernel[:, 1::2]
+    return torch.cat((first + second, second - first), 1)
+
+
+class AffineResidual(nn.Module):
+    """α·x + (1 − α)·r with one learned α: a residual that keeps constants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.full((1,), 0.5))
+
+    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
+        """Mix two tensors of one shape."""
+        return torch.lerp(residual, x, self.alpha.to(x.dtype))
+
+
+class Sum(nn.Module):
+    """x + r: the residual of ordinary and scale-equivariant networks."""
+
+    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
+        """Add two tensors of one shape."""
+        return x + residual
+
+
+@dataclass(frozen=True)
+class LayerSet:
+    """The parts from which one kind of network is built.
+
+    Attributes
+    ----------
+    convolution : (in_channels, out_channels, kernel_size=3, *, stride=1, free_channels=0) -> nn.Module
+    upsampling : (in_channels, out_channels) -> nn.Module, doubles H and W
+    chain : (*convolutions) -> nn.Sequential, with an activation between any two
+    residual : () -> nn.Module of two tensors
+    equivariance : the law that every network of these parts obeys
+    """
+
+    convolution: Callable[..., PaddedConv2d]
+    upsampling: Callable[[int, int], nn.Module]
+    chain: Callable[..., nn.Sequential]
+    residual: Callable[[], nn.Module]
+    equivariance: Mode
+
+
+def sorted_chain(*convolutions: nn.Module) -> nn.Sequential:
+    """Convolutions with a `SortPool` between any two."""
+    return SortedChain(*_interleave(convolutions, SortPool))
+
+
+def rectified_chain(*convolutions: nn.Module) -> nn.Sequential:
+    """Convolutions with a ReLU between any two."""
+    return nn.Sequential(*_interleave(convolutions, lambda: nn.ReLU(inplace=True)))
+
+
+def _interleave(convolutions: Sequence[nn.Module], activation: Callable[[], nn.Module]) -> list[nn.Module]:
+    parts = [convolutions[0]]
+    for convolution in convolutions[1:]:
+        parts += [activation(), convolution]
+    return parts
+
+
+def _plain_layers(mode: Mode) -> LayerSet:
+    bias = mode == "ordinary"
+
+    def convolution(in_channels: int, out_channels: int, kernel_size: int = 3, *, stride: int = 1, free_channels: int = 0) -> PaddedConv2d:
+        return PaddedConv2d(in_channels, out_channels, kernel_size, stride=stride, bias=bias)
+
+    def upsampling(in_channels: int, out_channels: int) -> nn.Module:
+        return nn.ConvTranspose2d(in_channels, out_channels, 2, stride=2, bias=bias)
+
+    return LayerSet(convolution, upsampling, rectified_chain, Sum, mode)
+
+
+def layers_for(mode: str, padding_mode: Literal["zeros", "reflect"] = "reflect") -> LayerSet:
+    """The parts of one kind of network.
+
+    Parameters
+    ----------
+    mode
+        "ordinary", "scale-equiv" or "norm-equiv".
+    padding_mode
+        How a norm-equiv convolution continues the image: "reflect" as published, or "zeros" for networks that subtract
+        the image's mean first.  The other two kinds always take zeros.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such mode.
+    """
+    if mode == "norm-equiv":
+
+        def convolution(
+            in_channels: int, out_channels: int, kernel_size: int = 3, *, stride: int = 1, free_channels: int = 0
+        ) -> PaddedConv2d:
+            return AffineConv2d(
+                in_channels, out_channels, kernel_size, stride=stride, padding_mode=padding_mode, free_channels=free_channels
+            )
+
+        return LayerSet(convolution, AffineConvTranspose2d, sorted_chain, AffineResidual, "norm-equiv")
+    if mode == "ordinary":
+        return _plain_layers("ordinary")
+    if mode == "scale-equiv":
+        return _plain_layers("scale-equiv")
+    raise SettingsError(f"mode={mode!r}: must be one of {', '.join(map(repr, MODES))}.")

@@ -1,0 +1,56 @@
+"""Any network made globally normalization-equivariant by a wrapper (WNE)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from napari_ne_denoise.core.networks.network import DenoisingNetwork
+
+
+class NormalizedDenoiser(DenoisingNetwork):
+    """f(y) = s·g((y − m)/s, σ/s) + m with m and s the mean and population standard deviation of the whole image.
+
+    The law f(λy + μ) = λf(y) + μ holds for the image as a whole, not locally: one bright cell moves the statistics of a dim
+    one.  Statistics are taken in float64 without an epsilon, which would break the law for images in small units.  A
+    constant image comes back as it is.
+
+    Parameters
+    ----------
+    net
+        Any denoising network, of any mode.
+
+    Source: Saied & Fleuret, ICML 2026.
+    """
+
+    def __init__(self, net: DenoisingNetwork) -> None:
+        super().__init__()
+        self.net = net
+        self.config = {"net": net.config}
+        self.equivariance, self.blind = "norm-equiv", net.blind
+        self.reach, self.stride = net.reach, net.stride
+        self.floats_per_pixel = net.floats_per_pixel
+
+    def _denoise(self, x: Tensor, sigma: Tensor | None, mean: Tensor) -> Tensor:
+        level, spread = global_statistics(x)
+        flat = spread == 0
+        safe = torch.where(flat, torch.ones_like(spread), spread)
+        normalised = ((x.double() - level) / safe).to(x.dtype)
+        relative = None if sigma is None else (sigma.double() / safe).to(x.dtype).flatten()
+        denoised = self.net(normalised, relative).double() * safe + level
+        return torch.where(flat, x.double(), denoised).to(x.dtype)
+
+
+def global_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and population standard deviation of each image of `x` (N, C, H, W), as float64 (N, 1, 1, 1).
+
+    Taken relative to the first pixel, so that a constant image has a spread of exactly zero.
+    """
+    first = x[:, :1, :1, :1].double()
+    relative = x.double() - first
+    level = relative.mean((1, 2, 3), keepdim=True)
+    # correction=0 through an explicit sum: torch.std has no gradient at zero
+    variance = (relative - level).square().mean((1, 2, 3), keepdim=True)
+    positive = variance > 0
+    spread = torch.where(positive, torch.where(positive, variance, torch.ones_like(variance)).sqrt(), torch.zeros_like(variance))
+    return level + first, spread

@@ -1,0 +1,50 @@
+"""Our own network: a small U-Net on 2×2 pixel blocks, made for speed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_ne_denoise.core.networks.blocks import UBackbone, backbone_reach, pad_to_multiple
+from napari_ne_denoise.core.networks.layers import layers_for
+from napari_ne_denoise.core.networks.network import DenoisingNetwork
+
+
+class ShuffleUNet(DenoisingNetwork):
+    """A blind U-Net that works at half resolution on 2×2 pixel blocks (pixel unshuffle).
+
+    In the norm-equiv mode the image's mean is subtracted first and added last.  Zero padding of centred features is
+    padding of the uncentred ones by the mean, so the convolutions' own zero padding keeps the network exactly
+    normalization-equivariant, at borders too, without the copies that reflect padding costs.  The mean is therefore part of
+    the function within one reach of the border, and only there.
+
+    Parameters
+    ----------
+    mode
+        "ordinary", "scale-equiv" or "norm-equiv".
+    channels
+        Width of each level, finest first; even.
+    blocks
+        Residual blocks a level.
+    """
+
+    def __init__(self, mode: str = "norm-equiv", channels: Sequence[int] = (32, 64, 128), blocks: int = 2) -> None:
+        super().__init__()
+        layers = layers_for(mode, padding_mode="zeros")
+        self.config = {"mode": mode, "channels": tuple(channels), "blocks": blocks}
+        self.equivariance, self.blind = layers.equivariance, True
+        self.reach, self.stride = backbone_reach(len(channels), blocks, scale=2), 2 ** len(channels)
+        self.floats_per_pixel = 6 * channels[0] / 4
+        self.backbone = UBackbone(layers, 4, 4, channels, blocks)
+
+    def _denoise(self, x: Tensor, sigma: Tensor | None, mean: Tensor) -> Tensor:
+        if self.equivariance != "norm-equiv":
+            return self._denoise_centred(x)
+        return self._denoise_centred(x - mean) + mean
+
+    def _denoise_centred(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        blocks = F.pixel_unshuffle(pad_to_multiple(x, self.stride, self.stride), 2)  # N, 4, H/2, W/2
+        return F.pixel_shuffle(self.backbone(blocks), 2)[..., :height, :width]
