@@ -1,0 +1,74 @@
+"""Noise as microscopes make it, drawn at random for training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """What noise is drawn; levels are fractions of the clean image's range (0 to 1), or photons.
+
+    Attributes
+    ----------
+    sigma : (low, high)
+        Standard deviation of Gaussian noise, drawn log-uniformly.
+    photons : (low, high)
+        Expected photons at the brightest pixel for Poisson noise, drawn log-uniformly.
+    poisson_share : float
+        Share of samples with Poisson-Gaussian noise; the others get Gaussian noise.
+    background_photons : float
+        Largest constant background, as a share of the photons at the brightest pixel.
+    read_noise : float
+        Largest read noise, in photons (standard deviation); half of the Poisson samples have some.
+    grain_factor : float
+        Noise is at least this many times the grain that the clean image itself still has.
+    """
+
+    sigma: tuple[float, float] = (0.01, 0.5)
+    photons: tuple[float, float] = (2.0, 1000.0)
+    poisson_share: float = 0.5
+    background_photons: float = 0.2
+    read_noise: float = 2.0
+    grain_factor: float = 3.0
+
+    def draw(self, clean: np.ndarray, grain: float, rng: np.random.Generator) -> np.ndarray:
+        """Add noise to one image.
+
+        Parameters
+        ----------
+        clean
+            (Y, X) float32, 0 to 1.
+        grain
+            Standard deviation of the noise that `clean` still has.
+        rng
+            Source of randomness.
+
+        Returns
+        -------
+        ndarray
+            (Y, X) float32, not clipped.
+        """
+        if rng.random() < self.poisson_share:
+            noisy = self._poisson_gaussian(clean, rng)
+        else:
+            noisy = clean + log_uniform(self.sigma, rng) * rng.standard_normal(clean.shape)
+        shortfall = (self.grain_factor * grain) ** 2 - float(np.mean((noisy - clean) ** 2))
+        if shortfall > 0:
+            noisy = noisy + np.sqrt(shortfall) * rng.standard_normal(clean.shape)
+        return noisy.astype(np.float32)
+
+    def _poisson_gaussian(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        photons = log_uniform(self.photons, rng)
+        background = rng.uniform(0, self.background_photons) * photons
+        counts = rng.poisson(np.clip(clean, 0, None) * photons + background).astype(np.float64)
+        if rng.random() < 0.5:
+            counts += rng.uniform(0, self.read_noise) * rng.standard_normal(clean.shape)
+        return np.asarray((counts - background) / photons)
+
+
+def log_uniform(limits: tuple[float, float], rng: np.random.Generator) -> float:
+    """A number between two positive limits, uniform in its logarithm."""
+    return float(np.exp(rng.uniform(*np.log(limits))))

@@ -1,0 +1,1 @@
+"""Recipes: the exact configuration that made each shipped weight file."""

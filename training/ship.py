@@ -1,0 +1,65 @@
+"""``python -m training.ship RECIPE``: put the trained weights of a recipe, with their card, into the package.
+
+The card is training/RECIPE.card.json (what cannot be computed), completed with the recipe, the steps done and the scores that
+the log holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import torch
+
+from napari_ne_denoise.core.models.card import ModelCard
+from napari_ne_denoise.core.models.files import write_model
+from napari_ne_denoise.core.models.registry import PACKAGE_FOLDER
+from napari_ne_denoise.core.networks import ShuffleUNet
+
+HERE = Path(__file__).parent
+
+
+def ship(recipe_name: str, runs: Path) -> Path:
+    """Write the packaged weight file of a recipe and its hash in models.toml."""
+    recipe = tomllib.loads((HERE / f"{recipe_name}.toml").read_text())
+    state = torch.load(runs / f"{recipe_name}.pt", map_location="cpu", weights_only=True)
+    network = ShuffleUNet(**state["config"])
+    network.load_state_dict(state["averaged"])
+    written = json.loads((HERE / f"{recipe_name}.card.json").read_text())
+    log = [json.loads(line) for line in (runs / f"{recipe_name}.jsonl").read_text().splitlines()]
+    validation = next((entry["validation"] for entry in reversed(log) if entry["validation"]), {})
+    card = ModelCard(
+        name=recipe_name,
+        summary=written["summary"],
+        licence="BSD-3-Clause",
+        source=written["source"],
+        training={**written["training"], "recipe": recipe, "steps_done": state["step"]},
+        scores={**written["scores"], "validation, dB for a peak of 1": {name: round(score, 2) for name, score in validation.items()}},
+        limits=tuple(written["limits"]),
+    )
+    path = PACKAGE_FOLDER / f"{recipe_name}.safetensors"
+    write_model(network, card, path)
+    _write_hash(path)
+    return path
+
+
+def _write_hash(path: Path) -> None:
+    table = PACKAGE_FOLDER / "models.toml"
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    pattern = rf'(file = "{re.escape(path.name)}"\nsha256 = ")[^"]*'
+    text, count = re.subn(pattern, rf"\g<1>{sha256}", table.read_text())
+    if count != 1:
+        raise SystemExit(f"{table}: no row with file = {path.name!r} followed by sha256; add one first.")
+    table.write_text(text)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m training.ship", description=__doc__)
+    parser.add_argument("recipe")
+    parser.add_argument("--runs", type=Path, default=HERE / "runs")
+    given = parser.parse_args()
+    print(ship(given.recipe, given.runs))
