@@ -1,0 +1,159 @@
+"""Where and how finely to compute: device, precision, tile size.  Each is decided here and nowhere else."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch.nn import functional as F
+
+from napari_ne_denoise.core.errors import DeviceError
+
+_PRECISIONS = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+# share of the free memory that one tile may take: the rest is for copies, the viewer and others
+MEMORY_SHARE = 0.25
+# on a CPU larger tiles are no faster, and Cancel must answer within one
+LARGEST_CPU_TILE = 1024
+LARGEST_TILE = 4096
+SMALLEST_TILE = 64
+
+
+@dataclass(frozen=True)
+class DeviceReport:
+    """What was found about one device.
+
+    Attributes
+    ----------
+    name
+        As torch writes it: "cpu", "cuda:0", "mps".
+    label
+        As people write it, such as "NVIDIA RTX 4090".
+    problem
+        Why it cannot be used and what to do about it; None if it can.
+    """
+
+    name: str
+    label: str
+    problem: str | None = None
+
+
+@lru_cache(maxsize=1)
+def list_devices() -> tuple[DeviceReport, ...]:
+    """Every device there is, the fastest first; those that fail a smoke test say why.  Found out once a process."""
+    return (*_cuda_devices(), *_mps_devices(), DeviceReport("cpu", f"CPU ({torch.get_num_threads()} threads)"))
+
+
+def choose_device(wanted: str = "auto") -> torch.device:
+    """The device to compute on.
+
+    Parameters
+    ----------
+    wanted
+        "auto" for the fastest that works, or a name; "cuda" is the first CUDA device.
+
+    Raises
+    ------
+    DeviceError
+        If the named device is missing or fails; the message says why and what there is.
+    """
+    reports = list_devices()
+    usable = [report for report in reports if report.problem is None]
+    if wanted == "auto":
+        return torch.device(usable[0].name)
+    name = "cuda:0" if wanted == "cuda" else wanted
+    for report in reports:
+        if report.name == name or report.name.split(":")[0] == name:
+            if report.problem is not None:
+                raise DeviceError(f"device={wanted!r}: {report.problem}")
+            return torch.device(report.name)
+    there = ", ".join(repr(report.name) for report in usable)
+    raise DeviceError(f"device={wanted!r}: this machine has no such device; choose from {there}, or 'auto'.")
+
+
+def choose_precision(wanted: str) -> torch.dtype:
+    """The dtype of the network's arithmetic; "auto" is float32 until half precision is known to be free."""
+    return _PRECISIONS[wanted]
+
+
+def choose_tile_size(device: torch.device, floats_per_pixel: float, halo: int) -> int:
+    """Side of the kept square that fits into the free memory.
+
+    Parameters
+    ----------
+    device
+        Where the tile is computed.
+    floats_per_pixel
+        How many numbers the network holds at once for each pixel that is read.
+    halo
+        Pixels read around the kept square.
+    """
+    affordable = math.sqrt(MEMORY_SHARE * free_memory(device) / (4 * floats_per_pixel)) - 2 * halo
+    largest = LARGEST_CPU_TILE if device.type == "cpu" else LARGEST_TILE
+    return int(min(max(affordable, SMALLEST_TILE), largest))
+
+
+def free_memory(device: torch.device) -> int:
+    """Free memory in bytes, as far as the system tells; 4 GiB where it does not."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        with open("/proc/meminfo") as lines:
+            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return 4 * 2**30
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that a smaller tile might succeed."""
+    return (
+        isinstance(error, MemoryError | torch.OutOfMemoryError)
+        or "out of memory" in str(error).lower()
+        or "can't allocate memory" in str(error)
+    )
+
+
+def release_memory(device: torch.device) -> None:
+    """Give cached device memory back to the system."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+def smoke_test(device: str) -> str | None:
+    """Convolve a small image on a device and on the CPU; what went wrong, or None if they agree."""
+    image = torch.linspace(-1, 1, 32 * 32).reshape(1, 1, 32, 32)
+    kernel = torch.linspace(-1, 1, 9).reshape(1, 1, 3, 3)
+    expected = F.conv2d(image, kernel, padding=1)
+    try:
+        found = F.conv2d(image.to(device), kernel.to(device), padding=1).cpu()
+    except Exception as error:  # whatever a broken driver raises, it is a reason to refuse the device
+        return f"a test computation on it failed ({error}); update its driver or torch, or use 'cpu'."
+    if not torch.allclose(found, expected, atol=1e-3):
+        return "a test computation on it gave a wrong result; update its driver or torch, or use 'cpu'."
+    return None
+
+
+def _cuda_devices() -> Iterator[DeviceReport]:
+    if torch.cuda.is_available():
+        for number in range(torch.cuda.device_count()):
+            yield DeviceReport(f"cuda:{number}", torch.cuda.get_device_name(number), smoke_test(f"cuda:{number}"))
+    elif shutil.which("nvidia-smi"):
+        built = torch.version.cuda
+        found = f"an NVIDIA card was found, but torch {torch.__version__}"
+        problem = (
+            f"{found} cannot use it: its driver is older than CUDA {built} needs; update the driver."
+            if built
+            else f"{found} is a CPU-only build; install a CUDA build as pytorch.org/get-started says."
+        )
+        yield DeviceReport("cuda:0", "NVIDIA card", problem)
+
+
+def _mps_devices() -> Iterator[DeviceReport]:
+    if torch.backends.mps.is_available():
+        yield DeviceReport("mps", "Apple GPU", smoke_test("mps"))

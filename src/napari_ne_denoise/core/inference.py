@@ -1,0 +1,212 @@
+"""Denoise images: what the API, the command line and the window call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_ne_denoise.core import device as devices
+from napari_ne_denoise.core.axes import plan_planes
+from napari_ne_denoise.core.errors import SettingsError
+from napari_ne_denoise.core.models.fetch import fetch
+from napari_ne_denoise.core.models.files import ModelFile, read_model, renamed
+from napari_ne_denoise.core.models.opened import OpenModel
+from napari_ne_denoise.core.models.registry import find_model, list_models
+from napari_ne_denoise.core.pixels import PlaneReader, as_image
+from napari_ne_denoise.core.run import DenoisingRun, Step
+from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings, NamedModel, Noise, Nonfinite, OutputDtype, Precision
+
+__all__ = ["Denoiser", "DenoisingRun", "Step", "denoise", "iter_denoise", "load_denoiser", "prepare_denoising"]
+
+
+class Denoiser(OpenModel):
+    """An open model, callable like `denoise`."""
+
+    def __call__(self, image: Any, **settings: Any) -> np.ndarray:
+        """Denoise an image with this model; settings as in `denoise`."""
+        return _collect(prepare_denoising(image, model=self, **settings))
+
+
+def load_denoiser(model: str | os.PathLike[str], *, mode: str | None = None) -> Denoiser:
+    """Open a model.
+
+    Parameters
+    ----------
+    model
+        Name of a registered model (published ones are fetched the first time) or path of a weight file: ``.safetensors`` of this
+        package or a published ``.pth``.
+    mode
+        "scale-equiv" or "norm-equiv", for a published FDnCNN file whose name does not say which it is.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, or the file is not what it claims to be.
+    DownloadError
+        If a published file cannot be fetched, or changed since it was first seen.
+    """
+    if isinstance(model, str) and model in {row.name for row in list_models()}:
+        return _open_registered(model)
+    path = Path(model)
+    if not path.suffix and not path.exists():
+        find_model(str(model))  # raises, and names the models there are
+    opened = read_model(path, mode)
+    return Denoiser(opened.network, opened.card, opened.sha256)
+
+
+@lru_cache(maxsize=4)
+def _open_registered(name: str) -> Denoiser:
+    row = find_model(name)
+    opened: ModelFile = renamed(read_model(fetch(row), None if row.equivariance == "ordinary" else row.equivariance), name)
+    return Denoiser(opened.network, opened.card, opened.sha256)
+
+
+def denoise(
+    image: Any,
+    *,
+    model: str | os.PathLike[str] | NamedModel = DEFAULTS.model,
+    axes: str | None = DEFAULTS.axes,
+    channel_axis: int | None = DEFAULTS.channel_axis,
+    sigma: float | None = DEFAULTS.sigma,
+    noise: Noise = DEFAULTS.noise,
+    device: str = DEFAULTS.device,
+    precision: Precision = DEFAULTS.precision,
+    tile_size: int | None = DEFAULTS.tile_size,
+    output_dtype: OutputDtype = DEFAULTS.output_dtype,
+    nonfinite: Nonfinite = DEFAULTS.nonfinite,
+) -> np.ndarray:
+    """Denoise an image; the result is in the image's own units.
+
+    With a norm-equiv model, ``denoise(λ·y + μ) = λ·denoise(y) + μ`` for every λ > 0 and μ.  Every plane is denoised on its own.
+
+    Parameters
+    ----------
+    image : array, 2 to 6 axes, any real dtype
+        Planes are the last two axes, unless `axes` or `channel_axis` say otherwise.  Never modified.
+    model
+        Name of a registered model, path of a weight file, or a `Denoiser`.
+    axes
+        One letter an axis, such as "TCZYX", with Y and X.  None: the last two axes that hold no channels are Y and X.
+    channel_axis
+        Number of the axis that holds channels.  None: there is none, or `axes` says which.
+    sigma
+        Standard deviation of the noise in image units, for models that need it.  None for blind models.
+    noise
+        "none": nothing is assumed of the noise.
+    device
+        "auto", "cpu", "cuda", "cuda:1", "mps".
+    precision
+        "auto", "float32", "bfloat16" or "float16".
+    tile_size
+        Side in pixels of the square kept of each piece, at least 1, rounded up to the model's stride.  None: by free memory.
+        It does not change the result.
+    output_dtype
+        "auto": ``numpy.result_type(image, float32)``.  "input": rounded and clipped to the image's dtype.  Or "float32", "float64".
+    nonfinite
+        "error", or "keep" to denoise around NaN and infinities and give them back as they were.
+
+    Returns
+    -------
+    ndarray
+        Of the image's shape, in its units.
+
+    Raises
+    ------
+    ImageError, SettingsError, ModelError, DeviceError, ComputationError
+        All are `NEDenoiseError` and `ValueError`, and say what came, what is accepted and what to do.
+
+    Source: Herbreteau, Moebel, Kervrann, NeurIPS 2023.
+    """
+    run = prepare_denoising(
+        image,
+        model=model,
+        axes=axes,
+        channel_axis=channel_axis,
+        sigma=sigma,
+        noise=noise,
+        device=device,
+        precision=precision,
+        tile_size=tile_size,
+        output_dtype=output_dtype,
+        nonfinite=nonfinite,
+    )
+    return _collect(run)
+
+
+def iter_denoise(image: Any, *, start_at: tuple[int, ...] | None = None, **settings: Any) -> Iterator[Step]:
+    """Denoise an image tile by tile.
+
+    Parameters
+    ----------
+    image, **settings
+        As in `denoise`.
+    start_at
+        Position in the array whose plane and tile come first, for instance what a viewer shows.
+
+    Yields
+    ------
+    Step
+        A finished tile; the caller may stop between any two.
+
+    Raises
+    ------
+    NEDenoiseError
+        At once, if the image or a setting is not accepted.
+    """
+    return prepare_denoising(image, **settings).steps(start_at)
+
+
+def _collect(run: DenoisingRun) -> np.ndarray:
+    result = np.empty(run.shape, run.dtype)
+    for step in run.steps():
+        result[step.index] = step.values
+    return result
+
+
+def prepare_denoising(image: Any, settings: DenoiseSettings = DEFAULTS, **changes: Any) -> DenoisingRun:
+    """Check everything and decide everything, but compute nothing yet.
+
+    Parameters
+    ----------
+    image
+        As in `denoise`.
+    settings, **changes
+        The settings, and what differs from them.
+
+    Raises
+    ------
+    NEDenoiseError
+        If the image or a setting is not accepted.
+    """
+    settings = settings.changed(**changes)
+    array = as_image(image)
+    layout = plan_planes(tuple(array.shape), settings.axes, settings.channel_axis)
+    reader = PlaneReader(array, layout, settings.nonfinite)
+    reader.check()
+    denoiser = settings.model if isinstance(settings.model, Denoiser) else load_denoiser(_name_or_path(settings.model))
+    _check_sigma(denoiser, settings.sigma)
+    device = devices.choose_device(settings.device)
+    precision = devices.choose_precision(settings.precision)
+    tile_size = settings.tile_size or devices.choose_tile_size(device, denoiser.network.floats_per_pixel, denoiser.grid.halo)
+    return DenoisingRun(settings, reader, denoiser, device, precision, tile_size)
+
+
+def _name_or_path(model: object) -> str | os.PathLike[str]:
+    if isinstance(model, str | os.PathLike):
+        return model
+    raise SettingsError(f"model={model!r}: must be the name of a registered model, the path of a weight file, or what load_denoiser gives.")
+
+
+def _check_sigma(denoiser: Denoiser, sigma: float | None) -> None:
+    if denoiser.blind and sigma is not None:
+        raise SettingsError(f"sigma={sigma}: model {denoiser.name!r} is blind and finds the noise level itself; leave sigma out.")
+    if not denoiser.blind and sigma is None:
+        raise SettingsError(
+            f"sigma=None: model {denoiser.name!r} needs the noise level; give sigma, the standard deviation of the noise in image units, "
+            "or choose a blind model."
+        )

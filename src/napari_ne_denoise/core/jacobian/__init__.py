@@ -1,0 +1,1 @@
+"""Look inside: which input pixels made an output pixel."""

@@ -1,0 +1,161 @@
+"""The adaptive filter of one pixel: a row of the network's Jacobian.
+
+A blind norm-equiv network is f(y) = A_y y with rows that sum to one, so that the filter is literally what made the pixel.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_ne_denoise.core.axes import PlaneLayout, plan_planes
+from napari_ne_denoise.core.errors import SettingsError
+from napari_ne_denoise.core.inference import load_denoiser
+from napari_ne_denoise.core.models.opened import OpenModel
+from napari_ne_denoise.core.numerics import Numerics, choose_numerics
+from napari_ne_denoise.core.pixels import PlaneReader, as_image
+from napari_ne_denoise.core.settings import DEFAULTS, NamedModel
+from napari_ne_denoise.core.statistics import plane_statistics
+from napari_ne_denoise.core.tiling import Grid, Window, read_window
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What made one output pixel.
+
+    Attributes
+    ----------
+    weights : (Y, X) float64
+        Weight of each input pixel.
+    origin : (row, column)
+        Place of ``weights[0, 0]`` in the plane.
+    mean_weight
+        Weight of the plane's mean; zero farther than the model's reach from the border.
+    total
+        Sum of all weights, those outside `weights` and `mean_weight` included: 1 for a norm-equiv model.
+    output
+        The denoised pixel, in image units.
+    weighted_sum
+        Σ w·y + mean_weight · mean over all that the network reached, in image units: equal to `output` for a norm-equiv model.
+    """
+
+    weights: np.ndarray
+    origin: tuple[int, int]
+    mean_weight: float
+    total: float
+    output: float
+    weighted_sum: float
+
+
+def adaptive_filter(
+    image: Any,
+    position: tuple[int, ...],
+    *,
+    model: str | os.PathLike[str] | NamedModel | None = None,
+    support: int | None = None,
+    axes: str | None = None,
+    channel_axis: int | None = None,
+) -> Filter:
+    """The filter of one output pixel, computed in float64 on the CPU.
+
+    Parameters
+    ----------
+    image
+        As in `denoise`.
+    position
+        Index of the output pixel, one whole number for each axis of the image.
+    model
+        A blind model; None for the default one.
+    support
+        Side in pixels of the square of weights to return, centred on the pixel and cut off at the image's border.  None returns
+        all that the network reaches.
+    axes, channel_axis
+        As in `denoise`.
+
+    Raises
+    ------
+    SettingsError
+        If the position is outside the image, or the model needs a noise level: its output is not its filter times the image.
+    """
+    array = as_image(image)
+    layout = plan_planes(tuple(array.shape), axes, channel_axis)
+    at = _checked_position(position, layout)
+    denoiser = _blind_denoiser(DEFAULTS.model if model is None else model)
+    read, _ = PlaneReader(array, layout, "error").open_plane(layout.plane_at(at))
+    statistics = plane_statistics(read, layout.plane_shape)
+    numerics = choose_numerics(denoiser.equivariance, statistics, array.dtype, read)
+    point = (at[layout.rows], at[layout.columns])
+    window = _window_around(point, layout.plane_shape, denoiser.grid)
+    pixels = np.asarray(read(*window), np.float64)
+    weights, mean_weight, value = _row_of_jacobian(denoiser, numerics, pixels, window, point)
+    shown, origin = _crop(weights, window, point, support)
+    return Filter(
+        shown,
+        origin,
+        mean_weight,
+        total=float(weights.sum()) + mean_weight,
+        output=float(numerics.back(np.asarray(value))),
+        weighted_sum=float((weights * pixels).sum()) + mean_weight * statistics.mean,
+    )
+
+
+def _checked_position(position: tuple[int, ...], layout: PlaneLayout) -> tuple[int, ...]:
+    at = tuple(int(coordinate) for coordinate in position)
+    if len(at) != len(layout.shape):
+        raise SettingsError(
+            f"position={tuple(position)}: must be {len(layout.shape)} whole numbers, one an axis of the image of shape {layout.shape}."
+        )
+    if any(not 0 <= coordinate < length for coordinate, length in zip(at, layout.shape, strict=True)):
+        raise SettingsError(f"position={tuple(position)}: outside the image, whose shape is {layout.shape}.")
+    return at
+
+
+def _blind_denoiser(model: str | os.PathLike[str] | NamedModel) -> OpenModel:
+    if isinstance(model, OpenModel):
+        denoiser: OpenModel = model
+    elif isinstance(model, str | os.PathLike):
+        denoiser = load_denoiser(model)
+    else:
+        raise SettingsError(
+            f"model={model!r}: must be the name of a registered model, the path of a weight file, or what load_denoiser gives."
+        )
+    if not denoiser.blind:
+        raise SettingsError(
+            f"model={denoiser.name!r}: needs a noise level, so that its output is not filter times image; choose a blind model."
+        )
+    return denoiser
+
+
+def _window_around(point: tuple[int, int], shape: tuple[int, int], grid: Grid) -> Window:
+    rows, columns = (slice(coordinate, coordinate + 1) for coordinate in point)
+    return read_window(shape, (rows, columns), grid)
+
+
+def _row_of_jacobian(
+    denoiser: OpenModel, numerics: Numerics, pixels: np.ndarray, window: Window, point: tuple[int, int]
+) -> tuple[np.ndarray, float, float]:
+    """Weights of the window's pixels, weight of the mean, and the network's output, by one backward pass."""
+    network = denoiser.in_float64
+    x = torch.from_numpy(numerics.forward(pixels))[None, None].requires_grad_()  # 1, 1, Y, X
+    mean = torch.tensor([numerics.mean], dtype=torch.float64, requires_grad=True)
+    row, column = (coordinate - part.start for coordinate, part in zip(point, window, strict=True))
+    with torch.enable_grad():
+        output = network(x, None, mean)[0, 0, row, column]
+        by_pixel, by_mean = torch.autograd.grad(output, (x, mean), allow_unused=True)
+    assert by_pixel is not None
+    return by_pixel[0, 0].numpy(), 0.0 if by_mean is None else float(by_mean), float(output.detach())
+
+
+def _crop(weights: np.ndarray, window: Window, point: tuple[int, int], support: int | None) -> tuple[np.ndarray, tuple[int, int]]:
+    if support is None:
+        return weights, (window[0].start, window[1].start)
+    if support < 1:
+        raise SettingsError(f"support={support}: must be a positive number of pixels, or None for all that the network reaches.")
+    starts = [max(part.start, coordinate - support // 2) for part, coordinate in zip(window, point, strict=True)]
+    stops = [min(part.stop, coordinate - support // 2 + support) for part, coordinate in zip(window, point, strict=True)]
+    rows, columns = (slice(a - part.start, b - part.start) for a, b, part in zip(starts, stops, window, strict=True))
+    return weights[rows, columns], (starts[0], starts[1])

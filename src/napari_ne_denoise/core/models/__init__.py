@@ -1,0 +1,1 @@
+"""Weight files: which there are, how they are opened, and how published ones are fetched."""

@@ -1,0 +1,37 @@
+"""What is said of a model: where it comes from, what it was trained on, how well it does, where it fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """The card of one weight file.
+
+    Attributes
+    ----------
+    name
+        Registered name, or the file's.
+    summary
+        One sentence for a menu.
+    licence
+        Of the weights.
+    source
+        Where they come from.
+    training
+        Data, degradation, seed, steps, hardware; empty where it is not known.
+    scores
+        Measured figures, by name.
+    limits
+        What it does badly.
+    """
+
+    name: str
+    summary: str = ""
+    licence: str = "not stated"
+    source: str = ""
+    training: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+    limits: tuple[str, ...] = ()

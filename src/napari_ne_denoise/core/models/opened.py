@@ -1,0 +1,87 @@
+"""A model ready for use: its network in the forms that computing and looking inside need."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from napari_ne_denoise.core.models.card import ModelCard
+from napari_ne_denoise.core.networks import DenoisingNetwork, NormalizedDenoiser
+from napari_ne_denoise.core.tiling import Grid
+
+
+class OpenModel:
+    """A network with its weights, and what is known of it.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode, on the CPU.
+    card
+        What is said of the model.
+    sha256
+        Of its weight file; None for a network that came from no file.
+    """
+
+    def __init__(self, network: DenoisingNetwork, card: ModelCard, sha256: str | None = None) -> None:
+        self.network, self.card, self.sha256 = network, card, sha256
+        self._ready: dict[tuple[str, torch.dtype], DenoisingNetwork] = {}
+        self._in_float64: DenoisingNetwork | None = None
+
+    @property
+    def name(self) -> str:
+        """Registered name, or the file's."""
+        return self.card.name
+
+    @property
+    def reach(self) -> int:
+        """Pixels around an output pixel that it may depend on, but for the image's mean near its border."""
+        return self.network.reach
+
+    @property
+    def stride(self) -> int:
+        """Tiles start at multiples of this."""
+        return self.network.stride
+
+    @property
+    def equivariance(self) -> str:
+        """The law that holds: "norm-equiv", "scale-equiv" or "ordinary" (none)."""
+        return self.network.equivariance
+
+    @property
+    def blind(self) -> bool:
+        """Whether the model finds the noise level itself."""
+        return self.network.blind
+
+    @property
+    def grid(self) -> Grid:
+        """What the network demands of tiles."""
+        return Grid(self.reach, self.stride)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self.equivariance}, {'blind' if self.blind else 'needs sigma'})"
+
+    @property
+    def in_float64(self) -> DenoisingNetwork:
+        """A float64 copy of the network as it was trained, through which gradients flow; made once and kept."""
+        if self._in_float64 is None:
+            self._in_float64 = copy.deepcopy(local_network(self.network)).double()
+        return self._in_float64
+
+    def on(self, device: torch.device, precision: torch.dtype) -> DenoisingNetwork:
+        """The network in its inference form on a device; made once and kept."""
+        key = (str(device), precision)
+        if key not in self._ready:
+            local = local_network(self.network)
+            self._ready[key] = local.for_inference().to(device, precision, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return self._ready[key]
+
+
+def local_network(network: DenoisingNetwork) -> DenoisingNetwork:
+    """What acts on a tile once the plane's statistics are taken.
+
+    Of a `NormalizedDenoiser` that is the network inside: its mean and std are those of the whole plane, which `Numerics` has
+    taken already; a tile's own would leave seams.
+    """
+    return network.net if isinstance(network, NormalizedDenoiser) else network

@@ -1,0 +1,63 @@
+"""Shift and scale pixels so that the network's arithmetic is precise; undone after, and without effect on the result.
+
+A norm-equiv network allows any shift and scale, a scale-equiv one any scale.  An ordinary network allows neither: its input
+is mapped to [0, 1] from a declared range, and that choice changes its result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_ne_denoise.core.statistics import PlaneStatistics, Read
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """network input = (pixel − shift) / scale, in float64 before the cast to float32.
+
+    Attributes
+    ----------
+    shift, scale
+        In image units.
+    mean
+        The plane's mean as the network sees it.
+    """
+
+    shift: float
+    scale: float
+    mean: float
+
+    def forward(self, pixels: np.ndarray) -> np.ndarray:
+        """Image units to what the network is given, float64."""
+        return (np.asarray(pixels, np.float64) - self.shift) / self.scale
+
+    def back(self, values: np.ndarray) -> np.ndarray:
+        """What the network gives to image units, float64."""
+        return np.asarray(values, np.float64) * self.scale + self.shift
+
+
+def choose_numerics(equivariance: str, statistics: PlaneStatistics, dtype: np.dtype[Any], read: Read) -> Numerics:
+    """The shift and scale that a network's law allows for one plane."""
+    if equivariance == "norm-equiv":
+        return Numerics(statistics.mean, statistics.std, 0.0)
+    if equivariance == "scale-equiv":
+        return Numerics(0.0, statistics.std, statistics.mean / statistics.std)
+    low, high = declared_range(dtype) or _smallest_and_largest(read)
+    scale = (high - low) or 1.0
+    return Numerics(low, scale, (statistics.mean - low) / scale)
+
+
+def declared_range(dtype: np.dtype[Any]) -> tuple[float, float] | None:
+    """The range that an ordinary network's input is mapped from: the dtype's for integers, None (that of the pixels) for floats."""
+    if np.dtype(dtype).kind == "f":
+        return None
+    limits = np.iinfo(dtype)
+    return float(limits.min), float(limits.max)
+
+
+def _smallest_and_largest(read: Read) -> tuple[float, float]:
+    pixels = read(slice(None), slice(None))
+    return float(pixels.min()), float(pixels.max())

@@ -1,0 +1,140 @@
+"""Everything a user can choose about one denoising, checked once; the API, the command line and the form are views of it."""
+
+from __future__ import annotations
+
+import math
+import operator
+import os
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self, get_args
+
+from napari_ne_denoise.core.errors import SettingsError
+
+DEFAULT_MODEL = "fast"
+
+Noise = Literal["none"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+OutputDtype = Literal["auto", "float32", "float64", "input"]
+Nonfinite = Literal["error", "keep"]
+
+
+class NamedModel(Protocol):
+    """A model that is already open."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the provenance."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiseSettings:
+    """How to denoise one image.
+
+    Attributes
+    ----------
+    model
+        Name of a registered model, path of a weight file, or an open `Denoiser`.
+    axes
+        One letter for each axis of the image, such as "TCZYX"; it must have Y and X.  None: planes are the last two axes.
+    channel_axis
+        Number of the axis that holds channels (negative counts from the end).  None: there is none, or `axes` says which.
+        Channels are denoised independently.
+    sigma
+        Standard deviation of the noise in image units; for noise-map models, which need it, and only for those.
+    noise
+        What is assumed of the noise: "none", nothing, the network finds out.
+    device
+        "auto", "cpu", "cuda", "cuda:1", "mps"…; auto takes the fastest one that passes a smoke test.
+    precision
+        Of the network's arithmetic: "auto" (float32), "float32", "bfloat16" or "float16".
+    tile_size
+        Side in pixels of the square that is kept of each piece the network computes; what it reads around it comes on top.
+        Rounded up to the network's stride.  None chooses it from the free memory.
+    output_dtype
+        "auto" is ``numpy.result_type(input, float32)``; "input" rounds and clips to the input's dtype; "float32"; "float64".
+    nonfinite
+        "error" refuses NaN and infinities; "keep" fills them for the computation and gives them back as they were.
+
+    Raises
+    ------
+    SettingsError
+        If a value is not accepted; the message says what is.
+    """
+
+    model: str | os.PathLike[str] | NamedModel = DEFAULT_MODEL
+    axes: str | None = None
+    channel_axis: int | None = None
+    sigma: float | None = None
+    noise: Noise = "none"
+    device: str = "auto"
+    precision: Precision = "auto"
+    tile_size: int | None = None
+    output_dtype: OutputDtype = "auto"
+    nonfinite: Nonfinite = "error"
+
+    def __post_init__(self) -> None:
+        _check_choice("noise", self.noise, get_args(Noise))
+        _check_choice("precision", self.precision, get_args(Precision))
+        _check_choice("output_dtype", self.output_dtype, get_args(OutputDtype))
+        _check_choice("nonfinite", self.nonfinite, get_args(Nonfinite))
+        if self.tile_size is not None:
+            _check_whole("tile_size", self.tile_size, "a positive number of pixels, or None to choose it from the free memory")
+            if self.tile_size < 1:
+                raise SettingsError(
+                    f"tile_size={self.tile_size}: must be a positive number of pixels, or None to choose it from the free memory."
+                )
+        if self.channel_axis is not None:
+            _check_whole("channel_axis", self.channel_axis, "the number of an axis, or None if there are no channels")
+        if self.sigma is not None and not _is_positive(self.sigma):
+            raise SettingsError(f"sigma={self.sigma!r}: must be a positive number, the noise's standard deviation in image units, or None.")
+        if not isinstance(self.device, str):
+            raise SettingsError(f"device={self.device!r}: must be a name such as 'auto', 'cpu', 'cuda' or 'mps'.")
+
+    @property
+    def model_name(self) -> str:
+        """The model as one writes it: its registered name or its path."""
+        return str(self.model) if isinstance(self.model, str | Path) else getattr(self.model, "name", str(self.model))
+
+    def changed(self, **changes: Any) -> Self:
+        """A copy with some settings replaced.
+
+        Raises
+        ------
+        SettingsError
+            If there is no such setting, or its value is not accepted.
+        """
+        known = [field.name for field in fields(self)]
+        for name in changes:
+            if name not in known:
+                raise SettingsError(f"{name}={changes[name]!r}: there is no such setting; there are {', '.join(known)}.")
+        return replace(self, **changes)
+
+    def as_record(self) -> dict[str, Any]:
+        """The settings as plain values that JSON can hold."""
+        return {**asdict(replace(self, model=DEFAULT_MODEL)), "model": self.model_name}
+
+
+def _check_choice(name: str, value: object, accepted: tuple[str, ...]) -> None:
+    if value not in accepted:
+        raise SettingsError(f"{name}={value!r}: must be one of {', '.join(map(repr, accepted))}.")
+
+
+def _check_whole(name: str, value: object, accepted: str) -> None:
+    try:
+        operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise SettingsError(f"{name}={value!r}: must be {accepted}.") from None
+    if isinstance(value, bool):
+        raise SettingsError(f"{name}={value!r}: must be {accepted}.")
+
+
+def _is_positive(value: object) -> bool:
+    try:
+        return math.isfinite(value) and value > 0  # type: ignore[arg-type, operator]
+    except TypeError:
+        return False
+
+
+DEFAULTS = DenoiseSettings()
