@@ -20,7 +20,7 @@ from napari_ne_denoise.core.models.opened import OpenModel
 from napari_ne_denoise.core.numerics import Numerics, choose_numerics, declared_range
 from napari_ne_denoise.core.pixels import PlaneReader, planes_from, result_dtype, to_dtype
 from napari_ne_denoise.core.settings import DenoiseSettings
-from napari_ne_denoise.core.statistics import PlaneStatistics, plane_statistics
+from napari_ne_denoise.core.statistics import PlaneStatistics, Read, plane_statistics
 from napari_ne_denoise.core.tiling import Tile, halve, nearest_first, tile_plane
 
 # below this many pixels torch takes another convolution for a single image than for two: see _compute
@@ -117,12 +117,13 @@ class DenoisingRun:
         statistics = plane_statistics(read, shape)
         self._warn_if_too_coarse(statistics)
         numerics = choose_numerics(self.denoiser.equivariance, statistics, self.reader.image.dtype, read)
+        unchanged = self.denoiser.is_wrapped and _is_constant(read)
         waiting = nearest_first(tile_plane(shape, self.tile_size, self.denoiser.grid), point)
         while waiting:
             tile = waiting[0]
             pixels = numerics.forward(read(*tile.read))
             try:
-                output = self._compute(pixels, numerics)
+                output = pixels if unchanged else self._compute(pixels, numerics)
             except Exception as error:
                 waiting = self._smaller_tiles(waiting, error)
                 continue
@@ -176,6 +177,11 @@ class DenoisingRun:
                 "digits were lost before denoising. Subtract the offset where the image is made, or keep it as float64.",
                 stacklevel=_outside_core(),
             )
+
+
+def _is_constant(read: Read) -> bool:
+    pixels = read(slice(None), slice(None))
+    return bool((pixels == pixels.flat[0]).all())
 
 
 def _outside_core() -> int:

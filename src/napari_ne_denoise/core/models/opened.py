@@ -55,6 +55,11 @@ class OpenModel:
         return self.network.blind
 
     @property
+    def is_wrapped(self) -> bool:
+        """Whether the plane's mean and std are part of the function (WNE), which returns constant planes as they are."""
+        return isinstance(self.network, NormalizedDenoiser)
+
+    @property
     def grid(self) -> Grid:
         """What the network demands of tiles."""
         return Grid(self.reach, self.stride)

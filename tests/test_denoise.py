@@ -1,0 +1,429 @@
+"""Laws of the one function that denoises, with the packaged model on made and real images."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import napari_ne_denoise
+from napari_ne_denoise import Denoiser, NEDenoiseError, adaptive_filter, denoise, iter_denoise, load_denoiser, measure_equivariance
+from napari_ne_denoise.core import device as devices
+from napari_ne_denoise.core.equivariance import with_normalisation
+from napari_ne_denoise.core.errors import ComputationError, DeviceError, ImageError, SettingsError
+from napari_ne_denoise.core.inference import prepare_denoising
+from napari_ne_denoise.core.models.card import ModelCard
+from napari_ne_denoise.core.models.registry import PACKAGE_FOLDER
+from napari_ne_denoise.core.networks import DRUNet, FDnCNN, NormalizedDenoiser, ShuffleUNet
+
+SAMPLES = PACKAGE_FOLDER.parents[1] / "sample_data"
+
+
+@pytest.fixture(scope="module")
+def actin():
+    """A real noisy image, (512, 512) uint8."""
+    return tifffile.imread(SAMPLES / "actin_noisy.tif")
+
+
+def noisy(*shape, seed=0):
+    """Blocks with noise."""
+    rng = np.random.default_rng(seed)
+    clean = np.kron(rng.random([*shape[:-2], *(-(-side // 9) for side in shape[-2:])]), np.ones((9, 9)))[..., : shape[-2], : shape[-1]]
+    return clean + 0.2 * rng.standard_normal(shape)
+
+
+def small_model(build=ShuffleUNet, **choices):
+    """An untrained small model."""
+    torch.manual_seed(0)
+    return Denoiser(build(**choices).eval().requires_grad_(False), ModelCard("small"))
+
+
+MODELS = {
+    "fast": lambda: load_denoiser("fast"),
+    "FDnCNN": lambda: small_model(FDnCNN, channels=16, depth=6),
+    "DRUNet": lambda: small_model(DRUNet, channels=(8, 16, 24), blocks=1),
+    "ordinary": lambda: small_model(ShuffleUNet, mode="ordinary", channels=(16, 32, 60), blocks=1),
+    "scale-equiv": lambda: small_model(DRUNet, mode="scale-equiv", channels=(8, 16, 24), blocks=1),
+    "WNE": lambda: Denoiser(NormalizedDenoiser(FDnCNN("ordinary", channels=16, depth=6)).eval(), ModelCard("wne")),
+}
+
+
+@pytest.fixture(params=MODELS, ids=str)
+def model(request):
+    return MODELS[request.param]()
+
+
+@given(exponent=st.floats(-6, 6), shift=st.floats(-1e6, 1e6), real=st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_normalization_equivariance_of_the_default_call(exponent, shift, real):
+    y = tifffile.imread(SAMPLES / "actin_noisy.tif")[100:260, 200:330].astype(float) if real else noisy(150, 131)
+    scale, unit = 10**exponent, y.std()
+    expected = denoise(y) + shift * unit
+    found = denoise(scale * (y + shift * unit)) / scale
+    assert np.abs(found - expected).max() <= 1e-4 * expected.std()
+
+
+def test_it_denoises_a_real_image(actin):
+    clean = tifffile.imread(SAMPLES / "actin_clean.tif").astype(float)
+
+    def error_after_fit(image):  # the two exposures were scaled apart
+        slope, offset = np.polyfit(image.ravel().astype(float), clean.ravel(), 1)
+        return np.mean((slope * image + offset - clean) ** 2)
+
+    assert error_after_fit(denoise(actin)) < 0.5 * error_after_fit(actin)
+
+
+def test_flat_noise_becomes_flat():
+    y = np.random.default_rng(0).standard_normal((200, 200))
+    assert denoise(y).std() < 0.1
+
+
+@pytest.mark.parametrize("tile_size", [1, 13, 40, 64, 200])
+def test_tiled_is_whole_bit_for_bit(model, tile_size):
+    y = noisy(70, 61) if tile_size == 1 else noisy(230, 211)
+    whole = denoise(y, model=model, tile_size=512)
+    np.testing.assert_array_equal(denoise(y, model=model, tile_size=tile_size), whole)
+
+
+def test_tiled_is_whole_on_a_real_image(actin):
+    np.testing.assert_array_equal(denoise(actin, tile_size=72), denoise(actin, tile_size=512))
+
+
+def test_an_image_alone_is_as_in_a_stack(model):
+    stack = noisy(3, 65, 80) * np.array([1, 50, 1e-3])[:, None, None] + np.array([0, 1e4, -3])[:, None, None]
+    together = denoise(stack, model=model)
+    for plane, found in zip(stack, together, strict=True):
+        # an ordinary model's input range is that of the plane for floats
+        np.testing.assert_array_equal(found, denoise(plane, model=model))
+
+
+def test_axes_choose_the_planes():
+    y = noisy(3, 40, 50)
+    expected = denoise(y)
+    np.testing.assert_array_equal(denoise(np.moveaxis(y, 0, -1), channel_axis=-1), np.moveaxis(expected, 0, -1))
+    np.testing.assert_array_equal(denoise(np.moveaxis(y, 0, 1), axes="YCX"), np.moveaxis(expected, 0, 1))
+    np.testing.assert_array_equal(denoise(y.transpose(0, 2, 1), axes="ZXY"), expected.transpose(0, 2, 1))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (3, 2), (17, 33), (2, 1, 1, 5, 7)])
+def test_odd_sizes(model, shape):
+    y = noisy(*shape)
+    found = denoise(y, model=model)
+    assert found.shape == shape
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("value", [0, 7, 200])
+def test_a_constant_image_comes_back_as_it_is(value):
+    for dtype in ("u1", "i4", "f4", "f8"):
+        y = np.full((20, 30), value, dtype)
+        np.testing.assert_array_equal(denoise(y), y)
+        np.testing.assert_array_equal(denoise(y, model=MODELS["WNE"]()), y)
+
+
+def test_layout_and_byte_order_do_not_matter(actin):
+    y = actin[:90, :101].astype(np.float32)
+    expected = denoise(y)
+    for other in (np.asfortranarray(y), y.astype(">f4"), np.repeat(np.repeat(y, 2, 0), 3, 1)[::2, ::3], y[::-1][::-1]):
+        np.testing.assert_array_equal(denoise(other), expected)
+    np.testing.assert_array_equal(denoise(y.astype(np.uint8)), expected)
+    np.testing.assert_array_equal(denoise(y.tolist()), denoise(y.astype(float)))
+    assert denoise(y.astype(">u2"), output_dtype="input").dtype == np.dtype(">u2")
+
+
+def test_the_input_is_untouched_even_if_it_cannot_be_written(model):
+    y = noisy(40, 41)
+    before = y.copy()
+    y.flags.writeable = False
+    denoise(y, model=model)
+    np.testing.assert_array_equal(y, before)
+
+
+def test_results_in_the_inputs_own_type(actin):
+    exact, rounded = denoise(actin, output_dtype="float64"), denoise(actin, output_dtype="input")
+    np.testing.assert_array_equal(rounded, np.clip(np.rint(exact), 0, 255))
+
+
+def test_lazy_arrays_give_the_same(actin):
+    da = pytest.importorskip("dask.array")
+    lazy = da.from_array(actin, chunks=(100, 130))
+    np.testing.assert_array_equal(denoise(lazy, tile_size=160), denoise(actin, tile_size=160))
+    y = actin.astype(float)
+    y[300, 400] = np.nan
+    with pytest.raises(ImageError, match=r"1 pixel is NaN.*\(300, 400\)"):
+        denoise(da.from_array(y, chunks=100))
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (np.zeros((9, 9), bool), "bool.*mask"),
+        (np.zeros((9, 9), complex), "complex128.*abs"),
+        (np.array([["a", "b"]]), "integers or floats"),
+        (np.zeros((9, 9), object), "integers or floats"),
+        (np.zeros(9), "2 to 6 axes"),
+        (np.zeros((0, 9)), "empty"),
+        (np.zeros((20, 20, 3)), "channel_axis=-1"),
+    ],
+)
+def test_images_that_cannot_be_denoised(image, words):
+    with pytest.raises(ImageError, match=words):
+        denoise(image)
+    with pytest.raises(ImageError, match=words):
+        iter_denoise(image)  # at once, not at the first step
+
+
+def test_nonfinite_pixels_are_counted_and_located():
+    y = noisy(2, 30, 31)
+    y[0, 3, 4], y[1, 5, 6], y[1, 7, 8] = np.nan, np.inf, -np.inf
+    with pytest.raises(ImageError, match=r"3 pixels are NaN or infinite, the first at \(0, 3, 4\).*nonfinite=\"keep\""):
+        denoise(y)
+
+
+def test_nonfinite_pixels_are_given_back():
+    y = noisy(60, 61)
+    clean = y.copy()
+    y[20, 20], y[30, 31], y[0, 0] = np.nan, np.inf, -np.inf
+    found = denoise(y, nonfinite="keep", tile_size=24)
+    np.testing.assert_array_equal(found, denoise(y, nonfinite="keep"))
+    bad = ~np.isfinite(y)
+    np.testing.assert_array_equal(found[bad], y[bad])
+    assert np.abs(found - denoise(clean))[~bad].max() < 0.5
+    assert np.isnan(denoise(np.full((4, 5), np.nan), nonfinite="keep")).all()
+    np.testing.assert_array_equal(denoise(clean, nonfinite="keep"), denoise(clean))
+
+
+def test_steps_cover_the_image_once_and_can_be_stopped():
+    y = noisy(2, 100, 90)
+    expected, count, last = denoise(y), np.zeros(y.shape, int), 0
+    for step in iter_denoise(y, tile_size=32):
+        count[step.index] += 1
+        assert last < step.done <= step.total == y.size
+        last = step.done
+        np.testing.assert_array_equal(step.values, expected[step.index])
+    assert (count == 1).all()
+    assert last == y.size
+    stopped = iter_denoise(y, tile_size=32)
+    next(stopped)
+    stopped.close()
+
+
+def test_steps_begin_where_they_are_asked_to():
+    step = next(iter_denoise(noisy(3, 100, 90), tile_size=32, start_at=(1, 70, 5)))
+    assert step.index == (1, slice(64, 96), slice(0, 32))
+
+
+def test_sigma_for_those_who_need_it():
+    noise_map = small_model(FDnCNN, blind=False, channels=8, depth=4)
+    y = noisy(40, 40)
+    with pytest.raises(SettingsError, match="blind"):
+        denoise(y, sigma=0.1)
+    with pytest.raises(SettingsError, match="needs the noise level"):
+        denoise(y, model=noise_map)
+    np.testing.assert_allclose(denoise(50 * y - 9, model=noise_map, sigma=5.0), 50 * denoise(y, model=noise_map, sigma=0.1) - 9, atol=1e-3)
+    with pytest.raises(SettingsError, match="needs a noise level"):
+        adaptive_filter(y, (0, 0), model=noise_map)
+
+
+def test_warns_once_where_the_dtype_is_too_coarse():
+    coarse = (noisy(2, 40, 40) + 1e7).astype(np.float32)
+    with pytest.warns(UserWarning, match="float32 can tell only steps of 1") as caught:
+        denoise(coarse)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        denoise(coarse.astype(float) + noisy(2, 40, 40))
+        denoise((noisy(40, 40) * 30 + 100).astype(np.uint8))
+
+
+def test_an_ordinary_model_gets_a_declared_range():
+    ordinary = MODELS["ordinary"]()
+    y = (noisy(64, 64) * 60 + 90).clip(0, 255).astype(np.uint8)
+    as_floats = denoise(y.astype(float), model=ordinary)
+    assert np.abs(denoise(y, model=ordinary) - as_floats).max() > 1e-3  # 0…255 against min…max: the choice matters
+    decided = prepare_denoising(y, model=ordinary).provenance["decided"]
+    assert decided["input_range"] == (0, 255)
+
+
+class FailsOn(torch.nn.Module):
+    """A stand-in for a device that cannot compute large windows."""
+
+    def __init__(self, network, most, error):
+        super().__init__()
+        self.network, self.most, self.error = network, most, error
+
+    def forward(self, x, sigma=None, mean=None):
+        if x.shape[-1] * x.shape[-2] > self.most:
+            raise self.error
+        return self.network(x, sigma, mean)
+
+
+def failing(monkeypatch, most, error):
+    model = small_model(FDnCNN, channels=8, depth=4)
+    on = Denoiser.on
+    monkeypatch.setattr(Denoiser, "on", lambda self, *where: FailsOn(on(self, *where), most, error))
+    return model
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), RuntimeError("[enforce] can't allocate memory")]
+)
+def test_out_of_memory_means_smaller_tiles(monkeypatch, error):
+    y = noisy(2, 100, 130)
+    expected = denoise(y, model=small_model(FDnCNN, channels=8, depth=4))
+    run = prepare_denoising(y, model=failing(monkeypatch, 50 * 50, error), tile_size=200)
+    result = np.zeros(y.shape)
+    for step in run.steps():
+        result[step.index] += step.values
+    np.testing.assert_array_equal(result, expected)
+    assert run.tile_size <= 50
+    assert run.provenance["decided"]["tile_size"] == run.tile_size
+
+
+def test_out_of_memory_for_the_smallest_tile_is_an_error(monkeypatch):
+    with pytest.raises(DeviceError, match="smallest tile"):
+        denoise(noisy(40, 40), model=failing(monkeypatch, 0, MemoryError()))
+
+
+def test_no_runtime_error_leaves_the_core(monkeypatch):
+    """superqt drops a RuntimeError that a generator worker raises."""
+    with pytest.raises(ComputationError, match="device went away"):
+        denoise(noisy(40, 40), model=failing(monkeypatch, 0, RuntimeError("device went away")))
+
+
+def test_devices(monkeypatch):
+    assert devices.choose_device("cpu") == torch.device("cpu")
+    assert devices.list_devices()[-1].name == "cpu"
+    with pytest.raises(DeviceError, match=r"no such device; choose from .*'cpu'"):
+        devices.choose_device("tpu")
+    broken = devices.DeviceReport("cuda:0", "NVIDIA card", "a test computation on it failed (boom); use 'cpu'.")
+    monkeypatch.setattr(devices, "list_devices", lambda: (broken, devices.DeviceReport("cpu", "CPU")))
+    assert devices.choose_device("auto") == torch.device("cpu")
+    with pytest.raises(DeviceError, match="boom"):
+        devices.choose_device("cuda")
+
+
+def test_a_cpu_only_torch_beside_an_nvidia_card_is_said(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(devices.shutil, "which", lambda name: "/usr/bin/" + name)
+    (report,) = devices._cuda_devices()
+    assert "CPU-only build" in report.problem
+
+
+def test_smoke_test_gives_a_reason():
+    assert devices.smoke_test("cpu") is None
+    assert "failed" in devices.smoke_test("xpu:7")
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_is_close(precision, actin):
+    exact, half = denoise(actin), denoise(actin, precision=precision)
+    assert 0 < np.sqrt(np.mean((half - exact) ** 2)) < 0.03 * actin.std()
+
+
+def test_provenance_repeats_the_run(actin):
+    run = prepare_denoising(actin, tile_size=100)
+    record = json.loads(json.dumps(run.provenance))
+    assert record["model"]["sha256"] == load_denoiser("fast").sha256
+    assert (
+        record["decided"] == {"device": "cpu", "precision": "float32", "tile_size": 100, "output_dtype": "float32"}
+        or record["decided"]["device"] != "cpu"
+    )
+    assert record["input"] == {"shape": [512, 512], "dtype": "uint8"}
+    repeated = prepare_denoising(actin, **record["settings"])
+    np.testing.assert_array_equal(next(repeated.steps()).values, next(run.steps()).values)
+
+
+def test_a_model_that_is_none():
+    with pytest.raises(NEDenoiseError, match="fast"):
+        denoise(noisy(9, 9), model="faster")
+    with pytest.raises(NEDenoiseError, match="no such file"):
+        denoise(noisy(9, 9), model="nowhere/model.pth")
+    with pytest.raises(NEDenoiseError, match="registered model"):
+        denoise(noisy(9, 9), model=3)
+
+
+def test_measure_equivariance_tells_the_laws_apart():
+    y = noisy(48, 50)
+    norm, scale = measure_equivariance(load_denoiser("fast"), y), measure_equivariance(MODELS["scale-equiv"](), y)
+    assert max(norm.scale, norm.shift, norm.both) < 1e-4
+    assert scale.scale < 1e-4
+    assert scale.shift > 1e-2
+    blur = measure_equivariance(lambda image: np.sqrt(np.abs(image)), y)
+    assert min(blur.scale, blur.shift, blur.both) > 1e-2
+
+
+def test_measure_equivariance_of_the_identity_and_of_constants():
+    for y in (noisy(8, 9), np.zeros((4, 4)), np.full((3, 3), 7)):
+        found = measure_equivariance(lambda image: image.copy(), y)
+        assert max(found.scale, found.shift, found.both) < 1e-9
+
+
+def test_normalisation_changes_only_what_is_not_equivariant():
+    y = noisy(40, 40) * 100 + 30
+    norm, square = load_denoiser("fast"), np.square
+    np.testing.assert_allclose(with_normalisation(norm, y, -1, 5), norm(y), atol=1e-3)
+    assert np.abs(with_normalisation(square, y, 0, 1) - with_normalisation(square, y, 0, 255)).max() > 1
+    np.testing.assert_array_equal(with_normalisation(square, np.full((2, 2), 3.0), 0, 1), 3)
+
+
+@pytest.mark.parametrize("position", [(0, 0), (149, 0), (80, 75), (149, 130)])
+def test_a_filter_is_what_made_the_pixel(position):
+    y = 300 * noisy(150, 131) + 5000
+    found = adaptive_filter(y, position)
+    assert found.total == pytest.approx(1, abs=1e-9)
+    assert found.weighted_sum == pytest.approx(found.output, rel=1e-9)
+    assert found.output == pytest.approx(denoise(y)[position], rel=1e-6)
+    row, column = found.origin
+    window = y[row : row + found.weights.shape[0], column : column + found.weights.shape[1]]
+    assert (found.weights * window).sum() + found.mean_weight * y.mean() == pytest.approx(found.output, rel=1e-3)
+
+
+def test_a_filter_far_from_the_border_leaves_the_mean_alone():
+    y, reach = noisy(240, 240), load_denoiser("fast").reach
+    assert abs(adaptive_filter(y, (120, 120)).mean_weight) < 1e-9
+    assert reach < 120
+    assert abs(adaptive_filter(y, (0, 0)).mean_weight) > 1e-4
+
+
+def test_a_filter_does_not_depend_on_units():
+    y = noisy(100, 90)
+    np.testing.assert_allclose(adaptive_filter(1e-4 * y + 7, (50, 40)).weights, adaptive_filter(y, (50, 40)).weights, atol=1e-8)
+
+
+def test_the_filter_of_a_plane_of_a_stack():
+    y = noisy(3, 60, 50)
+    found, alone = adaptive_filter(y, (1, 30, 20)), adaptive_filter(y[1], (30, 20))
+    np.testing.assert_array_equal(found.weights, alone.weights)
+    turned = adaptive_filter(y.transpose(1, 2, 0), (30, 20, 1), channel_axis=-1)
+    np.testing.assert_array_equal(turned.weights, alone.weights)
+
+
+def test_support_crops_the_filter_only():
+    y = noisy(120, 121)
+    whole, cropped = adaptive_filter(y, (60, 3)), adaptive_filter(y, (60, 3), support=11)
+    assert cropped.weights.shape == (11, 9)
+    assert cropped.origin == (55, 0)
+    assert cropped.total == whole.total
+    row, column = (a - b for a, b in zip(cropped.origin, whole.origin, strict=True))
+    np.testing.assert_array_equal(cropped.weights, whole.weights[row : row + 11, column : column + 9])
+
+
+@pytest.mark.parametrize(("position", "words"), [((0,), "2 whole numbers"), ((0, 60), "outside"), ((-1, 3), "outside")])
+def test_positions_that_are_none(position, words):
+    with pytest.raises(SettingsError, match=words):
+        adaptive_filter(noisy(60, 60), position)
+
+
+def test_public_names_load_and_are_listed():
+    for name in napari_ne_denoise.__all__:
+        assert getattr(napari_ne_denoise, name)
+        assert name in dir(napari_ne_denoise)
+    with pytest.raises(AttributeError):
+        napari_ne_denoise.nothing

@@ -1,0 +1,142 @@
+"""Training: the same seed gives the same steps, whatever interrupts it; noise and crops are what they say."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_ne_denoise.core.errors import FileError, SettingsError
+from napari_ne_denoise.core.networks import ShuffleUNet
+from napari_ne_denoise.core.training.dataset import CleanImage, CropSampler, read_clean_images, synthetic_images
+from napari_ne_denoise.core.training.degradation import Degradation
+from napari_ne_denoise.core.training.synthetic import cells, dead_leaves, filaments, puncta
+from napari_ne_denoise.core.training.trainer import Trainer, TrainingSettings, relative_error
+
+
+def images(count=4):
+    rng = np.random.default_rng(0)
+    return [CleanImage(np.kron(rng.random((10, 12)), np.ones((8, 8))).astype(np.float32), "blocks", 0.001) for _ in range(count)]
+
+
+def trainer(path, steps=6, **choices):
+    torch.manual_seed(1)
+    settings = TrainingSettings(steps=steps, batch=2, side=24, warmup=2, seed=5, half=False, **choices)
+    return Trainer(
+        ShuffleUNet(channels=(8, 12), blocks=1),
+        CropSampler(images(), {"blocks": 1}, 24),
+        Degradation(),
+        settings,
+        path,
+        validation=images(2),
+    )
+
+
+def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
+    whole = trainer(tmp_path / "whole.pt")
+    list(whole.run())
+    first = trainer(tmp_path / "parts.pt")
+    for progress in first.run(report_every=1, save_seconds=0):
+        if progress.step == 3:
+            break
+    second = trainer(tmp_path / "parts.pt")
+    assert second.step == 3
+    *_, last = second.run(report_every=1)
+    assert (last.step, last.total) == (6, 6)
+    assert last.validation
+    for key, value in whole.averaged.state_dict().items():
+        assert torch.equal(second.averaged.state_dict()[key], value)
+
+
+def test_a_step_is_a_function_of_seed_and_number(tmp_path):
+    a, b = trainer(tmp_path / "a.pt"), trainer(tmp_path / "b.pt")
+    for one, other in zip(a.batch(7), b.batch(7), strict=True):
+        assert torch.equal(one, other)
+        assert one.dtype == torch.float32
+    assert not torch.equal(a.batch(7)[0], a.batch(8)[0])
+
+
+def test_training_learns(tmp_path):
+    learner = trainer(tmp_path / "c.pt", steps=60, learning_rate=3e-3)
+    losses = [progress.loss for progress in learner.run(report_every=20)]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    trainer(tmp_path / "d.pt").save()
+    with pytest.raises(SettingsError, match="train into another file"):
+        Trainer(
+            ShuffleUNet(channels=(6, 8)),
+            CropSampler(images(), {"blocks": 1}, 24),
+            Degradation(),
+            TrainingSettings(steps=1),
+            tmp_path / "d.pt",
+        )
+
+
+def test_the_learning_rate_rises_stays_and_falls():
+    settings = TrainingSettings(steps=1000, warmup=100, decay_share=0.5, learning_rate=1.0)
+    rates = [settings.rate(step) for step in range(1000)]
+    assert rates[0] == 0.01
+    assert rates[100:500] == [1.0] * 400
+    assert rates[750] == pytest.approx(0.5)
+    assert rates[-1] == pytest.approx(0.002)
+
+
+def test_doing_nothing_has_a_relative_error_of_one():
+    clean = torch.zeros(3, 1, 8, 8)
+    noisy = clean + torch.tensor([0.01, 1, 50]).reshape(3, 1, 1, 1) * torch.randn(3, 1, 8, 8)
+    assert float(relative_error(noisy, noisy, clean)) == pytest.approx(1)
+    assert float(relative_error(clean, noisy, clean)) == 0
+
+
+def test_noise_is_as_strong_as_asked_and_never_below_the_grain():
+    clean, rng = np.full((200, 200), 0.5, np.float32), np.random.default_rng(0)
+    gaussian = Degradation(sigma=(0.1, 0.1), poisson_share=0).draw(clean, 0, rng)
+    assert gaussian.std() == pytest.approx(0.1, rel=0.02)
+    poisson = Degradation(photons=(50, 50), poisson_share=1, background_photons=0, read_noise=0).draw(clean, 0, rng)
+    assert poisson.mean() == pytest.approx(0.5, rel=0.02)
+    assert poisson.var() == pytest.approx(0.5 / 50, rel=0.05)
+    assert Degradation(sigma=(0.01, 0.01), poisson_share=0).draw(clean, 0.1, rng).std() == pytest.approx(0.3, rel=0.05)
+
+
+def test_crops_have_the_right_size_and_their_grain_falls_when_shrunk():
+    sampler, rng = CropSampler(images(), {"blocks": 1, "absent": 2}, 24), np.random.default_rng(0)
+    grains = set()
+    for _ in range(60):
+        crop, grain = sampler.draw(rng)
+        assert crop.shape == (24, 24)
+        assert crop.dtype == np.float32
+        grains.add(grain)
+    assert max(grains) == 0.001
+    assert min(grains) < 0.0005
+
+
+@pytest.mark.parametrize("maker", [dead_leaves, filaments, puncta, cells])
+def test_made_images_have_structure(maker):
+    image = maker(np.random.default_rng(0))
+    assert np.isfinite(image).all()
+    assert image.std() > 0.01
+
+
+def test_made_images_are_repeatable_and_in_range():
+    for one, other in zip(synthetic_images(3, 1), synthetic_images(3, 1), strict=True):
+        np.testing.assert_array_equal(one.pixels, other.pixels)
+        assert one.pixels.min() == 0
+        assert one.pixels.max() == 1
+
+
+def test_files_are_read_binned_and_split(tmp_path):
+    from skimage import io
+
+    folder = tmp_path / "train" / "permissive"
+    folder.mkdir(parents=True)
+    rng, rows = np.random.default_rng(0), ["path,set,noise_frac,sha256"]
+    for name, grain, digest in (("a", 0.02, "0000000c"), ("b", 0, "00000001"), ("c", 0.5, "00000002")):
+        io.imsave(folder / f"{name}.png", rng.integers(0, 255, (80, 90), np.uint8), check_contrast=False)
+        rows.append(f"train/permissive/{name}.png,made,{grain},{digest}")
+    (tmp_path / "files.csv").write_text("\n".join(rows))
+    training, validation = read_clean_images(tmp_path, largest_grain=0.01, smallest_side=30)
+    assert [image.pixels.shape for image in validation] == [(40, 45)]  # binned once to half the grain
+    assert validation[0].grain == 0.01
+    assert [image.pixels.shape for image in training] == [(80, 90)]  # c stays too noisy until it is too small
+    with pytest.raises(FileError, match=r"files\.csv"):
+        read_clean_images(folder, largest_grain=1, smallest_side=1)
