@@ -203,6 +203,12 @@ def test_constant_images_come_back_from_the_wrapper():
     assert torch.equal(network(x), x)
 
 
+def test_the_wrapper_takes_any_module():
+    network, y = NormalizedDenoiser(torch.nn.Sequential(torch.nn.Conv2d(2, 2, 3, padding=1), torch.nn.Tanh())).double(), image(3, 2, 12, 13)
+    with torch.no_grad():
+        torch.testing.assert_close(network(40 * y - 9), 40 * network(y) - 9, rtol=0, atol=1e-9)
+
+
 def test_wrapper_takes_tiny_units():
     network, y = NormalizedDenoiser(ordinary()).eval(), image(1, 1, 16, 16).float()
     with torch.no_grad():

@@ -26,6 +26,8 @@ def build_trainer(recipe: dict, data: Path, checkpoint: Path, device: str) -> Tr
     wanted = recipe["data"]
     training, validation = read_clean_images(data, largest_grain=wanted["largest_grain"], smallest_side=wanted["smallest_side"])
     training += synthetic_images(wanted["synthetic"], recipe["training"]["seed"])
+    # files that still have some grain reward a network for keeping it; made images do not
+    validation += synthetic_images(8, recipe["training"]["seed"] + 1)
     settings = TrainingSettings(**recipe["training"])
     degradation = Degradation(**{key: tuple(value) if isinstance(value, list) else value for key, value in recipe["degradation"].items()})
     sampler = CropSampler(training, wanted["weights"], settings.side)

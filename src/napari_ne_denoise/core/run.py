@@ -143,7 +143,8 @@ class DenoisingRun:
             # torch's CPU convolution of a single small image sums in another order than that of a large one; that of two does
             # not.  A tile must give the bits of the whole image.
             x = x.expand(2, -1, -1, -1)
-        with torch.inference_mode():
+        # TF32 would make a float32 result on a GPU another than that of a CPU
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
             output: np.ndarray = network(x, sigma, numerics.mean)[0, 0].float().cpu().numpy()
         return output
 

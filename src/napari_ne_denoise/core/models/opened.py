@@ -89,4 +89,5 @@ def local_network(network: DenoisingNetwork) -> DenoisingNetwork:
     Of a `NormalizedDenoiser` that is the network inside: its mean and std are those of the whole plane, which `Numerics` has
     taken already; a tile's own would leave seams.
     """
-    return network.net if isinstance(network, NormalizedDenoiser) else network
+    inner = network.net if isinstance(network, NormalizedDenoiser) else network
+    return inner if isinstance(inner, DenoisingNetwork) else network

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from napari_ne_denoise.core.networks.network import DenoisingNetwork
+
+# of a module that does not tell: its tiles read the whole plane
+UNKNOWN_REACH = 2**20
 
 
 class NormalizedDenoiser(DenoisingNetwork):
@@ -18,26 +21,26 @@ class NormalizedDenoiser(DenoisingNetwork):
     Parameters
     ----------
     net
-        Any denoising network, of any mode.
+        Any denoising network, of any mode; or any other module that maps (N, C, H, W) to the same shape, taken to be blind.
 
     Source: Saied & Fleuret, ICML 2026.
     """
 
-    def __init__(self, net: DenoisingNetwork) -> None:
+    def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
-        self.config = {"net": net.config}
-        self.equivariance, self.blind = "norm-equiv", net.blind
-        self.reach, self.stride = net.reach, net.stride
-        self.floats_per_pixel = net.floats_per_pixel
+        self.config = {"net": getattr(net, "config", repr(net))}
+        self.equivariance, self.blind = "norm-equiv", getattr(net, "blind", True)
+        self.reach, self.stride = getattr(net, "reach", UNKNOWN_REACH), getattr(net, "stride", 1)
+        self.floats_per_pixel = getattr(net, "floats_per_pixel", 256)
 
     def _denoise(self, x: Tensor, sigma: Tensor | None, mean: Tensor) -> Tensor:
         level, spread = global_statistics(x)
         flat = spread == 0
         safe = torch.where(flat, torch.ones_like(spread), spread)
         normalised = ((x.double() - level) / safe).to(x.dtype)
-        relative = None if sigma is None else (sigma.double() / safe).to(x.dtype).flatten()
-        denoised = self.net(normalised, relative).double() * safe + level
+        noise = () if sigma is None else ((sigma.double() / safe).to(x.dtype).flatten(),)
+        denoised = self.net(normalised, *noise).double() * safe + level
         return torch.where(flat, x.double(), denoised).to(x.dtype)
 
 
