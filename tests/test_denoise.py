@@ -217,6 +217,11 @@ def test_steps_begin_where_they_are_asked_to():
     assert step.index == (1, slice(64, 96), slice(0, 32))
 
 
+def test_steps_cannot_begin_outside():
+    with pytest.raises(SettingsError, match="outside the image"):
+        iter_denoise(noisy(30, 40), start_at=(30, 0))
+
+
 def test_sigma_for_those_who_need_it():
     noise_map = small_model(FDnCNN, blind=False, channels=8, depth=4)
     y = noisy(40, 40)
@@ -405,6 +410,14 @@ def test_the_filter_of_a_plane_of_a_stack():
     np.testing.assert_array_equal(turned.weights, alone.weights)
 
 
+def test_a_filter_beside_missing_pixels_is_that_of_the_filled_image():
+    y = noisy(60, 61)
+    y[20, 20] = np.nan
+    found = adaptive_filter(y, (22, 21))
+    assert found.total == pytest.approx(1, abs=1e-9)
+    assert found.output == pytest.approx(denoise(y, nonfinite="keep")[22, 21], abs=1e-5)
+
+
 def test_support_crops_the_filter_only():
     y = noisy(120, 121)
     whole, cropped = adaptive_filter(y, (60, 3)), adaptive_filter(y, (60, 3), support=11)
@@ -426,4 +439,4 @@ def test_public_names_load_and_are_listed():
         assert getattr(napari_ne_denoise, name)
         assert name in dir(napari_ne_denoise)
     with pytest.raises(AttributeError):
-        napari_ne_denoise.nothing
+        assert napari_ne_denoise.nothing

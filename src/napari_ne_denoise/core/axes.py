@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -54,6 +54,21 @@ class PlaneLayout:
     def plane_at(self, position: tuple[int, ...]) -> Index:
         """The index of the plane that holds an array position."""
         return tuple(slice(None) if axis in (self.rows, self.columns) else int(at) for axis, at in enumerate(position))
+
+    def checked_position(self, position: Sequence[int]) -> tuple[int, ...]:
+        """A position in the array as plain whole numbers.
+
+        Raises
+        ------
+        SettingsError
+            If it has too few or too many numbers, or lies outside.
+        """
+        at = tuple(int(coordinate) for coordinate in position)
+        if len(at) != len(self.shape):
+            raise SettingsError(f"position={at}: must be {len(self.shape)} whole numbers, one an axis of the image of shape {self.shape}.")
+        if any(not 0 <= coordinate < length for coordinate, length in zip(at, self.shape, strict=True)):
+            raise SettingsError(f"position={at}: outside the image, whose shape is {self.shape}.")
+        return at
 
     def window(self, plane: Index, rows: slice, columns: slice) -> Index:
         """The array index of a window of a plane."""

@@ -156,9 +156,10 @@ def iter_denoise(image: Any, *, start_at: tuple[int, ...] | None = None, **setti
     Raises
     ------
     NEDenoiseError
-        At once, if the image or a setting is not accepted.
+        At once, if the image, a setting or `start_at` is not accepted.
     """
-    return prepare_denoising(image, **settings).steps(start_at)
+    run = prepare_denoising(image, **settings)
+    return run.steps(None if start_at is None else run.layout.checked_position(start_at))
 
 
 def _collect(run: DenoisingRun) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_ne_denoise.core.axes import PlaneLayout, plan_planes
+from napari_ne_denoise.core.axes import plan_planes
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.inference import load_denoiser
 from napari_ne_denoise.core.models.opened import OpenModel
@@ -83,9 +83,10 @@ def adaptive_filter(
     """
     array = as_image(image)
     layout = plan_planes(tuple(array.shape), axes, channel_axis)
-    at = _checked_position(position, layout)
+    at = layout.checked_position(position)
     denoiser = _blind_denoiser(DEFAULTS.model if model is None else model)
-    read, _ = PlaneReader(array, layout, "error").open_plane(layout.plane_at(at))
+    # pixels that are no numbers are filled as nonfinite="keep" does
+    read, _ = PlaneReader(array, layout, "keep").open_plane(layout.plane_at(at))
     statistics = plane_statistics(read, layout.plane_shape)
     numerics = choose_numerics(denoiser.equivariance, statistics, array.dtype, read)
     point = (at[layout.rows], at[layout.columns])
@@ -101,17 +102,6 @@ def adaptive_filter(
         output=float(numerics.back(np.asarray(value))),
         weighted_sum=float((weights * pixels).sum()) + mean_weight * statistics.mean,
     )
-
-
-def _checked_position(position: tuple[int, ...], layout: PlaneLayout) -> tuple[int, ...]:
-    at = tuple(int(coordinate) for coordinate in position)
-    if len(at) != len(layout.shape):
-        raise SettingsError(
-            f"position={tuple(position)}: must be {len(layout.shape)} whole numbers, one an axis of the image of shape {layout.shape}."
-        )
-    if any(not 0 <= coordinate < length for coordinate, length in zip(at, layout.shape, strict=True)):
-        raise SettingsError(f"position={tuple(position)}: outside the image, whose shape is {layout.shape}.")
-    return at
 
 
 def _blind_denoiser(model: str | os.PathLike[str] | NamedModel) -> OpenModel:
