@@ -16,7 +16,7 @@ help:
 	@echo "make clean        remove .venv, caches and builds"
 
 demo: venv
-	@$(BIN)/napari-ne-denoise demo
+	@$(BIN)/napari-ne-denoise demo --out demo-output
 
 test: check-code check-wheel check-tests
 	@echo "make: all checks passed"

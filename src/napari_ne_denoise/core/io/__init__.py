@@ -1,0 +1,24 @@
+"""Image files: read with their axes, pixel sizes and notes on what happened; written completely or not at all."""
+
+from __future__ import annotations
+
+from napari_ne_denoise.core.io.files import complete_or_absent, read_image, read_provenance, stem, write_image
+from napari_ne_denoise.core.io.image_file import ImageFile, PixelSize
+from napari_ne_denoise.core.io.letters import distinct_letters, letters_for, with_channels
+from napari_ne_denoise.core.io.targets import READABLE, WRITABLE, check_target
+
+__all__ = [
+    "READABLE",
+    "WRITABLE",
+    "ImageFile",
+    "PixelSize",
+    "check_target",
+    "complete_or_absent",
+    "distinct_letters",
+    "letters_for",
+    "read_image",
+    "read_provenance",
+    "stem",
+    "with_channels",
+    "write_image",
+]

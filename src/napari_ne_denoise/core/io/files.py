@@ -1,0 +1,148 @@
+"""Read and write image files of any kind; what kind it is, the end of the name says."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from napari_ne_denoise.core.errors import FileError
+from napari_ne_denoise.core.io.image_file import ImageFile
+from napari_ne_denoise.core.io.letters import letters_for
+from napari_ne_denoise.core.io.plain import read_jpeg, read_npy, read_png, read_sidecar, sidecar, write_npy, write_png, write_sidecar
+from napari_ne_denoise.core.io.targets import READABLE, check_target, is_png, is_tiff
+
+
+def read_image(path: str | os.PathLike[str], series: int = 0) -> ImageFile:
+    """Read an image file.
+
+    Parameters
+    ----------
+    path
+        A TIFF in any compression, OME-TIFF, ImageJ TIFF, PNG, JPEG or NPY file.
+    series
+        Which of the images of a TIFF file.
+
+    Raises
+    ------
+    FileError
+        If there is no such file, or it is not what its name says, or is damaged.
+    """
+    source = Path(path)
+    _check_source(source)
+    with _failures_named(source, "cannot be read as what its name says", "copy it again, or give it the right name"):
+        if is_tiff(source):
+            from napari_ne_denoise.core.io.tiff import read_tiff
+
+            return read_tiff(source, series)
+        if is_png(source):
+            return read_png(source)
+        return read_npy(source) if source.suffix.lower() == ".npy" else read_jpeg(source)
+
+
+def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """The record of how a file was made, without reading its pixels; None if it has none.
+
+    Raises
+    ------
+    FileError
+        If there is no such file, or it is damaged.
+    """
+    source = Path(path)
+    _check_source(source)
+    with _failures_named(source, "cannot be read as what its name says", "copy it again, or give it the right name"):
+        if is_tiff(source):
+            from napari_ne_denoise.core.io.tiff import read_tiff_provenance
+
+            return read_tiff_provenance(source)
+        return read_sidecar(source).get("provenance")
+
+
+def write_image(path: str | os.PathLike[str], image: ImageFile, *, overwrite: bool = False) -> None:
+    """Write an image completely, or not at all.
+
+    Parameters
+    ----------
+    path
+        Ends in .ome.tif or .tif (both give an OME-TIFF), .npy or .png; what the last two cannot hold goes into a .json file
+        beside them.
+    image
+        Pixels and all that is known of them; the last two axes are rows and columns if it names none.
+    overwrite
+        Whether a file of that name may be replaced.
+
+    Raises
+    ------
+    FileError
+        If there is such a file already, or it cannot be written.
+    """
+    target = Path(path)
+    named = replace(image, axes=image.axes or letters_for(image.pixels.ndim))
+    check_target(target, image.pixels.dtype, str(named.axes))
+    if target.exists() and not overwrite:
+        raise FileError(f"{target}: exists already; choose another name, or allow it to be overwritten.")
+    with _failures_named(target, "could not be written", "nothing was left of it"), ExitStack() as stack:
+        temporary = stack.enter_context(complete_or_absent(target))
+        if is_tiff(target):
+            from napari_ne_denoise.core.io.tiff import write_tiff
+
+            return write_tiff(temporary, named)
+        (write_png if is_png(target) else write_npy)(temporary, named.pixels)
+        if _needs_sidecar(target, image):
+            write_sidecar(stack.enter_context(complete_or_absent(sidecar(target))), named)
+        else:
+            sidecar(target).unlink(missing_ok=True)  # of the file that is replaced
+
+
+def _needs_sidecar(target: Path, image: ImageFile) -> bool:
+    return bool(image.provenance or image.pixel_size or image.channel_names or (image.axes and not is_png(target)))
+
+
+@contextmanager
+def complete_or_absent(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path`, which becomes `path` if all goes well, and vanishes if not."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def stem(path: Path) -> str:
+    """The name without .tif, .ome.tif and the like."""
+    name = path.name[: -len(path.suffix)] if path.suffix else path.name
+    return name[:-4] if name.lower().endswith(".ome") else name
+
+
+def _check_source(path: Path) -> None:
+    if path.suffix.lower() not in READABLE:
+        raise FileError(f"{path}: ends in {path.suffix or 'nothing'}; what can be read ends in {', '.join(READABLE)}.")
+    if path.is_dir():
+        raise FileError(f"{path}: is a folder; give the files in it.")
+    if not path.exists():
+        raise FileError(f"{path}: there is no such file; look at its spelling, and whether its folder is there.")
+    if path.stat().st_size == 0:
+        raise FileError(f"{path}: is empty, 0 bytes; copy it again from where it was made.")
+
+
+@contextmanager
+def _failures_named(path: Path, what: str, remedy: str) -> Iterator[None]:
+    """Turn whatever a reader or writer of a format raises into an error that names the file."""
+    try:
+        yield
+    except FileError:
+        raise
+    except MemoryError as error:
+        raise FileError(f"{path}: is too large for the memory of this machine; cut it into parts.") from error
+    except PermissionError as error:
+        raise FileError(f"{path}: {what}: permission denied; ask for the right to it, or choose another folder.") from error
+    except Exception as error:  # readers raise many kinds for damaged files; the user needs one
+        reason = "the disk is full" if getattr(error, "errno", None) == errno.ENOSPC else f"{error}" or type(error).__name__
+        raise FileError(f"{path}: {what} ({reason}); {remedy}.") from error

@@ -1,0 +1,75 @@
+"""What a file holds: pixels, and what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+# axis letter → (distance between two pixels, unit), such as {"X": (0.1, "µm"), "T": (2.0, "s")}
+PixelSize: TypeAlias = Mapping[str, tuple[float, str]]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFile:
+    """An image as it lies, or shall lie, in a file.
+
+    Attributes
+    ----------
+    pixels
+        In the units of the file; may be memory-mapped, read-only.
+    axes
+        A different letter for each axis, as in "TCZYX"; S holds the samples (colours) of a pixel, letters such as Q and I an axis of
+        which the file does not say what it is.  None: the file says nothing of its axes.
+    pixel_size
+        By axis letter, as far as the file tells.
+    channel_names
+        One for each channel, or none.
+    name
+        Of the image; the file's name if it has no other.
+    provenance
+        How the image was made, if this program made it.
+    notes
+        What the user should know of how the file was read, in sentences.
+    """
+
+    pixels: np.ndarray
+    axes: str | None = None
+    pixel_size: PixelSize = field(default_factory=dict)
+    channel_names: tuple[str, ...] = ()
+    name: str = ""
+    provenance: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+
+
+# how units are written by ImageJ, pint, Bio-Formats and people, and how OME wants them
+_UNITS = {
+    "m": ("meter", "metre"),
+    "cm": ("centimeter", "centimetre"),
+    "mm": ("millimeter", "millimetre"),
+    "µm": ("μm", "um", "micron", "microns", "micrometer", "micrometre"),
+    "nm": ("nanometer", "nanometre"),
+    "pm": ("picometer", "picometre"),
+    "Å": ("angstrom", "ångström", "Å"),
+    "in": ("inch", "inches"),
+    "s": ("sec", "second", "seconds"),
+    "ms": ("msec", "millisecond", "milliseconds"),
+    "µs": ("μs", "us", "microsecond", "microseconds"),
+    "ns": ("nanosecond", "nanoseconds"),
+    "min": ("minute", "minutes"),
+    "h": ("hr", "hour", "hours"),
+    "d": ("day", "days"),
+    "pixel": ("pixels", "px"),
+}
+_SPELLINGS = {spelling: unit for unit, spellings in _UNITS.items() for spelling in (unit, *spellings)}
+
+LENGTH_UNITS = frozenset({"m", "cm", "mm", "µm", "nm", "pm", "Å", "in", "pixel"})
+TIME_UNITS = frozenset({"s", "ms", "µs", "ns", "min", "h", "d"})
+
+
+def usual_unit(unit: str) -> str:
+    """A unit as OME writes it, where it is known; unchanged where not."""
+    plain = unit.strip().replace("\\u00B5", "µ")  # ImageJ escapes the µ
+    return _SPELLINGS.get(plain, _SPELLINGS.get(plain.lower(), plain))

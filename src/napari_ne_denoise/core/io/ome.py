@@ -1,0 +1,165 @@
+"""OME-XML: what it says of axes, sizes and channels, and where our own record stands in it.
+
+OME knows the axes T, Z and C in any order before Y and X, with the samples S last.  What it has no words for (an axis of unknown
+meaning, axes after X, axes of length one, other units) is written in an annotation of our own, so that an image comes back as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from napari_ne_denoise.core.io.image_file import LENGTH_UNITS, TIME_UNITS, ImageFile, PixelSize, usual_unit
+from napari_ne_denoise.core.provenance import KEY
+
+LAYOUT_KEY = KEY + "/layout"
+# attribute of an axis, its default unit, and the units it can have
+_SIZES = {
+    "X": ("PhysicalSizeX", "µm", LENGTH_UNITS),
+    "Y": ("PhysicalSizeY", "µm", LENGTH_UNITS),
+    "Z": ("PhysicalSizeZ", "µm", LENGTH_UNITS),
+    "T": ("TimeIncrement", "s", TIME_UNITS),
+}
+# lengths of a last axis of samples that TIFF stores as colours
+COLOURS = (3, 4)
+_PLANES = "TZC"
+
+
+@dataclass(frozen=True)
+class Described:
+    """What the OME-XML of a file says of one image; empty where it says nothing."""
+
+    pixel_size: PixelSize
+    channel_names: tuple[str, ...]
+    name: str
+    provenance: dict[str, Any] | None
+    axes: str | None
+    shape: tuple[int, ...]
+
+
+def describe(xml: str, series: int = 0) -> Described:
+    """Read the OME-XML of a file.
+
+    Raises
+    ------
+    ParseError, ValueError
+        If it is no OME-XML.
+    """
+    root = ElementTree.fromstring(xml)
+    images = root.findall("{*}Image")
+    if not images:
+        raise ValueError("it describes no image")
+    image = images[min(series, len(images) - 1)]
+    pixels = image.find("{*}Pixels")
+    attributes = {} if pixels is None else pixels.attrib
+    channels = [] if pixels is None else [channel.get("Name", "") for channel in pixels.findall("{*}Channel")]
+    layout = _annotation(root, LAYOUT_KEY) or {}
+    known = {axis: size for axis in _SIZES if (size := _size(attributes, axis)) is not None}
+    return Described(
+        pixel_size={**{axis: (value, unit) for axis, (value, unit) in layout.get("pixel_size", {}).items()}, **known},
+        channel_names=tuple(channels if all(channels) else layout.get("channel_names", ())),
+        name=image.get("Name", ""),
+        provenance=_annotation(root, KEY),
+        axes=layout.get("axes"),
+        shape=tuple(layout.get("shape", ())),
+    )
+
+
+def ome_metadata(image: ImageFile, axes: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    """What `tifffile.imwrite` is to say of an image whose pixels `to_ome` gave these axes and this shape."""
+    layout = {
+        "axes": image.axes,
+        "shape": image.pixels.shape,
+        "pixel_size": {axis: list(size) for axis, size in image.pixel_size.items()},
+        "channel_names": [_xml_text(name) for name in image.channel_names],
+    }
+    records = {KEY: image.provenance, LAYOUT_KEY: layout}
+    annotations = [{"Namespace": key, "Value": _as_json(record)} for key, record in records.items() if record]
+    metadata: dict[str, Any] = {"axes": axes, "Name": _xml_text(image.name) or "image", "MapAnnotation": annotations}
+    for axis, (value, unit) in image.pixel_size.items():
+        attribute, _, units = _SIZES.get(axis, ("", "", frozenset()))
+        if usual_unit(unit) in units:
+            metadata |= {attribute: float(value), attribute + "Unit": usual_unit(unit)}
+    if "C" in axes and shape[axes.index("C")] == len(image.channel_names):
+        metadata["Channel"] = {"Name": layout["channel_names"]}
+    return metadata
+
+
+def to_ome(pixels: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
+    """Pixels in an order that OME can hold, and OME's letters for it.
+
+    Rows and columns go last, colours after them; the other axes keep their order.  An axis that is not T, Z or C takes the first of
+    these letters that is free; where none is, it is joined with its neighbour.
+    """
+    order, shape, letters = _arrange(axes, pixels.shape)
+    return pixels.transpose([axes.index(letter) for letter in order]).reshape(shape), letters
+
+
+def from_ome(pixels: np.ndarray, described: Described) -> tuple[np.ndarray, str] | None:
+    """Undo `to_ome`; None if the file says nothing of it, or its pixels were changed since."""
+    axes, shape = described.axes, described.shape
+    if axes is None or len(axes) != len(shape):
+        return None
+    order, arranged, _ = _arrange(axes, shape)
+    # readers drop axes of length one
+    if [length for length in pixels.shape if length != 1] != [length for length in arranged if length != 1]:
+        return None
+    lengths = [shape[axes.index(letter)] for letter in order]
+    return pixels.reshape(lengths).transpose([order.index(letter) for letter in axes]), axes
+
+
+def _arrange(axes: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...], str]:
+    """The axes in the order in which OME can hold them, the shape it then sees, and its letters for that."""
+    samples = "S" if has_colours(axes, shape) else ""
+    planes = [letter for letter in axes if letter not in "YX" + samples]
+    lengths = {letter: shape[axes.index(letter)] for letter in axes}
+    named = groupby(zip(_plane_letters(planes), planes, strict=True), key=lambda pair: pair[0])
+    joined = {letter: math.prod(lengths[original] for _, original in group) for letter, group in named}
+    fixed = "YX" + samples
+    return "".join(planes) + fixed, (*joined.values(), *(lengths[letter] for letter in fixed)), "".join(joined) + fixed
+
+
+def has_colours(axes: str, shape: tuple[int, ...]) -> bool:
+    """Whether the image has three or four samples for each pixel, which TIFF stores together."""
+    return "S" in axes and shape[axes.index("S")] in COLOURS
+
+
+def _plane_letters(axes: list[str]) -> list[str]:
+    free = [letter for letter in _PLANES if letter not in axes]
+    first = next((letter for letter in axes if letter in _PLANES), "T")
+    letters: list[str] = []
+    for letter in axes:
+        if letter not in _PLANES:
+            neighbour = letters[-1] if letters else first
+            letter = "C" if letter == "S" and "C" in free else (free or [neighbour])[0]
+            free = [other for other in free if other != letter]
+        letters.append(letter)
+    return letters
+
+
+def _size(attributes: dict[str, str], axis: str) -> tuple[float, str] | None:
+    attribute, unit, _ = _SIZES[axis]
+    try:
+        return float(attributes[attribute]), usual_unit(attributes.get(attribute + "Unit", unit))
+    except (KeyError, ValueError):
+        return None
+
+
+def _annotation(root: ElementTree.Element, namespace: str) -> dict[str, Any] | None:
+    found = root.find(f".//{{*}}MapAnnotation[@Namespace='{namespace}']/{{*}}Value")
+    return None if found is None else {str(pair.get("K")): json.loads(pair.text or "null") for pair in found}
+
+
+def _as_json(record: dict[str, Any]) -> dict[str, str]:
+    return {key: json.dumps(value) for key, value in record.items()}
+
+
+def _xml_text(text: str) -> str:
+    """Without the control characters that XML cannot hold."""
+    return "".join(character for character in text if character.isprintable())

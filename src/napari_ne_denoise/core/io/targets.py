@@ -1,0 +1,57 @@
+"""Where and as what an image can be written, asked before any work is done."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from napari_ne_denoise.core.errors import FileError
+
+READABLE = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy")
+WRITABLE = (".ome.tif", ".ome.tiff", ".tif", ".tiff", ".npy", ".png")
+
+_OME_DTYPES = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64")
+_PNG_DTYPES = ("uint8", "uint16")
+
+
+def check_target(path: str | os.PathLike[str], dtype: DTypeLike, axes: str) -> None:
+    """Find out whether an image can be written to a path, as far as one can tell without writing.
+
+    Parameters
+    ----------
+    path
+        Its suffix says how the image would be written.
+    dtype, axes
+        Of the image.
+
+    Raises
+    ------
+    FileError
+        If the suffix is unknown, the format cannot hold the image, or there is no such folder.
+    """
+    target, name = Path(path), np.dtype(dtype).name
+    if not target.name.lower().endswith(WRITABLE):
+        raise FileError(f"{target}: ends in {target.suffix or 'nothing'}; results are written as {', '.join(WRITABLE)}.")
+    if target.is_dir():
+        raise FileError(f"{target}: is a folder; give the name of a file in it.")
+    if not target.parent.is_dir():
+        raise FileError(f"{target}: there is no folder {target.parent}; create it first.")
+    if is_tiff(target) and name not in _OME_DTYPES:
+        raise FileError(f"{target}: OME-TIFF cannot hold {name}, only {', '.join(_OME_DTYPES)}; choose another output dtype, or .npy.")
+    if is_png(target) and name not in _PNG_DTYPES:
+        raise FileError(f'{target}: PNG cannot hold {name}, only uint8 and uint16; choose the output dtype "input", or .ome.tif.')
+    if is_png(target) and axes not in ("YX", "YXS"):
+        raise FileError(f"{target}: PNG holds a single plane, and this image has the axes {axes}; choose .ome.tif.")
+
+
+def is_tiff(path: Path) -> bool:
+    """Whether the name is that of a TIFF file."""
+    return path.suffix.lower() in (".tif", ".tiff")
+
+
+def is_png(path: Path) -> bool:
+    """Whether the name is that of a PNG file."""
+    return path.suffix.lower() == ".png"

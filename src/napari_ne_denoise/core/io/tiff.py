@@ -1,0 +1,169 @@
+"""TIFF files of every kind that microscopes and ImageJ write; OME-TIFF out."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import tifffile
+
+from napari_ne_denoise.core.errors import FileError
+from napari_ne_denoise.core.io import ome
+from napari_ne_denoise.core.io.image_file import ImageFile, PixelSize, usual_unit
+from napari_ne_denoise.core.io.letters import distinct_letters
+
+# uncompressed images larger than this many bytes stay on disk and are read where they are needed
+MEMORY_MAP_FROM = 2**30
+# coarser than this many µm, a plain TIFF's resolution is that of a screen or a printer
+COARSEST_PIXEL = 25.4
+# what tifffile only logs although pixels are lost
+_DAMAGE = ("missing", "corrupt", "truncated", "invalid offset", "invalid page", "circular reference", "failed to reshape")
+_MICROMETRES = {2: 25400.0, 3: 10000.0}  # in an inch and a centimetre, TIFF's two units
+
+
+def read_tiff(path: Path, series: int = 0) -> ImageFile:
+    """Read one image of a TIFF file; of a pyramid the full size.
+
+    Raises
+    ------
+    FileError
+        If the file is damaged, or has no such image.
+    """
+    with _messages() as messages, tifffile.TiffFile(path) as file:
+        if not 0 <= series < len(file.series):
+            raise FileError(f"{path}: series={series}: the file holds {len(file.series)} image(s); give 0 to {len(file.series) - 1}.")
+        chosen = file.series[series]
+        # before the pixels: a file that is cut off may have room for zeros, but its list of pages is broken
+        _refuse_if_incomplete(path, messages)
+        pixels, axes = _pixels(path, chosen, series), distinct_letters(chosen.axes)
+        described = _describe(file, chosen, series, messages)
+    _refuse_if_incomplete(path, messages)
+    restored = ome.from_ome(pixels, described) if chosen.kind == "ome" else None
+    pixels, axes = restored or (pixels, axes)
+    notes = [*_notes(file, chosen), *(f"tifffile: {message}" for message in messages)]
+    return ImageFile(
+        pixels, axes, described.pixel_size, described.channel_names, described.name or path.name, described.provenance, tuple(notes)
+    )
+
+
+def read_tiff_provenance(path: Path) -> dict[str, Any] | None:
+    """The record of how a file was made, without reading its pixels; None if there is none."""
+    with _messages(), tifffile.TiffFile(path) as file:
+        try:
+            return None if file.ome_metadata is None else ome.describe(file.ome_metadata).provenance
+        except (ElementTree.ParseError, ValueError):
+            return None
+
+
+def write_tiff(path: Path, image: ImageFile) -> None:
+    """Write an OME-TIFF, compressed without loss; BigTIFF when it may pass 4 GB."""
+    assert image.axes is not None
+    pixels, axes = ome.to_ome(image.pixels, image.axes)
+    tifffile.imwrite(
+        path,
+        pixels,
+        ome=True,
+        photometric="rgb" if axes.endswith("S") else "minisblack",
+        compression="zlib",
+        predictor=True,
+        metadata=ome.ome_metadata(image, axes, pixels.shape),
+    )
+
+
+def _pixels(path: Path, series: tifffile.TiffPageSeries, number: int) -> np.ndarray:
+    size = math.prod(series.shape) * np.dtype(series.dtype).itemsize
+    if series.dataoffset is not None and size >= MEMORY_MAP_FROM:
+        return tifffile.memmap(path, series=number, mode="r")
+    return np.asarray(series.asarray())
+
+
+def _describe(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int, messages: list[str]) -> ome.Described:
+    if series.kind == "ome" and file.ome_metadata:
+        try:
+            return ome.describe(file.ome_metadata, number)
+        except (ElementTree.ParseError, ValueError) as error:
+            messages.append(f"the OME-XML cannot be read ({error}); pixel sizes are lost")
+    sizes = _imagej_sizes(file) if file.is_imagej else _plain_sizes(series.keyframe)
+    return ome.Described(sizes, (), "", None, None, ())
+
+
+def _imagej_sizes(file: tifffile.TiffFile) -> PixelSize:
+    """ImageJ says how many pixels go into its own unit; 1 pixel in "pixel" is what it writes for images without a scale."""
+    metadata: dict[str, Any] = file.imagej_metadata or {}
+    unit = usual_unit(str(metadata.get("unit", "")))
+    sizes: dict[str, tuple[float, str]] = {}
+    if unit and unit != "pixel":
+        for axis, pixels_per_unit in zip("XY", _resolution(file.pages.first), strict=True):
+            if pixels_per_unit:
+                sizes[axis] = (1 / pixels_per_unit, unit)
+        if metadata.get("spacing"):
+            sizes["Z"] = (abs(float(metadata["spacing"])), usual_unit(str(metadata.get("zunit", unit))))
+    if metadata.get("finterval"):
+        sizes["T"] = (float(metadata["finterval"]), usual_unit(str(metadata.get("tunit", "s"))))
+    return sizes
+
+
+def _plain_sizes(page: Any) -> PixelSize:
+    unit = page.tags.valueof("ResolutionUnit", 2)
+    if unit not in _MICROMETRES:
+        return {}
+    sizes = {axis: _MICROMETRES[unit] / per_unit for axis, per_unit in zip("XY", _resolution(page), strict=True) if per_unit}
+    return {axis: (size, "µm") for axis, size in sizes.items() if size < COARSEST_PIXEL}
+
+
+def _resolution(page: Any) -> tuple[float, float]:
+    """Pixels a unit along X and Y; 0 where the file does not say."""
+    fractions = [page.tags.valueof(tag, (0, 1)) for tag in ("XResolution", "YResolution")]
+    x, y = (float(numerator) / denominator if denominator else 0.0 for numerator, denominator in fractions)
+    return x, y
+
+
+def _notes(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Iterator[str]:
+    if len(file.series) > 1:
+        yield f"the file holds {len(file.series)} images; this is number {series.index}, {series.name or 'without a name'}"
+    if series.is_pyramidal:
+        yield f"of the {len(series.levels)} sizes in the file the full one is taken"
+    if series.keyframe.photometric == tifffile.PHOTOMETRIC.PALETTE:
+        yield "the file has a table of colours; what is taken are the numbers in the file, and the table is not kept"
+    if series.keyframe.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+        yield "the file calls its largest number black; what is taken are the numbers in the file"
+    if series.keyframe.compression in LOSSY:
+        yield "the file was compressed with loss, which changed its noise; denoise the original if there is one"
+
+
+LOSSY = frozenset({tifffile.COMPRESSION.OJPEG, tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.ALT_JPEG})
+
+
+class _Collector(logging.Handler):
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self.messages = messages
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+@contextmanager
+def _messages() -> Iterator[list[str]]:
+    """What tifffile would only have logged: that pages are missing, for instance."""
+    messages: list[str] = []
+    handler, logger = _Collector(messages), logging.getLogger("tifffile")
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield messages
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+
+
+def _refuse_if_incomplete(path: Path, messages: list[str]) -> None:
+    for message in messages:
+        if any(word in message.lower() for word in _DAMAGE):
+            raise FileError(f"{path}: a part of the file is missing or damaged ({message}); copy it again from where it was made.")
