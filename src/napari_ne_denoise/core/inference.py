@@ -62,7 +62,7 @@ def load_denoiser(model: str | os.PathLike[str], *, mode: str | None = None) -> 
 @lru_cache(maxsize=4)
 def _open_registered(name: str) -> Denoiser:
     row = find_model(name)
-    opened: ModelFile = renamed(read_model(fetch(row), None if row.equivariance == "ordinary" else row.equivariance), name)
+    opened: ModelFile = renamed(read_model(fetch(row), row.mode), name)
     return Denoiser(opened.network, opened.card, opened.sha256)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import torch
 
 from napari_ne_denoise.core.models.card import ModelCard
@@ -73,6 +74,19 @@ class OpenModel:
         if self._in_float64 is None:
             self._in_float64 = copy.deepcopy(local_network(self.network)).double()
         return self._in_float64
+
+    def without_numerics(self, image: np.ndarray) -> np.ndarray:
+        """The bare network on a whole image (Y, X), in float64, with nothing subtracted or divided before; to measure its law with.
+
+        Raises
+        ------
+        SettingsError
+            If the network needs a noise level, which would have to follow the image.
+        """
+        network = copy.deepcopy(self.network).double() if self.is_wrapped else self.in_float64
+        with torch.inference_mode():
+            output: np.ndarray = network(torch.from_numpy(np.array(image, np.float64))[None, None])[0, 0].numpy()
+        return output
 
     def on(self, device: torch.device, precision: torch.dtype) -> DenoisingNetwork:
         """The network in its inference form on a device; made once and kept."""

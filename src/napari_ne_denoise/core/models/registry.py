@@ -48,6 +48,11 @@ class ModelRow:
         """Whether the weights are inside the package."""
         return self.file is not None
 
+    @property
+    def mode(self) -> str | None:
+        """What `read_model` must be told, since some published files do not say it themselves."""
+        return None if self.equivariance == "ordinary" else self.equivariance
+
 
 @lru_cache(maxsize=1)
 def list_models() -> tuple[ModelRow, ...]:

@@ -1,0 +1,282 @@
+"""Published models are fetched from a server on this machine: kept only whole, and refused when they change."""
+
+import hashlib
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from napari_ne_denoise.cli import app
+from napari_ne_denoise.cli.console import ProgressLine
+from napari_ne_denoise.core import inference
+from napari_ne_denoise.core.errors import DownloadError, ModelError
+from napari_ne_denoise.core.models import registry
+from napari_ne_denoise.core.models.fetch import cache_folder, fetch, local_path, verify
+from napari_ne_denoise.core.models.registry import ModelRow, list_models
+from napari_ne_denoise.core.networks import FDnCNN
+
+FILE = "fdncnn_norm_equiv_tiny.pth"
+LICENCE = "AGPL-3.0 (repository sherbret/normalization_equivariant_nn)"
+
+
+class Server:
+    """What it sends can be changed; what it was asked is kept."""
+
+    def __init__(self):
+        self.content, self.status, self.announced, self.asked = b"", 200, None, []
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, self))
+        self.http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.http.server_port}/v1.0/{FILE}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def __init__(self, server, *arguments):
+        self.told = server
+        super().__init__(*arguments)
+
+    def do_GET(self):
+        self.told.asked.append(self.path)
+        self.send_response(self.told.status)
+        self.send_header("Content-Length", str(self.told.announced or len(self.told.content)))
+        self.end_headers()
+        self.wfile.write(self.told.content)
+
+    def log_message(self, *arguments):
+        """Say nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    thread = threading.Thread(target=server.http.serve_forever)
+    thread.start()
+    yield server
+    server.http.shutdown()
+    server.http.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    folder = tmp_path / "models"
+    monkeypatch.setenv("NAPARI_NE_DENOISE_MODELS", str(folder))
+    return folder
+
+
+def weights(folder: Path, seed: int = 0, mode: str = "norm-equiv") -> bytes:
+    torch.manual_seed(seed)
+    path = folder / f"made-{seed}.pth"
+    torch.save(FDnCNN(mode, channels=4, depth=3, blind=True).state_dict(), path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def row(server, cache, tmp_path) -> ModelRow:
+    server.content = weights(tmp_path)
+    return ModelRow("tiny", "For tests.", LICENCE, "FDnCNN", "norm-equiv", True, url=server.url)
+
+
+def files_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} if folder.exists() else set()
+
+
+def test_a_model_is_fetched_once_and_its_hash_remembered(server, row, cache):
+    sha256 = hashlib.sha256(server.content).hexdigest()
+    assert fetch(row) == local_path(row) == cache / FILE
+    assert verify(row) == sha256
+    fetch(row)
+    assert server.asked == [f"/v1.0/{FILE}"]
+    assert (cache / FILE).read_bytes() == server.content
+    assert (cache / f"{FILE}.sha256").read_text().strip() == sha256
+    assert files_in(cache) == {FILE, f"{FILE}.sha256"}
+
+
+def test_others_of_the_same_group_can_read_it(row, cache):
+    assert fetch(row).stat().st_mode & 0o444 == 0o444
+
+
+def test_a_changed_file_on_the_server_is_refused(server, row, cache, tmp_path):
+    fetch(row).unlink()
+    server.content = weights(tmp_path, seed=1)
+    with pytest.raises(DownloadError, match="is not the file that was first seen there"):
+        fetch(row)
+    assert files_in(cache) == {f"{FILE}.sha256"}
+    (cache / f"{FILE}.sha256").unlink()  # as the message says
+    assert fetch(row).read_bytes() == server.content
+
+
+def test_a_changed_local_file_is_refused(row, cache, tmp_path):
+    path = fetch(row)
+    path.write_bytes(weights(tmp_path, seed=1))
+    for use in (fetch, verify):
+        with pytest.raises(DownloadError, match="the file was changed or damaged; delete it and run") as raised:
+            use(row)
+        assert str(path) in str(raised.value)
+
+
+def test_a_published_hash_counts_from_the_first_time(server, row, cache):
+    with pytest.raises(DownloadError, match="not the file"):
+        fetch(replace(row, sha256="0" * 64))
+    assert files_in(cache) == set()
+    fetch(replace(row, sha256=hashlib.sha256(server.content).hexdigest()))
+
+
+def test_a_file_copied_by_hand_is_trusted_if_it_is_the_network(server, row, cache):
+    cache.mkdir()
+    (cache / FILE).write_bytes(server.content)
+    assert fetch(row) == cache / FILE
+    assert server.asked == []
+    (cache / FILE).write_bytes(server.content + b"x")
+    with pytest.raises(DownloadError, match="changed or damaged"):
+        fetch(row)
+
+
+def test_a_broken_file_copied_by_hand_is_never_remembered(server, row, cache):
+    cache.mkdir()
+    (cache / FILE).write_bytes(server.content[:1000])
+    with pytest.raises(ModelError, match="cannot be opened"):
+        fetch(row)
+    (cache / FILE).write_bytes(server.content)
+    fetch(row)
+
+
+@pytest.mark.parametrize("page", [b"<html>Please log in</html>", b""])
+def test_a_page_instead_of_weights_is_not_kept(server, row, cache, page):
+    server.content = page
+    with pytest.raises(DownloadError, match="sends is no such model, perhaps the page of a login"):
+        fetch(row)
+    assert files_in(cache) == set()
+
+
+def test_another_network_than_announced_is_not_kept(server, row, cache, tmp_path):
+    server.content = weights(tmp_path, mode="ordinary")
+    with pytest.raises(DownloadError, match=r"'ordinary'.* expected .*'norm-equiv'"):
+        fetch(row)
+    assert files_in(cache) == set()
+
+
+def test_a_transfer_that_breaks_off_leaves_nothing(server, row, cache):
+    server.announced, server.content = len(server.content), server.content[:2000]
+    with pytest.raises(DownloadError, match="could not be fetched"):
+        fetch(row)
+    assert files_in(cache) == set()
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("what", ["404", "503", "refused", "no such host", "no such scheme"])
+def test_without_the_file_the_message_says_what_to_do(server, row, cache, what):
+    if what.isdigit():
+        server.status = int(what)
+    else:
+        wrong = {"refused": f"http://127.0.0.1:{closed_port()}/", "no such host": "http://[::1", "no such scheme": "htp://127.0.0.1/"}
+        row = replace(row, url=wrong[what] + FILE)
+    with pytest.raises(DownloadError) as raised:
+        fetch(row)
+    message = str(raised.value)
+    assert message.startswith("tiny: could not be fetched from ")
+    for told in (row.url, str(cache), FILE, "NAPARI_NE_DENOISE_MODELS", "AGPL-3.0", "sherbret/normalization_equivariant_nn"):
+        assert told in message
+    assert files_in(cache) == set()
+
+
+def test_a_cache_that_cannot_be_made_gives_our_error(row, cache):
+    cache.write_text("a file where the folder should be")
+    with pytest.raises(DownloadError, match="set NAPARI_NE_DENOISE_MODELS to another folder"):
+        fetch(row)
+
+
+def test_pooch_says_nothing(row, caplog, capfd):
+    with caplog.at_level(logging.INFO):
+        fetch(row)
+    assert caplog.records == []
+    assert capfd.readouterr() == ("", "")
+
+
+class Counted:
+    """The progress that tqdm would show."""
+
+    def __init__(self):
+        self.total, self.done, self.closed = 0.0, 0.0, False
+
+    def update(self, amount):
+        self.done += amount
+
+    def reset(self):
+        self.done = 0.0
+
+    def close(self):
+        self.closed = True
+
+
+def test_progress_is_told(server, row):
+    progress = Counted()
+    fetch(row, progress)
+    assert progress.total == progress.done == len(server.content)
+    assert progress.closed
+
+
+def test_the_command_line_fetches_and_shows_how_far_it_is(server, row, cache, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(registry, "list_models", lambda: (row,))
+    monkeypatch.setattr(ProgressLine, "show", lambda line, done, total: drawn.append((line.label, done, total)))
+    result = CliRunner().invoke(app, ["models", "fetch", "tiny"])
+    assert (result.exit_code, result.stdout) == (0, f"{cache / FILE}\n")
+    assert result.stderr == f"note: tiny: {LICENCE}, from {row.url}\n"
+    assert drawn[-1] == ("tiny", len(server.content), len(server.content))
+
+
+def no_network(*arguments, **keywords):
+    raise AssertionError("somebody asked the network")
+
+
+def test_only_fetching_and_loading_touch_the_network(row, monkeypatch):
+    monkeypatch.setattr(socket.socket, "connect", no_network)
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    assert all(local_path(known) for known in list_models())
+    for known in list_models():
+        if not known.packaged:
+            with pytest.raises(DownloadError, match=f"not on this machine; fetch it with: napari-ne-denoise models fetch {known.name}"):
+                verify(known)
+    inference.load_denoiser("fast")(np.zeros((8, 8), "float32"))
+    with pytest.raises(AssertionError, match="somebody asked"):
+        fetch(row)
+
+
+def test_a_registered_model_is_fetched_when_it_is_loaded(server, row, monkeypatch):
+    monkeypatch.setattr(registry, "list_models", lambda: (row,))
+    monkeypatch.setattr(inference, "list_models", lambda: (row,))
+    inference._open_registered.cache_clear()
+    denoiser = inference.load_denoiser("tiny")
+    inference._open_registered.cache_clear()
+    assert (denoiser.name, denoiser.equivariance) == ("tiny", "norm-equiv")
+    assert denoiser.sha256 == hashlib.sha256(server.content).hexdigest()
+    assert denoiser(np.zeros((8, 8), "float32")).shape == (8, 8)
+
+
+def test_every_published_model_says_where_it_comes_from():
+    published = [row for row in list_models() if not row.packaged]
+    assert published
+    for row in published:
+        assert row.url.startswith("https://github.com/sherbret/normalization_equivariant_nn/releases/")
+        assert row.licence == LICENCE
+    assert len({local_path(row) for row in list_models()}) == len(list_models())
+
+
+def test_the_cache_is_where_the_variable_says(cache, monkeypatch):
+    assert cache_folder() == cache
+    monkeypatch.delenv("NAPARI_NE_DENOISE_MODELS")
+    assert cache_folder().name == "napari-ne-denoise"
