@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "napari_ne_denoise"
 GUI = {"napari", "magicgui", "qtpy", "superqt", "pyqtgraph", "PyQt5", "PyQt6", "PySide2", "PySide6"}
-NO_TORCH = ["axes", "equivariance", "errors", "numerics", "pixels", "settings", "statistics", "tiling"]
+NO_TORCH = ["axes", "equivariance", "errors", "io", "metrics", "numerics", "pixels", "settings", "statistics", "tiling"]
 
 
 def _modules_of(room: str) -> list[str]:

@@ -11,6 +11,8 @@ Denoise = Callable[[np.ndarray], np.ndarray]
 
 SCALES = (1e-3, 7.3, 1e3)
 SHIFTS = (-100.0, 3.7, 1e3)
+# how programs normalise images: the first is the one that the others are compared with
+RANGES = ((0.0, 1.0), (0.0, 255.0), (-1.0, 1.0), (0.2, 0.8))
 
 
 @dataclass(frozen=True)
@@ -83,3 +85,39 @@ def with_normalisation(denoise_function: Denoise, image: np.ndarray, low: float,
     slope = (high - low) / span
     denoised = np.asarray(denoise_function((y - y.min()) * slope + low), np.float64)
     return np.asarray((denoised - low) / slope + y.min())
+
+
+@dataclass(frozen=True)
+class RangeDifference:
+    """How far a result moves when the image is normalised to another range, in image units.
+
+    Attributes
+    ----------
+    low, high
+        The range.
+    largest, rms
+        Of the difference from the result with the first range.
+    """
+
+    low: float
+    high: float
+    largest: float
+    rms: float
+
+
+def compare_normalisations(
+    denoise_function: Denoise, image: np.ndarray, ranges: Iterable[tuple[float, float]] = RANGES
+) -> tuple[RangeDifference, ...]:
+    """What the choice of a normalisation range does to the result; nothing, if the function is normalization-equivariant.
+
+    Parameters
+    ----------
+    denoise_function, image
+        As in `measure_equivariance`.
+    ranges
+        The ranges [low, high] to try; the first is compared with, and is not in the result.
+    """
+    first, *others = ranges
+    reference = with_normalisation(denoise_function, image, *first)
+    differences = ((low, high, with_normalisation(denoise_function, image, low, high) - reference) for low, high in others)
+    return tuple(RangeDifference(low, high, float(np.abs(d).max()), float(np.sqrt(np.mean(d**2)))) for low, high, d in differences)

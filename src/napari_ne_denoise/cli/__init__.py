@@ -1,0 +1,54 @@
+"""The command line: parse, call core, print.  What needs torch is imported where it is used, so that --help is quick."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from io import TextIOWrapper
+from typing import Annotated
+
+import typer
+
+from napari_ne_denoise.cli import check, demo, denoise, models
+from napari_ne_denoise.cli.console import TERMINATED
+
+app = typer.Typer(
+    name="napari-ne-denoise",
+    help="Denoise microscopy images in their own units, with normalization-equivariant networks.",
+    epilog="Exit codes: 0 all went well, 1 some of it failed, 2 the request cannot be fulfilled as it is, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    # plain text, which a script can read too
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("denoise")(denoise.denoise)
+app.add_typer(models.app, name="models")
+app.command("check")(check.check)
+app.command("demo")(demo.demo)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from napari_ne_denoise.core.provenance import KEY, package_version
+
+        print(KEY, package_version(KEY))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", callback=_print_version, is_eager=True)] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line, and end the process with its exit code."""
+    # ended by a scheduler or `timeout`: leave through the clean-up, as Ctrl-C does
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a Windows console may know no λ
+    app(prog_name="napari-ne-denoise")

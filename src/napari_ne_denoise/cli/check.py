@@ -1,0 +1,161 @@
+"""``check IN``: what normalising the image does to the result of a network that keeps the law, and of one that does not."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_ne_denoise.cli.console import errors_end_the_program, print_json, print_table, say
+from napari_ne_denoise.core.errors import ImageError, SettingsError
+from napari_ne_denoise.core.settings import DEFAULTS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from napari_ne_denoise.core.equivariance import EquivarianceErrors, RangeDifference
+    from napari_ne_denoise.core.inference import Denoiser
+
+# an ordinary network trained on the same data in the same way
+ORDINARY = "ordinary-twin"
+SIDE = 256  # pixels of the part of the image that is looked at
+# fewer than in the tests of the law: here a person waits
+SCALES, SHIFTS = (1e-3, 1e3), (-100.0, 1e3)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was measured of one model.
+
+    Attributes
+    ----------
+    model, law
+        Its name, and what it claims: "norm-equiv", "scale-equiv" or "ordinary".
+    errors
+        Of f(λy + μ) = λf(y) + μ, as fractions of the result's standard deviation.
+    ranges
+        How far the result moves with the range that the image is normalised to.
+    """
+
+    model: str
+    law: str
+    errors: EquivarianceErrors
+    ranges: tuple[RangeDifference, ...]
+
+
+def check(
+    image: Annotated[Path, typer.Argument(metavar="IN", help="An image file.", show_default=False)],
+    model: Annotated[str, typer.Option(help="Name of a blind model, or path of a weight file.")] = DEFAULTS.model_name,
+    axes: Annotated[str | None, typer.Option(help="A letter for each axis, such as TCZYX.  [default: as the file says]")] = DEFAULTS.axes,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes.")] = False,
+) -> None:
+    """Measure on an image that f(λy + μ) = λf(y) + μ holds for a model, and what the choice of a normalisation does to it.
+
+    The same is measured for an ordinary network that was trained alike.  The networks are taken bare, in float64, on the middle of
+    the image.
+    """
+    with errors_end_the_program():
+        part, where, noise = _middle(image, axes)
+        names = [model] if model == ORDINARY else [model, *_ordinary(quiet)]
+        findings = []
+        for name in names:
+            if not quiet:
+                say(f"note: measuring {name} on {where}")
+            findings.append(_measure(name, part))
+        if as_json:
+            print_json({"input": str(image), "part": where, "noise": noise, "models": [asdict(finding) for finding in findings]})
+        else:
+            _print(findings, image, where, noise)
+
+
+def measure(denoiser: Denoiser, part: np.ndarray) -> Finding:
+    """Measure the law and the effect of normalisation ranges for one model on one plane."""
+    from napari_ne_denoise.core.equivariance import compare_normalisations, measure_equivariance
+
+    function = denoiser.without_numerics
+    errors = measure_equivariance(function, part, scales=SCALES, shifts=SHIFTS)
+    return Finding(denoiser.name, denoiser.equivariance, errors, compare_normalisations(function, part))
+
+
+def _measure(name: str, part: np.ndarray) -> Finding:
+    from napari_ne_denoise.core.inference import load_denoiser
+
+    denoiser = load_denoiser(name)
+    if not denoiser.blind:
+        raise SettingsError(f"model={name!r}: needs a noise level, which would have to follow the image; choose a blind model.")
+    return measure(denoiser, part)
+
+
+def _ordinary(quiet: bool) -> list[str]:
+    """The network to compare with, if it is there."""
+    from napari_ne_denoise.core.models.fetch import local_path
+    from napari_ne_denoise.core.models.registry import find_model
+
+    if local_path(find_model(ORDINARY)).exists():
+        return [ORDINARY]
+    if not quiet:
+        say(f"note: {ORDINARY} is missing from this installation; there is nothing to compare with")
+    return []
+
+
+def _middle(path: Path, axes: str | None) -> tuple[np.ndarray, str, float]:
+    """The middle of the middle plane, where it is, and how noisy."""
+    import numpy as np
+
+    from napari_ne_denoise.core.axes import plan_planes
+    from napari_ne_denoise.core.io import read_image
+    from napari_ne_denoise.core.pixels import PlaneReader, as_image
+    from napari_ne_denoise.core.statistics import plane_statistics
+
+    image = read_image(path)
+    pixels = as_image(image.pixels)
+    layout = plan_planes(tuple(pixels.shape), axes or image.axes)
+    plane = layout.plane_at(tuple(length // 2 for length in layout.shape))
+    read, _ = PlaneReader(pixels, layout, "error").open_plane(plane)
+    rows, columns = (_middle_of(length) for length in layout.plane_shape)
+    part = np.asarray(read(rows, columns), np.float64)
+    if not np.isfinite(part).all():
+        raise ImageError(f"{path}: the middle of the image holds NaN or infinities; repair them first.")
+    number = ", ".join(str(at) for at in plane if isinstance(at, int))
+    where = f"rows {rows.start} to {rows.stop - 1}, columns {columns.start} to {columns.stop - 1}" + (number and f" of plane {number}")
+    return part, where, plane_statistics(lambda r, c: part[r, c], (part.shape[0], part.shape[1])).noise
+
+
+def _middle_of(length: int) -> slice:
+    start = max(0, length - SIDE) // 2
+    return slice(start, min(length, start + SIDE))
+
+
+def _print(findings: list[Finding], image: Path, where: str, noise: float) -> None:
+    print(f"{image}: {where}; its noise is about {noise:.3g}")
+    print()
+    print("Largest (and rms) change of the result, in the image's units, when the image is mapped to another range than [0, 1]:")
+    print_table([("", *(_title(finding) for finding in findings)), *_range_rows(findings)])
+    print()
+    print("Largest error of f(λy + μ) = λf(y) + μ, as a fraction of the result's standard deviation:")
+    errors = [("only λ", "scale"), ("only μ", "shift"), ("both", "both")]
+    print_table([(label, *(f"{getattr(finding.errors, key):.1e}" for finding in findings)) for label, key in errors])
+    print()
+    for finding in findings:
+        print(_meaning(finding, noise))
+
+
+def _title(finding: Finding) -> str:
+    return f"{finding.model} ({finding.law})"
+
+
+def _range_rows(findings: list[Finding]) -> list[tuple[str, ...]]:
+    columns = [[f"{change.largest:.3g} ({change.rms:.3g})" for change in finding.ranges] for finding in findings]
+    labels = [f"[{change.low:g}, {change.high:g}]" for change in findings[0].ranges]
+    return [(label, *cells) for label, *cells in zip(labels, *columns, strict=True)]
+
+
+def _meaning(finding: Finding, noise: float) -> str:
+    worst = max(change.largest for change in finding.ranges)
+    if finding.errors.both < 1e-6:
+        return f"{finding.model}: the result is the same whatever the image is normalised to; there is nothing to choose."
+    compared = f", {worst / noise:.2g} times the noise" if noise else ""
+    return f"{finding.model}: the result depends on how the image is normalised, by up to {worst:.3g}{compared}; somebody has to choose."

@@ -1,0 +1,132 @@
+"""What the commands say and how they end: messages on stderr, results on stdout, exit codes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from napari_ne_denoise.core.errors import DeviceError, DownloadError, ModelError, NEDenoiseError, SettingsError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from napari_ne_denoise.core.run import DenoisingRun
+
+FAILED, UNUSABLE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+
+_LONGEST_BAR = 24  # characters
+_PAUSE = 0.1  # seconds between two drawings
+
+
+def say(message: str) -> None:
+    """Tell the user something, on stderr."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def print_json(record: object) -> None:
+    """Print one line of JSON on stdout."""
+    print(json.dumps(record), flush=True)
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows whose columns are aligned; the last one is as wide as it likes."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def exit_code(error: NEDenoiseError) -> int:
+    """2 if the request cannot be fulfilled on this machine as it is, 1 if it was tried and failed."""
+    unusable = isinstance(error, SettingsError | ModelError | DeviceError) and not isinstance(error, DownloadError)
+    return UNUSABLE if unusable else FAILED
+
+
+@contextmanager
+def errors_end_the_program() -> Iterator[None]:
+    """Our errors become a line on stderr and an exit code; so does Ctrl-C."""
+    try:
+        yield
+    except NEDenoiseError as error:
+        say(f"error: {error}")
+        raise typer.Exit(exit_code(error)) from None
+    except KeyboardInterrupt:
+        say("interrupted; nothing was left half-written")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+class ProgressLine:
+    """One line on stderr that says how far the work is, how fast, and how long it will take; nothing where no one is watching.
+
+    Parameters
+    ----------
+    label
+        What is being done.
+    unit, unit_size
+        What is counted, such as "MPix", and how many make one.
+    quiet
+        Say nothing.
+    """
+
+    def __init__(self, label: str, unit: str = "MPix", unit_size: float = 1e6, *, quiet: bool = False) -> None:
+        self.label, self.unit, self.unit_size = label, unit, unit_size
+        self._shown = sys.stderr.isatty() and not quiet
+        self._started, self._drawn = time.monotonic(), 0.0
+
+    def show(self, done: float, total: float) -> None:
+        """So much is done of so much."""
+        now = time.monotonic()
+        if self._shown and (now - self._drawn >= _PAUSE or done >= total):
+            self._drawn = now
+            self._draw(self._text(done, total, now - self._started))
+
+    def clear(self) -> None:
+        """Leave the line empty."""
+        if self._shown and self._drawn:
+            self._draw("")
+            print(end="\r", file=sys.stderr, flush=True)
+
+    def _text(self, done: float, total: float, seconds: float) -> str:
+        share = min(done / total, 1.0) if total else 0.0
+        speed = done / self.unit_size / max(seconds, 1e-3)
+        left = f"{duration(seconds / share - seconds)} left" if share else ""
+        amount = f"{done / self.unit_size:.3g}/{total / self.unit_size:.3g} {self.unit}"
+        said = f" {share:4.0%}  {amount}  {speed:.2g} {self.unit}/s  {left}"
+        room = min(_LONGEST_BAR, _width() - len(self.label) - len(said) - 3)
+        filled = round(room * share)
+        bar = f" [{'#' * filled}{'-' * (room - filled)}]" if room > 0 else ""
+        return self.label + bar + said
+
+    def _draw(self, text: str) -> None:
+        print("\r" + text[: _width()].ljust(_width()), end="", file=sys.stderr, flush=True)
+
+
+def _width() -> int:
+    return shutil.get_terminal_size().columns - 1  # in the last column, some terminals begin a new line
+
+
+def collect(run: DenoisingRun, line: ProgressLine) -> np.ndarray:
+    """Run a denoising to its end, and show how far it is."""
+    import numpy as np
+
+    result = np.empty(run.shape, run.dtype)
+    try:
+        for step in run.steps():
+            result[step.index] = step.values
+            line.show(step.done, step.total)
+    finally:
+        line.clear()
+    return result
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"

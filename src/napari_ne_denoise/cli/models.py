@@ -1,0 +1,155 @@
+"""``models list | show | fetch | verify``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_ne_denoise.cli.console import FAILED, ProgressLine, errors_end_the_program, print_json, print_table, say
+from napari_ne_denoise.core.errors import NEDenoiseError
+
+if TYPE_CHECKING:
+    from napari_ne_denoise.core.models.registry import ModelRow
+
+app = typer.Typer(help="The models that can be asked for by name.", no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+
+
+@app.command("list")
+def list_all(as_json: AsJson = False) -> None:
+    """List all models: their law, whether they are blind, whether they are on this machine, and their licence."""
+    from napari_ne_denoise.core.models.registry import list_models
+
+    with errors_end_the_program():
+        rows = list_models()
+        if as_json:
+            print_json([_record(row) for row in rows])
+            return
+        header = ("NAME", "LAW", "NOISE LEVEL", "HERE", "LICENCE", "SUMMARY")
+        print_table([header, *(_cells(row) for row in rows)])
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="Of the model.")], as_json: AsJson = False) -> None:
+    """Show all that is known of one model: its card, if its file is on this machine."""
+    from napari_ne_denoise.core.models.registry import find_model
+
+    with errors_end_the_program():
+        row = find_model(name)
+        record = _record(row) | (_card(row) if _is_here(row) else {})
+        if as_json:
+            print_json(record)
+        else:
+            print_table(list(_flat(record)))
+
+
+@app.command()
+def fetch(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Of the models.")], quiet: Quiet = False) -> None:
+    """Fetch published models, and print where their files are."""
+    from napari_ne_denoise.core.models.fetch import fetch as fetch_model
+    from napari_ne_denoise.core.models.registry import find_model
+
+    with errors_end_the_program():
+        rows = [find_model(name) for name in names]
+        failed = False
+        for row in rows:
+            progress = _Download(ProgressLine(row.name, "MB", quiet=quiet))
+            try:
+                if not row.packaged and not quiet:
+                    say(f"note: {row.name}: {row.licence}, from {row.url}")
+                print(fetch_model(row, progress), flush=True)
+            except NEDenoiseError as error:
+                failed = True
+                say(f"error: {error}")
+            finally:
+                progress.close()
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Of the models; none: all that are here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare model files with their known or remembered SHA-256."""
+    from napari_ne_denoise.core.models.registry import find_model, list_models
+
+    with errors_end_the_program():
+        rows = [find_model(name) for name in names] if names else [row for row in list_models() if _is_here(row)]
+        records = [_verified(row) for row in rows]
+        if as_json:
+            print_json(records)
+        else:
+            for record in records:
+                print(f"{record['name']}: {'unchanged' if record['unchanged'] else 'NOT VERIFIED'}  {record['sha256'] or ''}".rstrip())
+        for record in records:
+            if record["error"]:
+                say(f"error: {record['error']}")
+    if not all(record["unchanged"] for record in records):
+        raise typer.Exit(FAILED)
+
+
+class _Download:
+    """Shows what pooch tells of a download."""
+
+    def __init__(self, line: ProgressLine) -> None:
+        self.total, self._done, self._line = 0.0, 0.0, line
+
+    def update(self, amount: int, /) -> None:
+        self._done += amount
+        self._line.show(min(self._done, self.total or self._done), self.total)
+
+    def reset(self) -> None:
+        self._done = 0.0
+
+    def close(self) -> None:
+        self._line.clear()
+
+
+def _verified(row: ModelRow) -> dict[str, Any]:
+    from napari_ne_denoise.core.models.fetch import local_path, verify
+
+    record: dict[str, Any] = {"name": row.name, "path": str(local_path(row)), "sha256": None, "unchanged": False, "error": None}
+    try:
+        return record | {"sha256": verify(row), "unchanged": True}
+    except NEDenoiseError as error:
+        return record | {"error": str(error)}
+
+
+def _is_here(row: ModelRow) -> bool:
+    from napari_ne_denoise.core.models.fetch import local_path
+
+    return local_path(row).exists()
+
+
+def _record(row: ModelRow) -> dict[str, Any]:
+    from napari_ne_denoise.core.models.fetch import local_path
+
+    return asdict(row) | {"packaged": row.packaged, "here": _is_here(row), "path": str(local_path(row))}
+
+
+def _cells(row: ModelRow) -> tuple[str, ...]:
+    here = ("packaged" if row.packaged else "fetched") if _is_here(row) else ("MISSING" if row.packaged else "no")
+    return row.name, row.equivariance, "blind" if row.blind else "needs sigma", here, row.licence.split(" ")[0], row.summary
+
+
+def _card(row: ModelRow) -> dict[str, Any]:
+    from napari_ne_denoise.core.inference import load_denoiser
+
+    card = asdict(load_denoiser(row.name).card)
+    return {key: value for key, value in card.items() if key in ("source", "training", "scores", "limits")}
+
+
+def _flat(record: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Names and values of a nested record, one level; what is empty is left out."""
+    for key, value in record.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif value not in (None, "", [], ()):
+            yield f"{prefix}{key}", "; ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
