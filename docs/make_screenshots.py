@@ -1,0 +1,102 @@
+"""Draw the pictures of the documentation: the real window, driven as a user drives it.
+
+Run it with ``make screenshots``, or with a screen and an empty napari settings file of your own.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import napari
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QMenu
+
+IMAGES = Path(__file__).parent / "images"
+WINDOW = (1480, 900)
+DENOISE, FILTER = "Denoise (NE Denoise)", "Adaptive filter (NE Denoise)"
+# a fibre and what is around it, in pixels of the sample
+FIBRE = (214, 275)
+
+
+def main() -> None:
+    """Denoise the sample, look at it, look into a pixel."""
+    IMAGES.mkdir(exist_ok=True)
+    viewer = napari.Viewer(show_welcome_screen=False)
+    viewer.window.resize(*WINDOW)
+    trigger(viewer, "File", "Open Sample", "Actin, noisy and clean (NE Denoise)")
+    viewer.layers.remove("actin clean")
+    denoise(viewer)
+    draw(viewer, "denoise_dock.png")
+    look_into_a_pixel(viewer)
+    draw(viewer, "filter_dock.png")
+    viewer.close()
+
+
+def denoise(viewer: Any) -> None:
+    """Open the dock from its menu, press Denoise, show before and after side by side."""
+    trigger(viewer, "Layers", "Filter", DENOISE)
+    dock = viewer.window.dock_widgets[DENOISE]
+    wait_until(lambda: len(dock.device.choices) > 1)
+    dock.button.native.click()
+    wait_until(lambda: dock.button.text == "Denoise")
+    viewer.canvas.grid.enabled = True
+    for layer in viewer.layers:
+        layer.name_overlay.visible = True
+    settle()
+    viewer.scene.camera.zoom *= 1.05
+
+
+def look_into_a_pixel(viewer: Any) -> None:
+    """Open the other dock, click a pixel on a fibre."""
+    viewer.canvas.grid.enabled = False
+    for layer in viewer.layers:
+        layer.name_overlay.visible = False
+    viewer.layers.selection.active = viewer.layers["actin noisy denoised"]
+    viewer.window.dock_widgets[DENOISE].native.parent().close()
+    trigger(viewer, "Layers", "Visualize", FILTER)
+    dock = viewer.window.dock_widgets[FILTER]
+    viewer.scene.camera.center = FIBRE
+    viewer.scene.camera.zoom = 9
+    settle()
+    canvas = viewer.window._qt_viewer.canvas.native
+    QTest.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=QPoint(canvas.width() // 2, canvas.height() // 2))
+    wait_until(lambda: dock.current is not None)
+
+
+def trigger(viewer: Any, *path: str) -> None:
+    """Choose an entry of the menus of the window."""
+    menu: Any = viewer.window.main_menu
+    for title in path:
+        if isinstance(menu, QMenu):
+            menu.aboutToShow.emit()
+        action = next(action for action in menu.actions() if action.text().replace("&", "") == title)
+        menu = action.menu() or action
+    menu.trigger()
+
+
+def draw(viewer: Any, name: str) -> None:
+    """Save a picture of the whole window."""
+    settle()
+    viewer.screenshot(str(IMAGES / name), canvas_only=False, flash=False)
+    print(IMAGES / name)
+
+
+def settle() -> None:
+    """Let the window draw itself."""
+    QTest.qWait(500)
+    QApplication.processEvents()
+
+
+def wait_until(condition: Callable[[], bool], timeout: float = 120) -> None:
+    """Let the window live until something has happened."""
+    end = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"nothing happened for {timeout} s")
+        QTest.qWait(20)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""What the forms offer: image layers, models, devices."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import ComboBox
+from napari.layers import Image
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QStandardItemModel
+from qtpy.QtWidgets import QComboBox
+
+from napari_ne_denoise.core.models.fetch import local_path
+from napari_ne_denoise.core.models.registry import ModelRow, list_models
+from napari_ne_denoise.core.settings import DEFAULTS
+from napari_ne_denoise.gui.filter_layer import is_filter
+from napari_ne_denoise.gui.layer_data import is_result
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from napari_ne_denoise.core.device import DeviceReport
+
+
+def layer_box(viewer: "Viewer", tooltip: str) -> ComboBox:
+    """A box of the viewer's image layers, filters left out."""
+    box = ComboBox(name="layer", label="Layer", choices=lambda _: image_layers(viewer), nullable=False, tooltip=tooltip)
+    _let_shrink(box.native)
+    return box
+
+
+def image_layers(viewer: "Viewer") -> list[Any]:
+    """Image layers that can be denoised."""
+    return [layer for layer in viewer.layers if isinstance(layer, Image) and not is_filter(layer)]
+
+
+def offer_layers(box: ComboBox) -> None:
+    """Offer the layers there are now, and keep the chosen one, also if it was renamed."""
+    chosen = box.value
+    box.reset_choices()
+    if chosen is not None and chosen in box.choices:
+        box.value = chosen
+
+
+def choose_active(box: ComboBox, viewer: "Viewer", results_too: bool) -> None:
+    """Let a box of layers follow the active layer."""
+    active = viewer.layers.selection.active
+    if active is not None and active in box.choices and (results_too or not is_result(active)):
+        box.value = active
+
+
+def model_box() -> ComboBox:
+    """A box of the blind models that are on this machine, each with its summary as a tooltip."""
+    box = ComboBox(name="model", label="Model", choices=lambda _: [row.name for row in usable_models()], value=DEFAULTS.model)
+    _let_shrink(box.native)
+    explain_models(box)
+    return box
+
+
+def explain_models(box: ComboBox) -> None:
+    """Show the summaries of models as tooltips."""
+    summaries = {row.name: row.summary for row in usable_models()}
+    for number in range(box.native.count()):
+        box.native.setItemData(number, summaries.get(box.native.itemText(number), ""), Qt.ItemDataRole.ToolTipRole)
+    box.tooltip = f"{summaries.get(box.value, '')}\nPublished models appear here once fetched: napari-ne-denoise models fetch NAME"
+
+
+def usable_models() -> list[ModelRow]:
+    """Packaged models and published ones that were fetched; those that are only for comparison come last.
+
+    Models that need a noise level are left out: there is no field for it yet, and the blind ones do without.
+    """
+    there = [row for row in list_models() if row.blind and local_path(row).exists()]
+    return sorted(there, key=lambda row: (not row.packaged or row.equivariance == "ordinary", row.equivariance == "ordinary"))
+
+
+def device_box() -> ComboBox:
+    """A box with "auto" alone, until `offer_devices` fills it."""
+    box = ComboBox(
+        name="device", label="Device", choices=[("auto", DEFAULTS.device)], tooltip="Where to compute. Auto: the fastest that works."
+    )
+    _let_shrink(box.native)
+    return box
+
+
+def find_devices() -> Iterator[tuple["DeviceReport", ...]]:
+    """The work of a thread: importing torch and testing devices takes seconds."""
+    from napari_ne_denoise.core.device import list_devices
+
+    yield list_devices()
+
+
+def offer_devices(box: ComboBox, reports: tuple["DeviceReport", ...]) -> None:
+    """Fill a box; devices that don't work are shown, but cannot be chosen, and say why."""
+    fastest = next(report for report in reports if report.problem is None)
+    choices = [(f"auto: {fastest.label}", DEFAULTS.device), *((_title(report), report.name) for report in reports)]
+    box.choices = lambda _: choices  # a list would be forgotten when magicgui resets the box
+    native: QComboBox = box.native
+    items = native.model()
+    assert isinstance(items, QStandardItemModel)
+    for number, report in enumerate(reports, start=1):
+        native.setItemData(number, report.problem or f"{report.label}, called {report.name}", Qt.ItemDataRole.ToolTipRole)
+        item = items.item(number)
+        assert item is not None
+        item.setEnabled(report.problem is None)
+
+
+def _title(report: "DeviceReport") -> str:
+    return report.label if report.problem is None else f"{report.label}: not usable"
+
+
+def _let_shrink(native: QComboBox) -> None:
+    """Long names must not widen the dock."""
+    native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    native.setMinimumContentsLength(8)

@@ -1,0 +1,79 @@
+"""Where the weights of a filter lie in the viewer."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.transforms import Affine
+
+from napari_ne_denoise.core.provenance import KEY
+from napari_ne_denoise.gui.weight_colours import COLOURMAP, limit_of
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+    from napari.viewer import Viewer
+
+FILTER_KEY = f"{KEY} filter"
+NAME = "adaptive filter"
+
+
+def is_filter(layer: "Image") -> bool:
+    """Whether a layer shows a filter."""
+    return FILTER_KEY in layer.metadata
+
+
+def show_filter(viewer: "Viewer", layer: "Image", weights: np.ndarray, origin: tuple[int, ...]) -> None:
+    """Show weights on an image layer: in the one filter layer there is, or in a new one.
+
+    Parameters
+    ----------
+    viewer, layer
+        Where, and on what.
+    weights
+        With the axes of the layer.
+    origin
+        Place of the first weight in the layer's array.
+    """
+    active = viewer.layers.selection.active
+    look = _look(layer, weights, origin)
+    existing = next((other for other in viewer.layers if is_filter(other)), None)
+    if existing is not None and existing.ndim == layer.ndim:
+        _change(existing, weights, look)
+        return
+    if existing is not None:
+        viewer.layers.remove(existing)
+    viewer.add_image(
+        weights, name=NAME, colormap=COLOURMAP, blending="translucent_no_depth", metadata={FILTER_KEY: True}, rgb=False, **look
+    )
+    # napari makes a new layer the active one: the user is still looking at the image
+    viewer.layers.selection.active = active
+
+
+def _look(layer: "Image", weights: np.ndarray, origin: tuple[int, ...]) -> dict[str, Any]:
+    limit = limit_of(weights)
+    to_physical = Affine(scale=layer.scale, rotate=layer.rotate, shear=layer.shear, translate=layer.translate, ndim=layer.ndim)
+    return {
+        "scale": layer.scale,
+        "rotate": layer.rotate,
+        "shear": layer.shear,
+        "translate": to_physical(origin),
+        "affine": layer.affine.affine_matrix,
+        "units": layer.units,
+        "axis_labels": layer.axis_labels,
+        "contrast_limits": (-limit, limit),
+    }
+
+
+def _change(existing: "Image", weights: np.ndarray, look: dict[str, Any]) -> None:
+    existing.data = weights
+    limits = look.pop("contrast_limits")
+    existing.contrast_limits_range = existing.contrast_limits = limits
+    for name, value in look.items():
+        setattr(existing, name, value)
+
+
+def crop(weights: np.ndarray, origin: tuple[int, int], point: tuple[int, int], side: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """Weights (Y, X) in a square around a point, cut off where the filter ends, and the place of its first one."""
+    starts = [max(at - side // 2 - first, 0) for at, first in zip(point, origin, strict=True)]
+    stops = [at - side // 2 + side - first for at, first in zip(point, origin, strict=True)]
+    shown = weights[starts[0] : stops[0], starts[1] : stops[1]]
+    return shown, (origin[0] + starts[0], origin[1] + starts[1])

@@ -1,0 +1,196 @@
+"""The dock that shows which noisy pixels made a denoised one."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import Container, SpinBox
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
+
+from napari_ne_denoise.core.errors import NEDenoiseError
+from napari_ne_denoise.gui.choices import choose_active, layer_box, offer_layers
+from napari_ne_denoise.gui.docks import WIDTH, Message, call_when_closed, form
+from napari_ne_denoise.gui.filter_layer import is_filter, show_filter
+from napari_ne_denoise.gui.filter_view import FilterView
+from napari_ne_denoise.gui.filtering import Pixel, compute_filter, cut_out, describe, on_layer_axes, pixel_at
+from napari_ne_denoise.gui.workers import Task
+
+if TYPE_CHECKING:
+    import napari
+
+INSTRUCTION = "Click a pixel of a denoised image."
+# a hand trembles: a press and a release this close, in screen pixels, are a click
+LARGEST_TREMOR = 4
+ROWS = {
+    "Pixel": "Place in the array, in pixels",
+    "World": "Place in the world, in the layer's units",
+    "Sum of weights": "1 for a normalization-equivariant model: the output is a weighted mean of the input",
+    "of these": "Near the border the missing pixels are replaced by the mean of the image",
+    "Output value": "The denoised pixel, in image units",
+    "Σ w·y": "Weights times noisy pixels, summed, in image units: the output value",
+    "Pixels averaged": "1 / Σw²: so many equal weights would reduce noise as much",
+}
+
+
+class FilterWidget(Container):
+    """Click a pixel: see the weights that made it, beside their sum and the sum of weights times pixels.
+
+    Parameters
+    ----------
+    viewer
+        napari hands it over.
+    """
+
+    def __init__(self, viewer: "napari.viewer.Viewer") -> None:
+        self._viewer = viewer
+        self._task: Task | None = None
+        self._waiting: Pixel | None = None
+        self.current: tuple[Pixel, Any] | None = None
+        self._closed = False
+        self.message = Message(INSTRUCTION)
+        self.layer = layer_box(viewer, "The image to click on: a denoised one, or a noisy one to see what denoising would do.")
+        self.side = SpinBox(
+            name="side",
+            label="Size (px)",
+            value=41,
+            min=3,
+            max=401,
+            step=2,
+            tooltip="Side of the square of weights that is shown, in pixels.\nThe sums count all weights.",
+        )
+        self.view, self.readout = FilterView(), Readout()
+        super().__init__(widgets=[self.message], labels=False)
+        for part in (form(self.layer, self.side), self.view, self.readout):
+            self.native.layout().addWidget(part)
+        self.native.setMinimumWidth(WIDTH)
+        self._listen()
+
+    def reset_choices(self, *_: object) -> None:
+        """Offer the layers there are now; napari calls this when they change."""
+        if self._closed:
+            return
+        offer_layers(self.layer)
+        if self.current is not None and self.current[0].layer not in self._viewer.layers:
+            self.current = None  # and with it arrays that nobody else may need
+
+    def show_at(self, world: tuple[float, ...]) -> None:
+        """Show the filter of the pixel of the chosen layer at a place in the world; the latest call wins."""
+        if self.layer.value is None:
+            return
+        try:
+            self._waiting = pixel_at(self._viewer, self.layer.value, world)
+        except NEDenoiseError as error:
+            self.message.complain(str(error))
+        else:
+            self._work()
+
+    def _listen(self) -> None:
+        self.side.changed.connect(self._show_again)
+        self._viewer.mouse_drag_callbacks.append(self._on_press)
+        self._viewer.layers.selection.events.active.connect(self._follow_active)
+        call_when_closed(self, self._close, self._let_go)
+        self._follow_active()
+
+    def _follow_active(self, *_: object) -> None:
+        choose_active(self.layer, self._viewer, results_too=True)
+
+    def _on_press(self, viewer: object, event: Any) -> Iterator[None]:
+        if event.button != 1 or event.modifiers or not self._is_listening():
+            return
+        pressed = event.pos
+        yield
+        while event.type == "mouse_move":
+            yield
+        if max(abs(now - then) for now, then in zip(event.pos, pressed, strict=True)) <= LARGEST_TREMOR:
+            self._on_click(event.position)
+
+    def _on_click(self, world: tuple[float, ...]) -> None:
+        if self._viewer.dims.ndisplay == 3:
+            self.message.say("Switch to the 2D view, then click a pixel.")
+        else:
+            self.show_at(world)
+
+    def _is_listening(self) -> bool:
+        """Not while the dock is hidden, nor while the click means something else to the active layer."""
+        active = self._viewer.layers.selection.active
+        at_rest = active is None or ((active in self.layer.choices or is_filter(active)) and active.mode == "pan_zoom")
+        return at_rest and self.native.isVisibleTo(self.native.window())
+
+    def _work(self) -> None:
+        if self._task is None and self._waiting is not None:
+            pixel, self._waiting = self._waiting, None
+            self.message.say("Computing…")
+            self._task = Task("computing a filter", compute_filter, pixel, found=lambda found: self._show(pixel, found), failed=self._fail)
+            self._task.start()
+
+    def _show(self, pixel: Pixel, found: Any) -> None:
+        self._task = None
+        if self._waiting is not None:
+            self._work()
+            return
+        self.current = pixel, found
+        self.readout.show_values(describe(pixel, found))
+        self.message.say(INSTRUCTION)
+        self._show_again()
+
+    def _show_again(self) -> None:
+        if self.current is None:
+            return
+        pixel, found = self.current
+        weights, centre = cut_out(pixel, found, self.side.value)
+        self.view.show_weights(weights, centre)
+        if pixel.layer in self._viewer.layers:
+            show_filter(self._viewer, pixel.layer, *on_layer_axes(pixel, weights, centre))
+
+    def _fail(self, reason: str) -> None:
+        self._task = None
+        self.message.complain(reason)
+        self._work()
+
+    def _close(self) -> None:
+        if not self._closed:
+            self._let_go()
+            # its children would else be deleted wherever Python collects them, perhaps in a thread
+            self.native.deleteLater()
+
+    def _let_go(self) -> None:
+        """Leave everything outside; the widgets may be gone already."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._task is not None:
+            self._task.stop()
+        self._viewer.mouse_drag_callbacks.remove(self._on_press)
+        self._viewer.layers.selection.events.active.disconnect(self._follow_active)
+
+
+class Readout(QWidget):
+    """Names and values in two columns; rows without a value are hidden."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setColumnStretch(1, 1)
+        self._rows = {name: (QLabel(name), QLabel("–")) for name in ROWS}
+        for number, (name, pair) in enumerate(self._rows.items()):
+            for column, label in enumerate(pair):
+                label.setToolTip(ROWS[name])
+                grid.addWidget(label, number, column)
+            pair[1].setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.show_values({"of these": ""})
+
+    def show_values(self, values: dict[str, str]) -> None:
+        """Show these values."""
+        for name, value in values.items():
+            for label in self._rows[name]:
+                label.setVisible(bool(value))
+            self._rows[name][1].setText(value)
+
+    def is_hidden(self, name: str) -> bool:
+        """Whether a row is not shown."""
+        return bool(self._rows[name][1].isHidden())
+
+    def value(self, name: str) -> str:
+        """What a row says."""
+        return str(self._rows[name][1].text())

@@ -1,0 +1,157 @@
+"""From a clicked pixel to the filter that made it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_ne_denoise.core.axes import plan_planes
+from napari_ne_denoise.core.errors import ImageError
+from napari_ne_denoise.core.provenance import KEY
+from napari_ne_denoise.core.settings import DEFAULTS
+from napari_ne_denoise.gui.choices import image_layers
+from napari_ne_denoise.gui.filter_layer import crop
+from napari_ne_denoise.gui.layer_data import SOURCE_KEY, Source, finest, is_result, read_layer
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+    from napari.viewer import Viewer
+
+    from napari_ne_denoise.core.jacobian.filters import Filter
+
+# of a pixel of three colours, the filter of this one is shown
+GREEN = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Pixel:
+    """A clicked pixel, and the noisy image behind it.
+
+    Attributes
+    ----------
+    layer
+        That was clicked.
+    source
+        The noisy image.
+    position
+        In the array of both.
+    value
+        What a denoised layer shows there; None for a noisy one.
+    """
+
+    layer: Any
+    source: Source
+    position: tuple[int, ...]
+    value: float | None
+
+    @property
+    def layer_position(self) -> tuple[int, ...]:
+        """In the layer, whose axes leave out colours."""
+        return self.position[: self.layer.ndim]
+
+
+def pixel_at(viewer: "Viewer", layer: "Image", world: tuple[float, ...]) -> Pixel:
+    """The pixel of a layer at a place in the world.
+
+    Raises
+    ------
+    ImageError
+        If it is outside the layer, or the layer's noisy image is not there.
+    """
+    position = tuple(int(at) for at in np.rint(layer.world_to_data(world)))
+    source = _source_of(viewer, layer)
+    lengths = source.data.shape[: layer.ndim]
+    if any(not 0 <= at < length for at, length in zip(position, lengths, strict=True)):
+        raise ImageError("This is outside the image.")
+    if source.rgb:
+        position = (*position, GREEN)
+    value = float(np.asarray(finest(layer)[position])) if is_result(layer) else None
+    return Pixel(layer, source, position, value)
+
+
+def _source_of(viewer: "Viewer", layer: "Image") -> Source:
+    """What a layer was made from, or the layer itself if it was not made by denoising."""
+    if not is_result(layer):
+        return read_layer(layer)
+    if SOURCE_KEY in layer.metadata:
+        source: Source = layer.metadata[SOURCE_KEY]
+        return source
+    record = layer.metadata[KEY]
+    name, model = record.get("source_layer"), record.get("settings", {}).get("model")
+    for other in image_layers(viewer):
+        if other.name == name and not is_result(other):
+            found = read_layer(other, model)
+            if found.data.shape == layer.data.shape:
+                return found
+    raise ImageError(f"The filter is computed from the noisy image: open it, name its layer {name!r}, and click again.")
+
+
+def compute_filter(pixel: Pixel) -> Iterator["Filter"]:
+    """The work of a thread: all weights that the network gave."""
+    from napari_ne_denoise.core.jacobian.filters import adaptive_filter  # brings torch
+
+    source = pixel.source
+    model = source.model or DEFAULTS.model
+    yield adaptive_filter(source.data, pixel.position, model=model, axes=source.axes, channel_axis=source.channel_axis)
+
+
+def cut_out(pixel: Pixel, found: "Filter", side: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """The weights (Y, X) in a square around the pixel, and the pixel's place in it."""
+    layout = plan_planes(pixel.source.data.shape, pixel.source.axes, pixel.source.channel_axis)
+    point = pixel.position[layout.rows], pixel.position[layout.columns]
+    weights, origin = crop(found.weights, found.origin, point, side)
+    return weights, (point[0] - origin[0], point[1] - origin[1])
+
+
+def on_layer_axes(pixel: Pixel, weights: np.ndarray, centre: tuple[int, int]) -> tuple[np.ndarray, tuple[int, ...]]:
+    """The same weights with all axes of the layer, and the place of the first one in it.
+
+    Parameters
+    ----------
+    pixel
+        That they belong to.
+    weights, centre
+        From `cut_out`.
+    """
+    layout = plan_planes(pixel.source.data.shape, pixel.source.axes, pixel.source.channel_axis)
+    lengths, origin = [1] * len(layout.shape), list(pixel.position)
+    for axis, length, at in zip((layout.rows, layout.columns), weights.shape, centre, strict=True):
+        lengths[axis] = length
+        origin[axis] -= at
+    ndim = pixel.layer.ndim
+    return layout.to_image(weights).reshape(lengths[:ndim]), tuple(origin[:ndim])
+
+
+def describe(pixel: Pixel, found: "Filter") -> dict[str, str]:
+    """What there is to say of a filter: a value for each name."""
+    mean, energy = found.mean_weight, float((found.weights**2).sum())
+    share = f"{100 * (found.total - mean):.1f} % pixels, {100 * mean:.1f} % image mean" if abs(mean) > 5e-4 else ""
+    return {
+        "Pixel": _where(pixel),
+        "World": _where_in_world(pixel),
+        "Sum of weights": f"{found.total:.3f}",
+        "of these": share,
+        "Output value": number(found.output if pixel.value is None else pixel.value),
+        "Σ w·y": number(found.weighted_sum),
+        "Pixels averaged": f"{1 / energy:.1f}" if energy else "–",
+    }
+
+
+def number(value: float) -> str:
+    """A pixel value as people read it: five digits, and never fewer than two behind the point of a large one."""
+    return f"{value:.5g}" if abs(value) < 1e4 else f"{value:.2f}"
+
+
+def _where(pixel: Pixel) -> str:
+    axes = pixel.source.axes or "?" * (len(pixel.layer_position) - 2) + "YX"
+    named = [f"{letter.lower()} {at}" if letter in "TZCYX" else str(at) for letter, at in zip(axes, pixel.layer_position, strict=False)]
+    return ", ".join(named) + (" (green)" if pixel.source.rgb else "")
+
+
+def _where_in_world(pixel: Pixel) -> str:
+    places = [f"{at:.4g}" for at in pixel.layer.data_to_world(pixel.layer_position)]
+    units = [f"{unit:~P}" for unit in pixel.layer.units]
+    if len(set(units)) == 1:
+        return f"{', '.join(places)} {units[0]}"
+    return ", ".join(f"{place} {unit}" for place, unit in zip(places, units, strict=True))

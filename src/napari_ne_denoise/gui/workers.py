@@ -1,0 +1,101 @@
+"""Work in threads, whose findings reach the main thread until it is stopped."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from napari.qt.threading import create_worker
+from napari.utils.notifications import notification_manager, show_warning
+
+from napari_ne_denoise.core.errors import ComputationError, NEDenoiseError
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The work ended early, for a reason that the user can mend."""
+
+    message: str
+
+
+class Task:
+    """A generator at work in a thread.
+
+    Parameters
+    ----------
+    title
+        What napari calls the work when its window is closed meanwhile.
+    work
+        A generator function; it runs in the thread and must touch no layer and no widget.
+    *arguments
+        Of `work`.
+    found
+        Called on the main thread with everything that `work` yields.
+    failed
+        Called on the main thread with a message, instead of anything further.
+    """
+
+    def __init__(
+        self, title: str, work: Callable[..., Iterator[Any]], *arguments: Any, found: Callable[[Any], None], failed: Callable[[str], None]
+    ) -> None:
+        self._found, self._failed = found, failed
+        self._stopped = False
+        connections = {"yielded": self._receive, "errored": self._receive_error, "warned": self._receive_warning}
+        self._worker = create_worker(_Titled(title, work, *arguments), _start_thread=False, _connect=connections)
+
+    def start(self) -> None:
+        """Begin."""
+        self._worker.start()
+
+    def stop(self) -> None:
+        """Hear nothing more of it; the thread itself ends when the piece in hand is done."""
+        self._stopped = True
+        self._worker.quit()
+
+    def _receive(self, finding: Any) -> None:
+        if self._stopped:
+            return
+        if isinstance(finding, Failed):
+            self._stopped = True
+            self._failed(finding.message)
+        else:
+            self._found(finding)
+
+    def _receive_error(self, error: Exception) -> None:
+        if not self._stopped:
+            self._stopped = True
+            self._failed(f"{type(error).__name__}: {error}")
+            # nobody foresaw it: napari offers the traceback for a report
+            notification_manager.receive_error(type(error), error, error.__traceback__)
+
+    def _receive_warning(self, warning: tuple[Any, ...]) -> None:
+        # superqt lets every warning through, also those that are for programmers
+        message, category = warning[:2]
+        if category is UserWarning and not self._stopped:
+            show_warning(str(message))
+
+
+class _Titled(partial[Iterator[Any]]):
+    """A guarded generator function that napari, which prints it, shows by a title."""
+
+    title: str
+
+    def __new__(cls, title: str, work: Callable[..., Iterator[Any]], *arguments: Any) -> "_Titled":
+        self = super().__new__(cls, _guarded, work, *arguments)
+        self.title = title
+        return self
+
+    def __str__(self) -> str:
+        return self.title
+
+
+def _guarded(work: Callable[..., Iterator[Any]], *arguments: Any) -> Iterator[Any]:
+    try:
+        yield from work(*arguments)
+    except NEDenoiseError as error:
+        yield Failed(str(error))
+    except MemoryError as error:
+        yield Failed(f"There is not enough memory for this: {error or 'close other programs, or denoise a part of the image'}.")
+    except RuntimeError as error:
+        # superqt takes a RuntimeError in a generator for a deleted worker and drops it
+        raise ComputationError(str(error)) from error

@@ -1,0 +1,109 @@
+"""A real viewer, its real menus, and a gate that lets tiles pass one by one."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QThreadPool
+from qtpy.QtWidgets import QMenu, QWidget
+
+from napari_ne_denoise.core import device
+from napari_ne_denoise.core.run import DenoisingRun
+
+TIMEOUT = 60_000  # ms
+
+
+def _noisy(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[: shape[-2], : shape[-1]]
+    clean = 400 + 200 * np.sin(rows / 9) * np.cos(columns / 7)
+    return (clean + rng.normal(0, 40, shape)).astype(np.uint16)
+
+
+@pytest.fixture
+def noisy() -> Callable[..., np.ndarray]:
+    return _noisy
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy) -> Any:
+    return make_napari_viewer_proxy()
+
+
+@pytest.fixture
+def until(qtbot) -> Callable[[Callable[[], bool]], None]:
+    return lambda condition: qtbot.waitUntil(condition, timeout=TIMEOUT)
+
+
+@pytest.fixture
+def no_thread_left(until) -> Callable[[], None]:
+    return lambda: until(lambda: QThreadPool.globalInstance().activeThreadCount() == 0)
+
+
+@pytest.fixture
+def menu_entry() -> Callable[..., Any]:
+    """The entry of a menu of the window, found as a user finds it: by its path."""
+
+    def find(viewer: Any, *path: str) -> Any:
+        menu: Any = viewer.window.main_menu
+        for title in path:
+            if isinstance(menu, QMenu):
+                menu.aboutToShow.emit()
+            entries = {action.text().replace("&", ""): action for action in menu.actions()}
+            assert title in entries, f"{title} is not among {list(entries)}"
+            menu = entries[title].menu() or entries[title]
+        return menu
+
+    return find
+
+
+@pytest.fixture
+def close_dock() -> Callable[[Any], None]:
+    """Click the x of the dock of a widget."""
+
+    def close(widget: Any) -> None:
+        dock: QWidget = widget.native.parent()
+        dock.titleBarWidget().close_button.click()
+
+    return close
+
+
+class Gate:
+    """Lets as many tiles pass as it is told to."""
+
+    def __init__(self) -> None:
+        self._passes = threading.Semaphore(0)
+        self.open = False
+
+    def let_pass(self, tiles: int = 1) -> None:
+        self._passes.release(tiles)
+
+    def open_wide(self) -> None:
+        self.open = True
+        self._passes.release()
+
+    def wait(self) -> None:
+        if not self.open:
+            assert self._passes.acquire(timeout=TIMEOUT / 1000)
+
+
+@pytest.fixture
+def small_tiles(monkeypatch) -> None:
+    monkeypatch.setattr(device, "choose_tile_size", lambda *_: 32)
+
+
+@pytest.fixture
+def gate(monkeypatch, small_tiles) -> Iterator[Gate]:
+    """Tiles of 32 pixels, of which none is finished before the gate lets it."""
+    gate, steps = Gate(), DenoisingRun.steps
+
+    def gated(self: DenoisingRun, start_at: Any = None) -> Iterator[Any]:
+        for step in steps(self, start_at):
+            gate.wait()
+            yield step
+
+    monkeypatch.setattr(DenoisingRun, "steps", gated)
+    yield gate
+    gate.open_wide()

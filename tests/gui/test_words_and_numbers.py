@@ -1,0 +1,97 @@
+"""What needs no viewer."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from napari_ne_denoise.gui.denoising import Pace, duration, megapixels
+from napari_ne_denoise.gui.filter_layer import crop
+from napari_ne_denoise.gui.layer_data import Source, letters_of
+from napari_ne_denoise.gui.weight_colours import COLOURMAP, limit_of, to_rgba
+
+
+@pytest.mark.parametrize(
+    ("labels", "letters"),
+    [
+        (("-2", "-1"), None),
+        (("y", "x"), "YX"),
+        (("time", "Channel", "z", "Y", "X"), "TCZYX"),
+        (("frames", "row", "column"), "TYX"),
+        (("x", "y", "z"), "XYZ"),
+        (("position", "y", "x"), "QYX"),
+        (("theta", "zoom", "y", "x"), "IQYX"),
+        (("y", "y"), None),
+        (("", "y", "x"), "QYX"),
+        (("z", "y"), None),
+    ],
+)
+def test_labels_that_say_what_an_axis_is(labels, letters):
+    assert letters_of(labels) == letters
+
+
+def test_colours_are_an_axis_more():
+    assert letters_of(("y", "x"), rgb=True) == "YXS"
+
+
+def test_pace():
+    pace = Pace(total=4_000_000, now=100.0)
+    assert pace.describe(1_000_000, 102.0) == "25 % · 0.5 MPix/s · 6.0 s left"
+    assert pace.describe(4_000_000, 102.0).startswith("100 % · ")
+    assert pace.describe(1, 100.0)  # the clock may stand still
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (0.042, "0.04 s"),
+        (0.43, "0.4 s"),
+        (6, "6.0 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (99.4, "99 s"),
+        (100, "2 min"),
+        (3_599, "1 h 00 min"),
+        (7_500, "2 h 05 min"),
+    ],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(("pixels", "text"), [(512**2, "0.26 MPix"), (2.5e6, "2.5 MPix"), (1.34e8, "134 MPix")])
+def test_megapixels(pixels, text):
+    assert megapixels(pixels) == text
+
+
+@pytest.mark.parametrize(
+    ("point", "side", "shape", "first"), [((10, 12), 5, (5, 5), (8, 10)), ((4, 5), 7, (6, 7), (2, 2)), ((10, 12), 99, (20, 30), (2, 1))]
+)
+def test_crop_keeps_each_weight_in_its_place(point, side, shape, first):
+    weights = np.arange(600.0).reshape(20, 30)
+    cut, origin = crop(weights, (2, 1), point, side)
+    assert cut.shape == shape
+    assert origin == first
+    assert cut[0, 0] == weights[origin[0] - 2, origin[1] - 1]
+
+
+def test_no_weight_is_no_colour_and_signs_differ():
+    rgba = to_rgba(np.array([[-2.0, 0.0, 2.0]]), limit_of(np.array([[-2.0, 0.0, 1.0]])))[0]
+    assert rgba[1, 3] == 0
+    assert rgba[0, 2] > rgba[0, 0]  # blue below
+    assert rgba[2, 0] > rgba[2, 2]  # orange above
+
+
+def test_the_dock_and_the_layer_have_the_same_colours():
+    at = np.linspace(0, 1, 9)
+    np.testing.assert_allclose(to_rgba(2 * at[None] - 1, 1.0)[0] / 255, COLOURMAP.map(at), atol=0.01)
+
+
+def test_the_limits_of_nothing():
+    assert limit_of(np.zeros((2, 2))) == 1.0
+
+
+def test_a_duplicated_layer_shares_its_source():
+    source = Source("cells", np.zeros((2, 2)), None, None, False)
+    assert copy.deepcopy({"source": source})["source"] is source
