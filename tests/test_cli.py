@@ -503,3 +503,12 @@ def test_a_device_that_is_not_used_is_said(stack, model, tmp_path, monkeypatch):
     said = run("denoise", stack, "-o", tmp_path / "out.tif", "--model", model).stderr
     assert "NVIDIA card is not used, cpu is: a test computation on it failed (boom)." in said
     assert "NVIDIA" not in run("denoise", stack, "-o", tmp_path / "quiet.tif", "--model", model, "--quiet").stderr
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_any_work(stack, model, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    result = run("denoise", stack, stack, "-o", tmp_path / "file" / "results", "--model", model)
+    assert result.exit_code != 0
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert "error:" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -2,9 +2,11 @@
 
 import json
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import scipy.sparse
 import tifffile
 import torch
 from hypothesis import given, settings
@@ -13,10 +15,12 @@ from hypothesis import strategies as st
 import napari_ne_denoise
 from napari_ne_denoise import Denoiser, NEDenoiseError, adaptive_filter, denoise, iter_denoise, load_denoiser, measure_equivariance
 from napari_ne_denoise.core import device as devices
+from napari_ne_denoise.core import inference, pixels
 from napari_ne_denoise.core.equivariance import with_normalisation
 from napari_ne_denoise.core.errors import ComputationError, DeviceError, ImageError, SettingsError
 from napari_ne_denoise.core.inference import prepare_denoising
 from napari_ne_denoise.core.models.card import ModelCard
+from napari_ne_denoise.core.models.files import write_model
 from napari_ne_denoise.core.models.registry import PACKAGE_FOLDER
 from napari_ne_denoise.core.networks import DRUNet, FDnCNN, NormalizedDenoiser, ShuffleUNet
 
@@ -132,6 +136,8 @@ def test_layout_and_byte_order_do_not_matter(actin):
         np.testing.assert_array_equal(denoise(other), expected)
     np.testing.assert_array_equal(denoise(y.astype(np.uint8)), expected)
     np.testing.assert_array_equal(denoise(y.tolist()), denoise(y.astype(float)))
+    np.testing.assert_array_equal(denoise(np.ma.array(y)), expected)
+    np.testing.assert_array_equal(denoise(torch.from_numpy(y).requires_grad_()), expected)
     assert denoise(y.astype(">u2"), output_dtype="input").dtype == np.dtype(">u2")
 
 
@@ -154,8 +160,46 @@ def test_lazy_arrays_give_the_same(actin):
     np.testing.assert_array_equal(denoise(lazy, tile_size=160), denoise(actin, tile_size=160))
     y = actin.astype(float)
     y[300, 400] = np.nan
-    with pytest.raises(ImageError, match=r"1 pixel is NaN.*\(300, 400\)"):
+    with pytest.raises(ImageError, match=r"at least 1 pixel is NaN.*\(300, 400\)"):
         denoise(da.from_array(y, chunks=100))
+
+
+class Slow:
+    """An array-like whose parts are counted as they are read."""
+
+    def __init__(self, pixels, error=None):
+        self.pixels, self.error, self.reads = pixels, error, []
+        self.shape, self.dtype = pixels.shape, pixels.dtype
+
+    def __getitem__(self, index):
+        if self.error is not None:
+            raise self.error
+        self.reads.append(index)
+        return self.pixels[index]
+
+
+def test_a_lazy_plane_is_read_once(actin):
+    lazy = Slow(np.stack([actin, actin]))
+    denoise(lazy, tile_size=200)
+    assert len(lazy.reads) == 2
+
+
+def test_a_huge_lazy_plane_is_read_in_windows(actin, monkeypatch):
+    monkeypatch.setattr(pixels, "LARGEST_PLANE_READ_ONCE", 1000)
+    lazy = Slow(actin.T)
+    found = denoise(lazy, tile_size=200, axes="XY")
+    np.testing.assert_array_equal(found.T, denoise(actin, tile_size=200))
+    assert len(lazy.reads) > 9
+    y = actin.astype(np.float32)
+    y[300, 400] = np.inf
+    with pytest.raises(ImageError, match=r"at least 1 pixel is NaN.*\(400, 300\)"):
+        denoise(Slow(y.T), axes="XY")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("HDF5: can't read chunk"), OSError("network is gone"), KeyError("chunk")])
+def test_what_cannot_be_read_is_said_and_is_no_runtime_error(actin, error):
+    with pytest.raises(ImageError, match=r"could not be read.*(chunk|gone)"):
+        denoise(Slow(actin, error))
 
 
 @pytest.mark.parametrize(
@@ -168,6 +212,10 @@ def test_lazy_arrays_give_the_same(actin):
         (np.zeros(9), "2 to 6 axes"),
         (np.zeros((0, 9)), "empty"),
         (np.zeros((20, 20, 3)), "channel_axis=-1"),
+        ("cells.tif", "read the file first"),
+        ([[1, 2], [3]], "rows differ in length"),
+        (scipy.sparse.csr_array(np.eye(5)), "toarray"),
+        (np.ma.masked_invalid([[1.0, np.nan], [2.0, 3.0]]), "masked pixels.*filled"),
     ],
 )
 def test_images_that_cannot_be_denoised(image, words):
@@ -195,6 +243,17 @@ def test_nonfinite_pixels_are_given_back():
     assert np.abs(found - denoise(clean))[~bad].max() < 0.5
     assert np.isnan(denoise(np.full((4, 5), np.nan), nonfinite="keep")).all()
     np.testing.assert_array_equal(denoise(clean, nonfinite="keep"), denoise(clean))
+
+
+def test_floats_are_clipped_and_not_made_infinite():
+    y = np.full((40, 40), 60000, np.float16)
+    y[10:20, 10:20] = 65504
+    assert np.isfinite(denoise(y, output_dtype="input")).all()
+    huge = noisy(30, 30) * 1e300
+    huge[4, 4] = np.inf
+    found = denoise(huge, output_dtype="float32", nonfinite="keep")
+    assert np.isinf(found[4, 4])
+    assert np.isfinite(found).sum() == found.size - 1
 
 
 def test_steps_cover_the_image_once_and_can_be_stopped():
@@ -244,6 +303,9 @@ def test_warns_once_where_the_dtype_is_too_coarse():
         warnings.simplefilter("error")
         denoise(coarse.astype(float) + noisy(2, 40, 40))
         denoise((noisy(40, 40) * 30 + 100).astype(np.uint8))
+        denoise(np.full((30, 30), 1e9, np.float32))
+    with pytest.warns(UserWarning, match="int64 can tell only steps of 16"):
+        denoise((noisy(40, 40) * 50).astype(np.int64) + 10**17)
 
 
 def test_an_ordinary_model_gets_a_declared_range():
@@ -321,9 +383,55 @@ def test_a_cpu_only_torch_beside_an_nvidia_card_is_said(monkeypatch):
     assert "CPU-only build" in report.problem
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "DefaultCPUAllocator: not enough memory: you tried",
+        "Invalid buffer size: 20.00 GiB",
+        "CUBLAS_STATUS_ALLOC_FAILED",
+        "HIP out of memory",
+    ],
+)
+def test_every_wording_of_out_of_memory_is_understood(words):
+    assert devices.is_out_of_memory(RuntimeError(words))
+    assert not devices.is_out_of_memory(RuntimeError("device went away"))
+
+
 def test_smoke_test_gives_a_reason():
     assert devices.smoke_test("cpu") is None
     assert "failed" in devices.smoke_test("xpu:7")
+
+
+def test_the_switches_of_cudnn_stay_as_they_are():
+    cudnn = torch.backends.cudnn
+
+    def switches():
+        return cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32
+
+    before, seen = switches(), []
+    with devices.exact_float32(torch.device("cuda")):
+        seen.append(switches())
+    assert seen == [(*before[:3], False)]
+    model = small_model(FDnCNN, channels=8, depth=4)
+    model.on(torch.device("cpu"), torch.float32).register_forward_pre_hook(lambda *_: seen.append(switches()))
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: denoise(noisy(30, 30), model=model), range(6)))
+    assert seen[1:] == [before] * 6
+    assert switches() == before
+
+
+def test_threads_share_one_model_and_its_results():
+    inference._open_registered.cache_clear()
+    y = noisy(60, 60)
+    with ThreadPoolExecutor(4) as pool:
+        models = list(pool.map(lambda _: load_denoiser("fast"), range(4)))
+        results = list(pool.map(lambda model: denoise(y, model=model), models))
+        filters = list(pool.map(lambda model: adaptive_filter(y, (30, 30), model=model).weights, models))
+    assert len({id(model) for model in models}) == 1
+    for other in results[1:]:
+        np.testing.assert_array_equal(other, results[0])
+    for other in filters[1:]:
+        np.testing.assert_array_equal(other, filters[0])
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
@@ -345,13 +453,32 @@ def test_provenance_repeats_the_run(actin):
     np.testing.assert_array_equal(next(repeated.steps()).values, next(run.steps()).values)
 
 
+def test_provenance_names_the_file_of_a_model_and_holds_plain_numbers(tmp_path):
+    path = tmp_path / "mine.safetensors"
+    write_model(ShuffleUNet(channels=(8, 12), blocks=1), ModelCard("fast"), path)
+    y = noisy(2, 40, 41)
+    for model in (path, str(path), load_denoiser(path)):
+        run = prepare_denoising(y, model=model, tile_size=np.int64(24), channel_axis=np.int8(0))
+        record = json.loads(json.dumps(run.provenance))
+        assert record["settings"]["model"] == str(path)
+        np.testing.assert_array_equal(denoise(y, **record["settings"]), denoise(y, model=model))
+
+
+def test_a_model_is_not_given_to_a_model():
+    with pytest.raises(SettingsError, match="leave model out"):
+        load_denoiser("fast")(noisy(9, 9), model="fast")
+
+
 def test_a_model_that_is_none():
     with pytest.raises(NEDenoiseError, match="fast"):
         denoise(noisy(9, 9), model="faster")
     with pytest.raises(NEDenoiseError, match="no such file"):
         denoise(noisy(9, 9), model="nowhere/model.pth")
-    with pytest.raises(NEDenoiseError, match="registered model"):
-        denoise(noisy(9, 9), model=3)
+    for nothing in (3, None, ""):
+        with pytest.raises(NEDenoiseError, match="registered model"):
+            denoise(noisy(9, 9), model=nothing)
+        with pytest.raises(NEDenoiseError, match="registered model"):
+            load_denoiser(nothing)
 
 
 def test_measure_equivariance_tells_the_laws_apart():
@@ -368,6 +495,16 @@ def test_measure_equivariance_of_the_identity_and_of_constants():
     for y in (noisy(8, 9), np.zeros((4, 4)), np.full((3, 3), 7)):
         found = measure_equivariance(lambda image: image.copy(), y)
         assert max(found.scale, found.shift, found.both) < 1e-9
+
+
+def test_measuring_leaves_the_image_alone_and_refuses_what_is_no_number():
+    y = noisy(8, 9)
+    before = y.copy()
+    measure_equivariance(lambda image: np.add(image, 1, out=image), y)
+    np.testing.assert_array_equal(y, before)
+    y[0, 0] = np.nan
+    with pytest.raises(ImageError, match="NaN"):
+        measure_equivariance(lambda image: image, y)
 
 
 def test_normalisation_changes_only_what_is_not_equivariant():
@@ -428,10 +565,38 @@ def test_support_crops_the_filter_only():
     np.testing.assert_array_equal(cropped.weights, whole.weights[row : row + 11, column : column + 9])
 
 
-@pytest.mark.parametrize(("position", "words"), [((0,), "2 whole numbers"), ((0, 60), "outside"), ((-1, 3), "outside")])
+@pytest.mark.parametrize(
+    ("position", "words"),
+    [
+        ((0,), "2 whole numbers"),
+        (3, "2 whole numbers"),
+        (None, "2 whole"),
+        ((3.7, 4), "2 whole"),
+        ((0, 60), "outside"),
+        ((-1, 3), "outside"),
+    ],
+)
 def test_positions_that_are_none(position, words):
     with pytest.raises(SettingsError, match=words):
         adaptive_filter(noisy(60, 60), position)
+
+
+@pytest.mark.parametrize("support", [0, 2.5, "wide"])
+def test_supports_that_are_none(support):
+    with pytest.raises(SettingsError, match="positive number of pixels"):
+        adaptive_filter(noisy(60, 60), (3, 3), support=support)
+
+
+def test_a_global_wrapper_has_no_filter_of_one_pixel():
+    with pytest.raises(SettingsError, match="whole image"):
+        adaptive_filter(noisy(40, 40), (3, 3), model=MODELS["WNE"]())
+
+
+def test_filters_are_computed_whatever_mode_the_caller_is_in():
+    y, model = noisy(60, 61), small_model(FDnCNN, channels=8, depth=4)
+    with torch.inference_mode():
+        inside = adaptive_filter(y, (20, 20), model=model)
+    np.testing.assert_array_equal(adaptive_filter(y, (20, 20), model=model).weights, inside.weights)
 
 
 def test_public_names_load_and_are_listed():

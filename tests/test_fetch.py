@@ -5,6 +5,7 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -98,6 +99,12 @@ def test_a_model_is_fetched_once_and_its_hash_remembered(server, row, cache):
     assert (cache / FILE).read_bytes() == server.content
     assert (cache / f"{FILE}.sha256").read_text().strip() == sha256
     assert files_in(cache) == {FILE, f"{FILE}.sha256"}
+
+
+def test_threads_that_ask_at_once_fetch_once(server, row):
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(lambda _: fetch(row), range(4)))
+    assert len(set(paths)) == len(server.asked) == 1
 
 
 def test_others_of_the_same_group_can_read_it(row, cache):

@@ -118,6 +118,8 @@ def test_axes_that_cannot_be_are_refused(shape, axes, channel_axis, error, words
         ({"sigma": -1}, "positive number"),
         ({"sigma": float("nan")}, "positive number"),
         ({"sigma": "much"}, "positive number"),
+        ({"sigma": 10**400}, "positive number"),
+        ({"noise": np.array([1, 2])}, "'none'"),
         ({"precision": "double"}, "'float32'"),
         ({"output_dtype": "uint8"}, "'input'"),
         ({"nonfinite": "drop"}, "'keep'"),

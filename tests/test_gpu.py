@@ -12,7 +12,9 @@ pytestmark = pytest.mark.gpu
 
 def noisy(*shape):
     rng = np.random.default_rng(0)
-    return np.kron(rng.random([-(-side // 9) for side in shape]), np.ones((9, 9)))[: shape[0], : shape[1]] + 0.2 * rng.standard_normal(shape)
+    return np.kron(rng.random([-(-side // 9) for side in shape]), np.ones((9, 9)))[: shape[0], : shape[1]] + 0.2 * rng.standard_normal(
+        shape
+    )
 
 
 def test_float32_on_the_gpu_is_that_of_the_cpu():

@@ -97,6 +97,12 @@ def damaged(folder):
     foreign = folder / "foreign.safetensors"
     save_file({"a": torch.zeros(2)}, foreign, {"architecture": "os.system", "config": "{}", "card": "{}"})
     yield foreign, "does not name a network"
+    for number, config in enumerate(
+        ('{"channels": []}', '{"channels": [-4, 8]}', '{"channels": [10000000, 10000000]}', "[]", '{"depth": 3}')
+    ):
+        absurd = folder / f"absurd{number}.safetensors"
+        save_file({"a": torch.zeros(2)}, absurd, {"architecture": "ShuffleUNet", "config": config, "card": '{"name": "x"}'})
+        yield absurd, "does not name a network|do not fit"
     misfit = folder / "misfit.safetensors"
     save_file({"a": torch.zeros(2)}, misfit, {"architecture": "ShuffleUNet", "config": "{}", "card": '{"name": "x"}'})
     yield misfit, "do not fit"
@@ -110,7 +116,7 @@ def test_files_that_are_not_what_they_claim(tmp_path, monkeypatch):
             load_denoiser(path)
         assert str(path) in str(caught.value)
         count += 1
-    assert count == 15
+    assert count == 20
     assert not (tmp_path / "exploded").exists()
 
 

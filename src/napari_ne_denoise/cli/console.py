@@ -8,11 +8,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from napari_ne_denoise.core.errors import DeviceError, DownloadError, ModelError, NEDenoiseError, SettingsError
+from napari_ne_denoise.core.errors import DeviceError, DownloadError, FileError, ModelError, NEDenoiseError, SettingsError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,3 +131,17 @@ def duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, unless it is there.
+
+    Raises
+    ------
+    FileError
+        If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{folder}: cannot be made ({error}); give -o another folder.") from error

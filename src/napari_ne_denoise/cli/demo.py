@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_ne_denoise.cli.console import ProgressLine, collect, errors_end_the_program, say
+from napari_ne_denoise.cli.console import ProgressLine, collect, errors_end_the_program, make_folder, say
 from napari_ne_denoise.core.settings import DEFAULTS
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def demo(
         if not quiet:
             say("note: measuring the law, and the filter of one pixel")
         error = _law_error(denoiser, noisy.pixels)
-        _make_folder(out)
+        make_folder(out)
         pictures = _draw(out, noisy.pixels, result, clean.pixels)
         filter_picture = _draw_filter(out, noisy.pixels, result, denoiser)
         image = _write_result(out, noisy, result, run)
@@ -72,15 +72,6 @@ def _law_error(denoiser: Denoiser, image: np.ndarray) -> float:
 
     middle = tuple(slice(length // 2 - 128, length // 2 + 128) for length in image.shape)
     return measure_equivariance(denoiser.without_numerics, image[middle], scales=(1e3,), shifts=(-100.0,)).both
-
-
-def _make_folder(out: Path) -> None:
-    from napari_ne_denoise.core.errors import FileError
-
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"{out}: cannot be made ({error}); give -o another folder.") from error
 
 
 def _draw(out: Path, noisy: np.ndarray, result: np.ndarray, clean: np.ndarray) -> list[Path]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from napari_ne_denoise.cli.console import FAILED, UNUSABLE, ProgressLine, collect, errors_end_the_program, print_json, say
+from napari_ne_denoise.cli.console import FAILED, UNUSABLE, ProgressLine, collect, errors_end_the_program, make_folder, print_json, say
 from napari_ne_denoise.core.errors import FileError, NEDenoiseError, SettingsError
 from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings, Noise, Nonfinite, OutputDtype, Precision
 
@@ -59,10 +59,11 @@ def denoise(
     with errors_end_the_program():
         settings = DEFAULTS.changed(**settings_given)
         jobs = _planned(inputs, out, overwrite, skip_existing)
+        for folder in {job.target.parent for job in jobs}:
+            make_folder(folder)
         denoiser = _open(settings, quiet=quiet)
         codes = []
         for number, job in enumerate(jobs, 1):
-            job.target.parent.mkdir(parents=True, exist_ok=True)
             label = f"[{number}/{len(jobs)}] {job.source.name}" if len(jobs) > 1 else job.source.name
             record, code = _report(job, series, settings, denoiser, ProgressLine(label, quiet=quiet), quiet=quiet)
             codes.append(code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -63,12 +64,22 @@ class PlaneLayout:
         SettingsError
             If it has too few or too many numbers, or lies outside.
         """
-        at = tuple(int(coordinate) for coordinate in position)
+        try:
+            at = tuple(operator.index(coordinate) for coordinate in position)
+        except TypeError:
+            at = ()
         if len(at) != len(self.shape):
-            raise SettingsError(f"position={at}: must be {len(self.shape)} whole numbers, one an axis of the image of shape {self.shape}.")
+            raise SettingsError(
+                f"position={position!r}: must be {len(self.shape)} whole numbers, one an axis of the image of shape {self.shape}."
+            )
         if any(not 0 <= coordinate < length for coordinate, length in zip(at, self.shape, strict=True)):
             raise SettingsError(f"position={at}: outside the image, whose shape is {self.shape}.")
         return at
+
+    def position(self, plane: Index, row: int, column: int) -> tuple[int, ...]:
+        """The position in the array of a pixel of a plane."""
+        places = {self.rows: row, self.columns: column}
+        return tuple(places.get(axis, at if isinstance(at, int) else 0) for axis, at in enumerate(plane))
 
     def window(self, plane: Index, rows: slice, columns: slice) -> Index:
         """The array index of a window of a plane."""
@@ -135,7 +146,7 @@ def _from_letters(shape: tuple[int, ...], axes: str, channels: int | None) -> Pl
     letters = axes.upper() if isinstance(axes, str) else axes
     if not isinstance(axes, str) or len(letters) != len(shape) or len(set(letters)) != len(letters) or not letters.isalpha():
         raise SettingsError(
-            f'axes={axes!r}: must be {len(shape)} different letters for an image of shape {shape}, such as "{"TCZYX"[-len(shape) :]}".'
+            f'axes={axes!r}: must be {len(shape)} different letters for an image of shape {shape}, such as "{"QTCZYX"[-len(shape) :]}".'
         )
     if "Y" not in letters or "X" not in letters:
         raise SettingsError(f"axes={axes!r}: must contain Y and X, the rows and columns of a plane.")

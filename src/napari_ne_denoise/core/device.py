@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 
 import torch
 from torch.nn import functional as F
@@ -21,6 +23,11 @@ MEMORY_SHARE = 0.25
 LARGEST_CPU_TILE = 1024
 LARGEST_TILE = 4096
 SMALLEST_TILE = 64
+
+# how torch words it, by system: CUDA and ROCm; Linux; Windows; MPS; libraries of NVIDIA
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "invalid buffer size", "status_alloc_failed")
+
+_cudnn_switch = Lock()
 
 
 @dataclass(frozen=True)
@@ -110,11 +117,22 @@ def free_memory(device: torch.device) -> int:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that a smaller tile might succeed."""
-    return (
-        isinstance(error, MemoryError | torch.OutOfMemoryError)
-        or "out of memory" in str(error).lower()
-        or "can't allocate memory" in str(error)
-    )
+    text = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in text for words in _OUT_OF_MEMORY)
+
+
+@contextmanager
+def exact_float32(device: torch.device) -> Iterator[None]:
+    """Let a CUDA device compute float32 as float32, not as TF32, whose results differ from those of a CPU.
+
+    torch has only a switch for the whole process: it is held for one computation at a time and set back.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    cudnn = torch.backends.cudnn
+    with _cudnn_switch, cudnn.flags(cudnn.enabled, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False):
+        yield
 
 
 def release_memory(device: torch.device) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_ne_denoise.core.errors import ImageError
+
 Denoise = Callable[[np.ndarray], np.ndarray]
 
 SCALES = (1e-3, 7.3, 1e3)
@@ -55,8 +57,10 @@ def measure_equivariance(
     EquivarianceErrors
         The worst over all factors and offsets.
     """
-    y = np.asarray(image, np.float64)
-    reference = np.asarray(denoise_function(y), np.float64)
+    y = np.array(image, np.float64)
+    if not np.isfinite(y).all():
+        raise ImageError("image: holds NaN or infinities, of which no error can be measured; give a part without them.")
+    reference = np.asarray(denoise_function(y.copy()), np.float64)
     unit = float(y.std()) or 1.0
     spread = float(reference.std()) or float(np.abs(reference).max()) or 1.0
 

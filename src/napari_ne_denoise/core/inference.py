@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from napari_ne_denoise.core import device as devices
 from napari_ne_denoise.core.axes import plan_planes
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.models.fetch import fetch
-from napari_ne_denoise.core.models.files import ModelFile, read_model, renamed
+from napari_ne_denoise.core.models.files import read_model, renamed
 from napari_ne_denoise.core.models.opened import OpenModel
 from napari_ne_denoise.core.models.registry import find_model, list_models
 from napari_ne_denoise.core.pixels import PlaneReader, as_image
@@ -23,12 +24,17 @@ from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings, NamedMode
 
 __all__ = ["Denoiser", "DenoisingRun", "Step", "denoise", "iter_denoise", "load_denoiser", "prepare_denoising"]
 
+# two threads that ask for one model open, or fetch, it once
+_opening = Lock()
+
 
 class Denoiser(OpenModel):
     """An open model, callable like `denoise`."""
 
     def __call__(self, image: Any, **settings: Any) -> np.ndarray:
-        """Denoise an image with this model; settings as in `denoise`."""
+        """Denoise an image with this model; settings as in `denoise`, but for `model`."""
+        if "model" in settings:
+            raise SettingsError(f"model={settings['model']!r}: {self.name!r} is called itself; leave model out.")
         return _collect(prepare_denoising(image, model=self, **settings))
 
 
@@ -50,19 +56,24 @@ def load_denoiser(model: str | os.PathLike[str], *, mode: str | None = None) -> 
     DownloadError
         If a published file cannot be fetched, or changed since it was first seen.
     """
+    if not isinstance(model, str | os.PathLike) or not os.fspath(model):
+        raise SettingsError(
+            f"model={model!r}: must be the name of a registered model, the path of a weight file, or what load_denoiser gives."
+        )
     if isinstance(model, str) and model in {row.name for row in list_models()}:
-        return _open_registered(model)
+        with _opening:
+            return _open_registered(model)
     path = Path(model)
     if not path.suffix and not path.exists():
         find_model(str(model))  # raises, and names the models there are
     opened = read_model(path, mode)
-    return Denoiser(opened.network, opened.card, opened.sha256)
+    return Denoiser(opened.network, opened.card, opened.sha256, str(path))
 
 
 @lru_cache(maxsize=4)
 def _open_registered(name: str) -> Denoiser:
     row = find_model(name)
-    opened: ModelFile = renamed(read_model(fetch(row), row.mode), name)
+    opened = renamed(read_model(fetch(row), row.mode), name)
     return Denoiser(opened.network, opened.card, opened.sha256)
 
 
@@ -189,7 +200,7 @@ def prepare_denoising(image: Any, settings: DenoiseSettings = DEFAULTS, **change
     layout = plan_planes(tuple(array.shape), settings.axes, settings.channel_axis)
     reader = PlaneReader(array, layout, settings.nonfinite)
     reader.check()
-    denoiser = settings.model if isinstance(settings.model, Denoiser) else load_denoiser(_name_or_path(settings.model))
+    denoiser = as_denoiser(settings.model)
     _check_sigma(denoiser, settings.sigma)
     device = devices.choose_device(settings.device)
     precision = devices.choose_precision(settings.precision)
@@ -197,10 +208,15 @@ def prepare_denoising(image: Any, settings: DenoiseSettings = DEFAULTS, **change
     return DenoisingRun(settings, reader, denoiser, device, precision, tile_size)
 
 
-def _name_or_path(model: object) -> str | os.PathLike[str]:
-    if isinstance(model, str | os.PathLike):
-        return model
-    raise SettingsError(f"model={model!r}: must be the name of a registered model, the path of a weight file, or what load_denoiser gives.")
+def as_denoiser(model: str | os.PathLike[str] | NamedModel) -> Denoiser:
+    """An open model itself, or the one of a name or path.
+
+    Raises
+    ------
+    NEDenoiseError
+        As `load_denoiser`.
+    """
+    return model if isinstance(model, Denoiser) else load_denoiser(model)  # type: ignore[arg-type]  # which refuses what is neither
 
 
 def _check_sigma(denoiser: Denoiser, sigma: float | None) -> None:

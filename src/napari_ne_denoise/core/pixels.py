@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any, Protocol
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, sparse
 
 from napari_ne_denoise.core.axes import Index, PlaneLayout
 from napari_ne_denoise.core.errors import ImageError
 from napari_ne_denoise.core.settings import Nonfinite, OutputDtype
 from napari_ne_denoise.core.statistics import Read
+
+# bytes of a plane that is read whole if it is not in memory
+LARGEST_PLANE_READ_ONCE = 2**28
 
 
 class ArrayLike(Protocol):
@@ -39,10 +43,13 @@ def as_image(image: Any) -> ArrayLike:
     Raises
     ------
     ImageError
-        If its pixels are no real numbers.
+        If its pixels are no real numbers, or some are masked.
     """
-    array: ArrayLike = image if hasattr(image, "shape") and hasattr(image, "dtype") and hasattr(image, "__getitem__") else np.asarray(image)
-    kind = np.dtype(array.dtype).kind
+    array = _as_array(image)
+    try:
+        kind = np.dtype(array.dtype).kind
+    except TypeError:
+        raise ImageError(f"dtype={array.dtype}: must be integers or floats that numpy knows.") from None
     if kind == "b":
         raise ImageError("dtype=bool: a mask has no noise to remove; give an image of integers or floats.")
     if kind == "c":
@@ -50,6 +57,32 @@ def as_image(image: Any) -> ArrayLike:
     if kind not in "iuf":
         raise ImageError(f"dtype={array.dtype}: must be integers or floats.")
     return array
+
+
+def _as_array(image: Any) -> ArrayLike:
+    if isinstance(image, str | bytes | PathLike):
+        raise ImageError(f"image={image!r}: must be an array of pixels; read the file first, for instance with tifffile.imread.")
+    if sparse.issparse(image):
+        raise ImageError(f"image: is a sparse {type(image).__name__}; give image.toarray().")
+    if isinstance(image, np.ma.MaskedArray):
+        return _unmasked(image)
+    if type(image).__module__.split(".")[0] == "torch":
+        return np.asarray(image.detach().cpu())
+    if all(hasattr(image, name) for name in ("shape", "dtype", "__getitem__")):
+        array: ArrayLike = image
+        return array
+    try:
+        return np.asarray(image)
+    except ValueError:
+        raise ImageError("image: its rows differ in length; every row of an image has as many pixels.") from None
+
+
+def _unmasked(image: np.ma.MaskedArray[Any, Any]) -> np.ndarray:
+    if np.ma.is_masked(image):
+        raise ImageError(
+            'image: has masked pixels; give image.astype(float).filled(numpy.nan) and nonfinite="keep" to denoise around them.'
+        )
+    return np.asarray(image)
 
 
 def result_dtype(dtype: np.dtype[Any], wanted: OutputDtype) -> np.dtype[Any]:
@@ -66,7 +99,11 @@ def to_dtype(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
         # the largest 64-bit integers have no float64: the next one below has
         highest = np.nextafter(float(limits.max), 0) if float(limits.max) > limits.max else float(limits.max)
         return np.asarray(np.clip(np.rint(values), float(limits.min), highest).astype(dtype))
-    return np.asarray(values, dtype)
+    if dtype.itemsize >= values.dtype.itemsize:
+        return np.asarray(values, dtype)
+    largest = float(np.finfo(dtype).max)
+    # infinities that were to be kept stay
+    return np.asarray(np.where(np.isfinite(values), np.clip(values, -largest, largest), values), dtype)
 
 
 @dataclass(frozen=True)
@@ -95,24 +132,32 @@ class PlaneReader:
         ImageError
             With their count and the place of the first.
         """
-        if self.nonfinite == "keep" or not self._may_be_nonfinite or not isinstance(self.image, np.ndarray):
+        if self.nonfinite == "keep" or not self._may_be_nonfinite or not self._in_memory:
             return
         count, first = 0, None
         for plane in self.layout.planes():
-            found = np.argwhere(~np.isfinite(self.image[plane]))
-            if len(found) and first is None:
-                first = self._position(plane, found[0])
-            count += len(found)
+            bad = ~np.isfinite(self._window(plane, slice(None), slice(None)))
+            found = int(np.count_nonzero(bad))
+            if found and first is None:
+                first = self._position(plane, bad)
+            count += found
         if first is not None:
-            raise _nonfinite_error(count, first)
+            raise _nonfinite_error(str(count), count, first)
 
     def open_plane(self, plane: Index) -> tuple[Read, np.ndarray | None]:
         """A function that reads finite windows of one plane, and the plane's pixels that must come back as they are.
 
         The second is None, or a plane (Y, X) that is finite wherever the result is to be the network's.
         """
-        if self.nonfinite == "error" or not self._may_be_nonfinite:
-            return lambda rows, columns: self._read(plane, rows, columns), None
+        if self.nonfinite == "keep" and self._may_be_nonfinite:
+            return self._open_and_fill(plane)
+        if self._in_memory or not self._is_small:
+            return lambda rows, columns: self._finite_window(plane, rows, columns), None
+        # read once: statistics and tiles would else load the same part of a file again and again
+        pixels = self._finite_window(plane, slice(None), slice(None))
+        return lambda rows, columns: pixels[rows, columns], None
+
+    def _open_and_fill(self, plane: Index) -> tuple[Read, np.ndarray | None]:
         pixels = self._window(plane, slice(None), slice(None))
         bad = ~np.isfinite(pixels)
         if not bad.any():
@@ -121,27 +166,40 @@ class PlaneReader:
         return lambda rows, columns: filled[rows, columns], pixels
 
     @property
+    def _in_memory(self) -> bool:
+        return isinstance(self.image, np.ndarray) and not isinstance(self.image, np.memmap)
+
+    @property
+    def _is_small(self) -> bool:
+        rows, columns = self.layout.plane_shape
+        return rows * columns * np.dtype(self.image.dtype).itemsize <= LARGEST_PLANE_READ_ONCE
+
+    @property
     def _may_be_nonfinite(self) -> bool:
         return np.dtype(self.image.dtype).kind == "f"
 
     def _window(self, plane: Index, rows: slice, columns: slice) -> np.ndarray:
-        return self.layout.to_image(np.asarray(self.image[self.layout.window(plane, rows, columns)]))
+        index = self.layout.window(plane, rows, columns)
+        try:
+            return self.layout.to_image(np.asarray(self.image[index]))
+        except MemoryError:
+            raise
+        except Exception as error:  # files, networks and lazy computations each have their own
+            raise ImageError(f"image: its part {index} could not be read ({type(error).__name__}: {error}).") from error
 
-    def _read(self, plane: Index, rows: slice, columns: slice) -> np.ndarray:
+    def _finite_window(self, plane: Index, rows: slice, columns: slice) -> np.ndarray:
         pixels = self._window(plane, rows, columns)
-        if self._may_be_nonfinite and not isinstance(self.image, np.ndarray):
-            found = np.argwhere(~np.isfinite(pixels))
-            if len(found):
-                offset = np.array([rows.start or 0, columns.start or 0])
-                raise _nonfinite_error(len(found), self._position(plane, self._in_axis_order(found[0] + offset)))
+        if self._may_be_nonfinite and not self._in_memory:
+            bad = ~np.isfinite(pixels)
+            count = int(np.count_nonzero(bad))
+            if count:
+                raise _nonfinite_error(f"at least {count}", count, self._position(plane, bad, rows.start or 0, columns.start or 0))
         return pixels
 
-    def _in_axis_order(self, point: np.ndarray) -> np.ndarray:
-        return point if self.layout.rows < self.layout.columns else point[::-1]
-
-    def _position(self, plane: Index, point: np.ndarray) -> tuple[int, ...]:
-        spatial = iter(point)
-        return tuple(int(next(spatial)) if isinstance(at, slice) else at for at in plane)
+    def _position(self, plane: Index, bad: np.ndarray, first_row: int = 0, first_column: int = 0) -> tuple[int, ...]:
+        """Where in the array the first bad pixel of a window is."""
+        row, column = np.unravel_index(int(bad.argmax()), bad.shape)
+        return self.layout.position(plane, first_row + int(row), first_column + int(column))
 
 
 def planes_from(layout: PlaneLayout, start_at: tuple[int, ...] | None) -> Iterator[Index]:
@@ -159,8 +217,8 @@ def _fill_from_nearest(pixels: np.ndarray, bad: np.ndarray) -> np.ndarray:
     return np.asarray(pixels[tuple(nearest)])
 
 
-def _nonfinite_error(count: int, first: tuple[int, ...]) -> ImageError:
+def _nonfinite_error(said: str, count: int, first: tuple[int, ...]) -> ImageError:
     return ImageError(
-        f"image: {count} pixel{'s are' if count > 1 else ' is'} NaN or infinite, the first at {first}; repair them, "
+        f"image: {said} pixel{'s are' if count > 1 else ' is'} NaN or infinite, the first at {first}; repair them, "
         'or give nonfinite="keep" to denoise the rest and get them back as they are.'
     )

@@ -15,7 +15,7 @@ import torch
 from napari_ne_denoise.core import device as devices
 from napari_ne_denoise.core import provenance
 from napari_ne_denoise.core.axes import Index, PlaneLayout
-from napari_ne_denoise.core.errors import ComputationError, DeviceError
+from napari_ne_denoise.core.errors import ComputationError, DeviceError, NEDenoiseError
 from napari_ne_denoise.core.models.opened import OpenModel
 from napari_ne_denoise.core.numerics import Numerics, choose_numerics, declared_range
 from napari_ne_denoise.core.pixels import PlaneReader, planes_from, result_dtype, to_dtype
@@ -117,13 +117,15 @@ class DenoisingRun:
         statistics = plane_statistics(read, shape)
         self._warn_if_too_coarse(statistics)
         numerics = choose_numerics(self.denoiser.equivariance, statistics, self.reader.image.dtype, read)
-        unchanged = self.denoiser.is_wrapped and _is_constant(read)
+        unchanged = self.denoiser.is_wrapped and statistics.constant and _is_constant(read)
         waiting = nearest_first(tile_plane(shape, self.tile_size, self.denoiser.grid), point)
         while waiting:
             tile = waiting[0]
-            pixels = numerics.forward(read(*tile.read))
             try:
+                pixels = numerics.forward(read(*tile.read))
                 output = pixels if unchanged else self._compute(pixels, numerics)
+            except NEDenoiseError:
+                raise
             except Exception as error:
                 waiting = self._smaller_tiles(waiting, error)
                 continue
@@ -143,8 +145,7 @@ class DenoisingRun:
             # torch's CPU convolution of a single small image sums in another order than that of a large one; that of two does
             # not.  A tile must give the bits of the whole image.
             x = x.expand(2, -1, -1, -1)
-        # TF32 would make a float32 result on a GPU another than that of a CPU
-        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+        with torch.inference_mode(), devices.exact_float32(self.device):
             output: np.ndarray = network(x, sigma, numerics.mean)[0, 0].float().cpu().numpy()
         return output
 
@@ -165,11 +166,12 @@ class DenoisingRun:
         return smaller
 
     def _warn_if_too_coarse(self, statistics: PlaneStatistics) -> None:
-        """Floats far from zero have few digits left for the noise; integers show theirs."""
+        """Floats far from zero have few digits left for the noise; 64-bit integers have those of the float64 they are computed in."""
         dtype = np.dtype(self.reader.image.dtype)
-        if self._warned or dtype.kind != "f":
+        if self._warned or statistics.constant:
             return
-        spacing = float(np.spacing(np.abs(np.asarray(statistics.mean, dtype))))
+        digits = dtype if dtype.kind == "f" else np.dtype(np.float64)
+        spacing = float(np.spacing(np.abs(np.asarray(statistics.mean, digits))))
         noise = statistics.noise or statistics.std
         if spacing > noise / 10:
             self._warned = True

@@ -6,7 +6,6 @@ import math
 import operator
 import os
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import Any, Literal, Protocol, Self, get_args
 
 from napari_ne_denoise.core.errors import SettingsError
@@ -24,7 +23,12 @@ class NamedModel(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called in the provenance."""
+        """What it is called."""
+        ...
+
+    @property
+    def origin(self) -> str:
+        """What opens it again: its registered name, or the path of its file."""
         ...
 
 
@@ -79,23 +83,27 @@ class DenoiseSettings:
         _check_choice("precision", self.precision, get_args(Precision))
         _check_choice("output_dtype", self.output_dtype, get_args(OutputDtype))
         _check_choice("nonfinite", self.nonfinite, get_args(Nonfinite))
+        # plain numbers: the record of a run is written as JSON
         if self.tile_size is not None:
-            _check_whole("tile_size", self.tile_size, "a positive number of pixels, or None to choose it from the free memory")
+            accepted = "a positive number of pixels, or None to choose it from the free memory"
+            object.__setattr__(self, "tile_size", _whole("tile_size", self.tile_size, accepted))
             if self.tile_size < 1:
-                raise SettingsError(
-                    f"tile_size={self.tile_size}: must be a positive number of pixels, or None to choose it from the free memory."
-                )
+                raise SettingsError(f"tile_size={self.tile_size}: must be {accepted}.")
         if self.channel_axis is not None:
-            _check_whole("channel_axis", self.channel_axis, "the number of an axis, or None if there are no channels")
-        if self.sigma is not None and not _is_positive(self.sigma):
-            raise SettingsError(f"sigma={self.sigma!r}: must be a positive number, the noise's standard deviation in image units, or None.")
+            accepted = "the number of an axis, or None if there are no channels"
+            object.__setattr__(self, "channel_axis", _whole("channel_axis", self.channel_axis, accepted))
+        if self.sigma is not None:
+            accepted = "a positive number, the noise's standard deviation in image units, or None"
+            object.__setattr__(self, "sigma", _positive("sigma", self.sigma, accepted))
         if not isinstance(self.device, str):
             raise SettingsError(f"device={self.device!r}: must be a name such as 'auto', 'cpu', 'cuda' or 'mps'.")
 
     @property
     def model_name(self) -> str:
         """The model as one writes it: its registered name or its path."""
-        return str(self.model) if isinstance(self.model, str | Path) else getattr(self.model, "name", str(self.model))
+        if isinstance(self.model, str | os.PathLike):
+            return str(os.fspath(self.model))
+        return str(getattr(self.model, "origin", repr(self.model)))
 
     def changed(self, **changes: Any) -> Self:
         """A copy with some settings replaced.
@@ -117,24 +125,27 @@ class DenoiseSettings:
 
 
 def _check_choice(name: str, value: object, accepted: tuple[str, ...]) -> None:
-    if value not in accepted:
+    if not isinstance(value, str) or value not in accepted:
         raise SettingsError(f"{name}={value!r}: must be one of {', '.join(map(repr, accepted))}.")
 
 
-def _check_whole(name: str, value: object, accepted: str) -> None:
+def _whole(name: str, value: Any, accepted: str) -> int:
+    if not isinstance(value, bool):
+        try:
+            return operator.index(value)
+        except TypeError:
+            pass
+    raise SettingsError(f"{name}={value!r}: must be {accepted}.")
+
+
+def _positive(name: str, value: Any, accepted: str) -> float:
     try:
-        operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise SettingsError(f"{name}={value!r}: must be {accepted}.") from None
-    if isinstance(value, bool):
+        number = math.nan if isinstance(value, str) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
         raise SettingsError(f"{name}={value!r}: must be {accepted}.")
-
-
-def _is_positive(value: object) -> bool:
-    try:
-        return math.isfinite(value) and value > 0  # type: ignore[arg-type, operator]
-    except TypeError:
-        return False
+    return number
 
 
 DEFAULTS = DenoiseSettings()

@@ -26,11 +26,14 @@ class PlaneStatistics:
         Population standard deviation of the blocks; 1 if they are constant.
     noise
         Robust standard deviation of white noise, from the 4-neighbour Laplacian; 0 if there is none or the plane is too small.
+    constant
+        Whether all blocks have one value.
     """
 
     mean: float
     std: float
     noise: float
+    constant: bool = False
 
 
 def lattice(shape: tuple[int, int]) -> list[tuple[slice, slice]]:
@@ -58,7 +61,7 @@ def plane_statistics(read: Read, shape: tuple[int, int]) -> PlaneStatistics:
     # without this, squares of tiny or huge values would leave the range of float64
     largest = max(float(np.abs(block).max()) for block in blocks)
     if largest == 0:
-        return PlaneStatistics(first, 1.0, 0.0)
+        return PlaneStatistics(first, 1.0, 0.0, constant=True)
     blocks = [block / largest for block in blocks]
     count = sum(block.size for block in blocks)
     mean = sum(float(block.sum()) for block in blocks) / count

@@ -5,6 +5,7 @@ A blind norm-equiv network is f(y) = A_y y with rows that sum to one, so that th
 
 from __future__ import annotations
 
+import operator
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 
 from napari_ne_denoise.core.axes import plan_planes
 from napari_ne_denoise.core.errors import SettingsError
-from napari_ne_denoise.core.inference import load_denoiser
+from napari_ne_denoise.core.inference import as_denoiser
 from napari_ne_denoise.core.models.opened import OpenModel
 from napari_ne_denoise.core.numerics import Numerics, choose_numerics
 from napari_ne_denoise.core.pixels import PlaneReader, as_image
@@ -84,7 +85,8 @@ def adaptive_filter(
     array = as_image(image)
     layout = plan_planes(tuple(array.shape), axes, channel_axis)
     at = layout.checked_position(position)
-    denoiser = _blind_denoiser(DEFAULTS.model if model is None else model)
+    denoiser = _open_up(DEFAULTS.model if model is None else model)
+    side = None if support is None else _checked_support(support)
     # pixels that are no numbers are filled as nonfinite="keep" does
     read, _ = PlaneReader(array, layout, "keep").open_plane(layout.plane_at(at))
     statistics = plane_statistics(read, layout.plane_shape)
@@ -93,7 +95,7 @@ def adaptive_filter(
     window = _window_around(point, layout.plane_shape, denoiser.grid)
     pixels = np.asarray(read(*window), np.float64)
     weights, mean_weight, value = _row_of_jacobian(denoiser, numerics, pixels, window, point)
-    shown, origin = _crop(weights, window, point, support)
+    shown, origin = _crop(weights, window, point, side)
     return Filter(
         shown,
         origin,
@@ -104,18 +106,17 @@ def adaptive_filter(
     )
 
 
-def _blind_denoiser(model: str | os.PathLike[str] | NamedModel) -> OpenModel:
-    if isinstance(model, OpenModel):
-        denoiser: OpenModel = model
-    elif isinstance(model, str | os.PathLike):
-        denoiser = load_denoiser(model)
-    else:
-        raise SettingsError(
-            f"model={model!r}: must be the name of a registered model, the path of a weight file, or what load_denoiser gives."
-        )
+def _open_up(model: str | os.PathLike[str] | NamedModel) -> OpenModel:
+    """A model whose output is a filter times the image."""
+    denoiser = as_denoiser(model)
     if not denoiser.blind:
         raise SettingsError(
             f"model={denoiser.name!r}: needs a noise level, so that its output is not filter times image; choose a blind model."
+        )
+    if denoiser.is_wrapped:
+        raise SettingsError(
+            f"model={denoiser.name!r}: divides by the standard deviation of the whole image, so that no pixel has a filter of its own; "
+            "choose a model that is norm-equiv by itself."
         )
     return denoiser
 
@@ -130,21 +131,30 @@ def _row_of_jacobian(
 ) -> tuple[np.ndarray, float, float]:
     """Weights of the window's pixels, weight of the mean, and the network's output, by one backward pass."""
     network = denoiser.in_float64
-    x = torch.from_numpy(numerics.forward(pixels))[None, None].requires_grad_()  # 1, 1, Y, X
-    mean = torch.tensor([numerics.mean], dtype=torch.float64, requires_grad=True)
-    row, column = (coordinate - part.start for coordinate, part in zip(point, window, strict=True))
-    with torch.enable_grad():
+    # whatever mode the caller is in, here gradients are wanted
+    with torch.inference_mode(False), torch.enable_grad():
+        x = torch.from_numpy(numerics.forward(pixels))[None, None].requires_grad_()  # 1, 1, Y, X
+        mean = torch.tensor([numerics.mean], dtype=torch.float64, requires_grad=True)
+        row, column = (coordinate - part.start for coordinate, part in zip(point, window, strict=True))
         output = network(x, None, mean)[0, 0, row, column]
         by_pixel, by_mean = torch.autograd.grad(output, (x, mean), allow_unused=True)
     assert by_pixel is not None
     return by_pixel[0, 0].numpy(), 0.0 if by_mean is None else float(by_mean), float(output.detach())
 
 
+def _checked_support(support: int) -> int:
+    try:
+        side = operator.index(support)
+    except TypeError:
+        side = 0
+    if side < 1:
+        raise SettingsError(f"support={support!r}: must be a positive number of pixels, or None for all that the network reaches.")
+    return side
+
+
 def _crop(weights: np.ndarray, window: Window, point: tuple[int, int], support: int | None) -> tuple[np.ndarray, tuple[int, int]]:
     if support is None:
         return weights, (window[0].start, window[1].start)
-    if support < 1:
-        raise SettingsError(f"support={support}: must be a positive number of pixels, or None for all that the network reaches.")
     starts = [max(part.start, coordinate - support // 2) for part, coordinate in zip(window, point, strict=True)]
     stops = [min(part.stop, coordinate - support // 2 + support) for part, coordinate in zip(window, point, strict=True)]
     rows, columns = (slice(a - part.start, b - part.start) for a, b, part in zip(starts, stops, window, strict=True))

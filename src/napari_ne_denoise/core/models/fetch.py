@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 import pooch
@@ -17,6 +18,8 @@ from napari_ne_denoise.core.models.registry import PACKAGE_FOLDER, ModelRow
 
 CACHE_VARIABLE = "NAPARI_NE_DENOISE_MODELS"
 TIMEOUT = 30  # seconds without a byte
+
+_fetching = Lock()
 
 
 class Progress(Protocol):
@@ -56,10 +59,11 @@ def fetch(row: ModelRow, progress: Progress | None = None) -> Path:
         If the file cannot be fetched, or is not the one that was first seen.
     """
     path = local_path(row)
-    if not path.exists():
-        if row.packaged:
-            raise DownloadError(f"{path}: missing from the installed package; reinstall napari-ne-denoise.")
-        _download(row, path, progress)
+    with _fetching:  # a second thread that asks for the same file finds it there
+        if not path.exists():
+            if row.packaged:
+                raise DownloadError(f"{path}: missing from the installed package; reinstall napari-ne-denoise.")
+            _download(row, path, progress)
     verify(row)
     return path
 

@@ -86,11 +86,12 @@ def _read_safetensors(path: Path) -> tuple[DenoisingNetwork, ModelCard]:
             metadata: dict[str, str] = file.metadata() or {}
             state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 - safe_open is no mapping
         architecture, config, card = metadata["architecture"], json.loads(metadata["config"]), json.loads(metadata["card"])
-        network = ARCHITECTURES[architecture](**config)
-        described = ModelCard(**{**card, "limits": tuple(card.get("limits", ()))})
+        with torch.device("meta"):  # no memory is taken for what a file claims, only for what it holds
+            network = ARCHITECTURES[architecture](**config)
+        described = ModelCard(**{**card, "name": str(card["name"]), "limits": tuple(card.get("limits", ()))})
     except SafetensorError as error:
         raise ModelError(f"{path}: is no intact safetensors file ({error}); get it again.") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
         raise ModelError(f"{path}: is a safetensors file, but does not name a network of this package ({error!r}).") from error
     _load(network, state, path)
     return network, described
@@ -103,7 +104,8 @@ def _read_published(path: Path, mode: str | None) -> tuple[DenoisingNetwork, Mod
         raise ModelError(f"{path}: cannot be opened as a weight file ({_first_line(error)}); nothing in it was executed.") from error
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ModelError(f"{path}: holds no table of weights; expected the state_dict of a published FDnCNN or DRUNet.")
-    network = _network_for(state, path, mode)
+    with torch.device("meta"):
+        network = _network_for(state, path, mode)
     _load(network, state, path)
     return network, ModelCard(name=path.stem, summary=f"{type(network).__name__}, {network.equivariance}", source=str(path))
 
@@ -150,7 +152,7 @@ def _numbered(state: dict[str, Tensor], pattern: str) -> list[str]:
 
 def _load(network: DenoisingNetwork, state: dict[str, Tensor], path: Path) -> None:
     try:
-        network.load_state_dict(state)
+        network.load_state_dict(state, assign=True)
     except RuntimeError as error:
         raise ModelError(f"{path}: its weights do not fit {type(network).__name__} ({_first_line(error)}).") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from threading import Lock
 
 import numpy as np
 import torch
@@ -23,10 +24,15 @@ class OpenModel:
         What is said of the model.
     sha256
         Of its weight file; None for a network that came from no file.
+    origin
+        What opens it again: its registered name, or the path of its file.  None: the card's name.
     """
 
-    def __init__(self, network: DenoisingNetwork, card: ModelCard, sha256: str | None = None) -> None:
+    def __init__(self, network: DenoisingNetwork, card: ModelCard, sha256: str | None = None, origin: str | None = None) -> None:
         self.network, self.card, self.sha256 = network, card, sha256
+        self.origin = card.name if origin is None else origin
+        # the window's threads and the API share one model
+        self._making = Lock()
         self._ready: dict[tuple[str, torch.dtype], DenoisingNetwork] = {}
         self._in_float64: DenoisingNetwork | None = None
 
@@ -71,8 +77,10 @@ class OpenModel:
     @property
     def in_float64(self) -> DenoisingNetwork:
         """A float64 copy of the network as it was trained, through which gradients flow; made once and kept."""
-        if self._in_float64 is None:
-            self._in_float64 = copy.deepcopy(local_network(self.network)).double()
+        # a copy made inside the caller's inference mode could never have gradients
+        with self._making, torch.inference_mode(False):
+            if self._in_float64 is None:
+                self._in_float64 = copy.deepcopy(local_network(self.network)).double()
         return self._in_float64
 
     def without_numerics(self, image: np.ndarray) -> np.ndarray:
@@ -91,9 +99,10 @@ class OpenModel:
     def on(self, device: torch.device, precision: torch.dtype) -> DenoisingNetwork:
         """The network in its inference form on a device; made once and kept."""
         key = (str(device), precision)
-        if key not in self._ready:
-            local = local_network(self.network)
-            self._ready[key] = local.for_inference().to(device, precision, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with self._making:
+            if key not in self._ready:
+                local = local_network(self.network)
+                self._ready[key] = local.for_inference().to(device, precision, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return self._ready[key]
 
 

@@ -193,6 +193,10 @@ class Trainer:
             raise SettingsError(
                 f"{self.checkpoint}: is of a network {state['config']}, not {self.network.config}; train into another file."
             )
+        # more or fewer steps are the one thing that may be changed of mind
+        before, now = ({**settings, "steps": 0} for settings in (state["settings"], asdict(self.settings)))
+        if before != now:
+            raise SettingsError(f"{self.checkpoint}: was trained with {before}, not {now}; train into another file.")
         self.step = int(state["step"])
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
@@ -203,4 +207,7 @@ def relative_error(denoised: Tensor, noisy: Tensor, clean: Tensor) -> Tensor:
     """Mean over samples (N, 1, H, W) of sqrt(MSE / noise variance); 1 means that nothing was gained."""
     error = (denoised - clean).square().mean((1, 2, 3))
     noise = (noisy - clean).square().mean((1, 2, 3))
-    return (error / noise).sqrt().mean()
+    # a dark crop may happen to get no noise at all: nothing is learnt from it
+    noisy_enough = noise > 0
+    ratio = torch.where(noisy_enough, error / torch.where(noisy_enough, noise, 1.0), 0.0)
+    return ratio.clamp_min(1e-12).sqrt().mean()
