@@ -109,10 +109,18 @@ def test_noise_is_as_strong_as_asked_and_never_below_the_grain():
     clean, rng = np.full((200, 200), 0.5, np.float32), np.random.default_rng(0)
     gaussian = Degradation(sigma=(0.1, 0.1), poisson_share=0).draw(clean, 0, rng)
     assert gaussian.std() == pytest.approx(0.1, rel=0.02)
-    poisson = Degradation(photons=(50, 50), poisson_share=1, background_photons=0, read_noise=0).draw(clean, 0, rng)
+    poisson = Degradation(photons=(50, 50), poisson_share=1, background_photons=(0, 0), read_noise=0).draw(clean, 0, rng)
     assert poisson.mean() == pytest.approx(0.5, rel=0.02)
     assert poisson.var() == pytest.approx(0.5 / 50, rel=0.05)
     assert Degradation(sigma=(0.01, 0.01), poisson_share=0).draw(clean, 0.1, rng).std() == pytest.approx(0.3, rel=0.05)
+
+
+def test_poisson_noise_may_be_far_weaker_in_the_dark():
+    clean, rng = np.zeros((200, 200), np.float32), np.random.default_rng(0)
+    clean[:, 100:] = 1
+    noisy = Degradation(photons=(100, 100), poisson_share=1, background_photons=(0.01, 0.01), read_noise=0).draw(clean, 0, rng)
+    assert noisy[:, :100].mean() == pytest.approx(0, abs=0.002)
+    assert noisy[:, 100:].std() / noisy[:, :100].std() == pytest.approx(np.sqrt(101), rel=0.05)
 
 
 def test_crops_have_the_right_size_and_their_grain_falls_when_shrunk():

@@ -18,11 +18,19 @@ from napari_ne_denoise.core.training.trainer import Trainer, TrainingSettings
 HERE = Path(__file__).parent
 
 
-def build_trainer(recipe: dict, data: Path, checkpoint: Path, device: str) -> Trainer:
+def read_recipe(name: str) -> dict:
+    """The settings of training/NAME.toml."""
+    return tomllib.loads((HERE / f"{name}.toml").read_text())
+
+
+def build_trainer(recipe: dict, data: Path, runs: Path, name: str, device: str) -> Trainer:
     """Everything a recipe names, put together."""
     torch.manual_seed(recipe["training"]["seed"])
     choices = dict(recipe["network"])
     network = getattr(networks, choices.pop("architecture"))(**choices)
+    if "start_from" in recipe:
+        finished = torch.load(runs / f"{recipe['start_from']}.pt", map_location="cpu", weights_only=True)
+        network.load_state_dict(finished["averaged"])
     wanted = recipe["data"]
     training, validation = read_clean_images(data, largest_grain=wanted["largest_grain"], smallest_side=wanted["smallest_side"])
     training += synthetic_images(wanted["synthetic"], recipe["training"]["seed"])
@@ -31,8 +39,25 @@ def build_trainer(recipe: dict, data: Path, checkpoint: Path, device: str) -> Tr
     settings = TrainingSettings(**recipe["training"])
     degradation = Degradation(**{key: tuple(value) if isinstance(value, list) else value for key, value in recipe["degradation"].items()})
     sampler = CropSampler(training, wanted["weights"], settings.side)
-    print(f"{len(training)} training images, {len(validation)} for validation", flush=True)
-    return Trainer(network, sampler, degradation, settings, checkpoint, validation=validation, device=device)
+    print(f"{name}: {len(training)} training images, {len(validation)} for validation", flush=True)
+    return Trainer(network, sampler, degradation, settings, runs / f"{name}.pt", validation=validation, device=device)
+
+
+def train(name: str, data: Path, runs: Path, device: str) -> None:
+    """Train a recipe to its end, and before it the one that it starts from; what is finished already is not done again."""
+    recipe = read_recipe(name)
+    if "start_from" in recipe:
+        train(recipe["start_from"], data, runs, device)
+    runs.mkdir(parents=True, exist_ok=True)
+    trainer = build_trainer(recipe, data, runs, name, device)
+    start = trainer.step
+    with (runs / f"{name}.jsonl").open("a") as log:
+        for progress in trainer.run():
+            left = progress.seconds / (progress.step - start) * (progress.total - progress.step)
+            scores = "  ".join(f"{noise}: {score:.2f} dB" for noise, score in progress.validation.items())
+            print(f"{progress.step}/{progress.total}  loss {progress.loss:.4f}  {left / 60:.0f} min left  {scores}", flush=True)
+            log.write(json.dumps({"time": time.time(), **progress.__dict__}) + "\n")
+            log.flush()
 
 
 def main() -> None:
@@ -43,16 +68,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=HERE / "runs", help="where checkpoints and logs go")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
-    recipe = tomllib.loads((HERE / f"{given.recipe}.toml").read_text())
-    trainer = build_trainer(recipe, given.data, given.runs / f"{given.recipe}.pt", given.device)
-    start = trainer.step
-    with (given.runs / f"{given.recipe}.jsonl").open("a") as log:
-        for progress in trainer.run():
-            left = progress.seconds / (progress.step - start) * (progress.total - progress.step)
-            scores = "  ".join(f"{name}: {score:.2f} dB" for name, score in progress.validation.items())
-            print(f"{progress.step}/{progress.total}  loss {progress.loss:.4f}  {left / 60:.0f} min left  {scores}", flush=True)
-            log.write(json.dumps({"time": time.time(), **progress.__dict__}) + "\n")
-            log.flush()
+    train(given.recipe, given.data, given.runs, given.device)
 
 
 if __name__ == "__main__":

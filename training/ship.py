@@ -1,6 +1,6 @@
 """``python -m training.ship RECIPE``: put the trained weights of a recipe, with their card, into the package.
 
-The card is training/RECIPE.card.json (what cannot be computed), completed with the recipe, the steps done and the scores that
+The card is training/RECIPE.card.json (what cannot be computed), completed with the recipes, the steps done and the scores that
 the log holds.
 """
 
@@ -10,8 +10,9 @@ import argparse
 import hashlib
 import json
 import re
-import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,13 +20,13 @@ from napari_ne_denoise.core.models.card import ModelCard
 from napari_ne_denoise.core.models.files import write_model
 from napari_ne_denoise.core.models.registry import PACKAGE_FOLDER
 from napari_ne_denoise.core.networks import ShuffleUNet
+from training.__main__ import read_recipe
 
 HERE = Path(__file__).parent
 
 
 def ship(recipe_name: str, runs: Path) -> Path:
     """Write the packaged weight file of a recipe and its hash in models.toml."""
-    recipe = tomllib.loads((HERE / f"{recipe_name}.toml").read_text())
     state = torch.load(runs / f"{recipe_name}.pt", map_location="cpu", weights_only=True)
     network = ShuffleUNet(**state["config"])
     network.load_state_dict(state["averaged"])
@@ -37,7 +38,7 @@ def ship(recipe_name: str, runs: Path) -> Path:
         summary=written["summary"],
         licence="BSD-3-Clause",
         source=written["source"],
-        training={**written["training"], "recipe": recipe, "steps_done": state["step"]},
+        training={**written["training"], "recipes": dict(_stages(recipe_name)), "steps_done": state["step"]},
         scores={**written["scores"], "validation, dB for a peak of 1": {name: round(score, 2) for name, score in validation.items()}},
         limits=tuple(written["limits"]),
     )
@@ -45,6 +46,14 @@ def ship(recipe_name: str, runs: Path) -> Path:
     write_model(network, card, path)
     _write_hash(path)
     return path
+
+
+def _stages(recipe_name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A recipe, and those that it starts from."""
+    recipe = read_recipe(recipe_name)
+    yield recipe_name, recipe
+    if "start_from" in recipe:
+        yield from _stages(recipe["start_from"])
 
 
 def _write_hash(path: Path) -> None:

@@ -19,8 +19,10 @@ class Degradation:
         Expected photons at the brightest pixel for Poisson noise, drawn log-uniformly.
     poisson_share : float
         Share of samples with Poisson-Gaussian noise; the others get Gaussian noise.
-    background_photons : float
-        Largest constant background, as a share of the photons at the brightest pixel.
+    background_photons : (low, high)
+        Constant background, as a share of the photons at the brightest pixel, drawn log-uniformly, or
+        uniformly from 0.  A low one makes noise that is far
+        weaker in the dark than in the light, as point-scanning microscopes have it.
     read_noise : float
         Largest read noise, in photons (standard deviation); half of the Poisson samples have some.
     grain_factor : float
@@ -30,7 +32,7 @@ class Degradation:
     sigma: tuple[float, float] = (0.01, 0.5)
     photons: tuple[float, float] = (2.0, 1000.0)
     poisson_share: float = 0.5
-    background_photons: float = 0.2
+    background_photons: tuple[float, float] = (1e-4, 0.2)
     read_noise: float = 2.0
     grain_factor: float = 3.0
 
@@ -62,7 +64,8 @@ class Degradation:
 
     def _poisson_gaussian(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         photons = log_uniform(self.photons, rng)
-        background = rng.uniform(0, self.background_photons) * photons
+        draw = log_uniform if self.background_photons[0] else uniform
+        background = draw(self.background_photons, rng) * photons
         counts = rng.poisson(np.clip(clean, 0, None) * photons + background).astype(np.float64)
         if rng.random() < 0.5:
             counts += rng.uniform(0, self.read_noise) * rng.standard_normal(clean.shape)
@@ -72,3 +75,8 @@ class Degradation:
 def log_uniform(limits: tuple[float, float], rng: np.random.Generator) -> float:
     """A number between two positive limits, uniform in its logarithm."""
     return float(np.exp(rng.uniform(*np.log(limits))))
+
+
+def uniform(limits: tuple[float, float], rng: np.random.Generator) -> float:
+    """A number between two limits."""
+    return float(rng.uniform(*limits))
