@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from threading import Lock
 
 import torch
@@ -110,9 +112,19 @@ def free_memory(device: torch.device) -> int:
         return int(torch.cuda.mem_get_info(device)[0])
     try:
         with open("/proc/meminfo") as lines:
-            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+            free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
-        return 4 * 2**30
+        free = 4 * 2**30
+    return min(free, _left_in_container())
+
+
+def _left_in_container() -> int:
+    """What a container or a batch system lets this process still take, in bytes; going beyond would end it."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        return max(0, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    except (OSError, ValueError):  # there is no limit
+        return sys.maxsize
 
 
 def is_out_of_memory(error: BaseException) -> bool:
