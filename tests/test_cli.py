@@ -512,3 +512,11 @@ def test_a_folder_that_cannot_be_made_is_said_before_any_work(stack, model, tmp_
     assert result.exception is None or isinstance(result.exception, SystemExit)
     assert "error:" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_an_axis_that_nobody_named_is_asked_for(model, tmp_path):
+    np.save(tmp_path / "stack.npy", noisy(3, 20, 24))
+    record = json.loads(run("denoise", tmp_path / "stack.npy", "-o", tmp_path / "a.tif", "--model", model, "--json").stdout)
+    assert "--axes, such as ZYX" in record["notes"][0]
+    named = run("denoise", tmp_path / "stack.npy", "-o", tmp_path / "b.tif", "--model", model, "--json", "--axes", "ZYX").stdout
+    assert json.loads(named)["notes"] == []

@@ -260,11 +260,21 @@ def test_cancel_removes_what_is_unfinished_and_the_button_lives(viewer, dock, ru
     assert not dock.bar.visible
     assert "Cancelled" in dock.message.value
     assert [layer.name for layer in viewer.layers] == ["cells"]
+    assert viewer.layers.selection.active.name == "cells"
     gate.open_wide()
     no_thread_left()
     dock.button.native.click()
     until(lambda: dock.button.text == "Denoise")
     assert "cells denoised" in viewer.layers
+
+
+def test_the_result_lies_just_above_its_source(viewer, dock, noisy, until):
+    viewer.add_image(noisy((32, 32)), name="dna")
+    viewer.add_image(noisy((32, 32)), name="actin", blending="additive")
+    dock.layer.value = viewer.layers["dna"]
+    dock.button.native.click()
+    until(lambda: dock.button.text == "Denoise")
+    assert [layer.name for layer in viewer.layers] == ["dna", "dna denoised", "actin"]
 
 
 def test_the_source_layer_may_go_meanwhile(viewer, dock, run_a_tile, gate, noisy, until):

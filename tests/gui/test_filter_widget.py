@@ -11,7 +11,7 @@ from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui import filtering
 from napari_ne_denoise.gui.denoise_widget import DenoiseWidget
 from napari_ne_denoise.gui.filter_layer import is_filter
-from napari_ne_denoise.gui.filter_widget import FilterWidget
+from napari_ne_denoise.gui.filter_widget import INSTRUCTION, FilterWidget
 from napari_ne_denoise.gui.layer_data import SOURCE_KEY, read_layer
 
 
@@ -138,6 +138,16 @@ def test_a_noisy_image_can_be_clicked_too(viewer, dock, show, noisy):
     viewer.add_image(image)
     show(30, 31)
     assert dock.readout.value("Output value") == dock.readout.value("Σ w·y") == filtering.number(adaptive_filter(image, (30, 31)).output)
+
+
+def test_the_dock_forgets_a_filter_whose_layer_is_gone(viewer, dock, show, noisy):
+    layer = viewer.add_image(noisy((64, 64)))
+    show(30, 31)
+    viewer.layers.remove(layer)
+    assert dock.current is None
+    assert dock.readout.value("Sum of weights") == "–"
+    assert dock.readout.is_hidden("of these")
+    assert dock.message.value == INSTRUCTION
 
 
 def test_a_result_knows_its_source_also_when_that_was_renamed_or_removed(viewer, dock, show, noisy):

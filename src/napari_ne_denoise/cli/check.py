@@ -54,8 +54,8 @@ def check(
 ) -> None:
     """Measure on an image that f(λy + μ) = λf(y) + μ holds for a model, and what the choice of a normalisation does to it.
 
-    The same is measured for an ordinary network that was trained alike.  The networks are taken bare, in float64, on the middle of
-    the image.
+    The same is measured for an ordinary network, smaller but trained on the same images.  The networks are taken bare, in float64, on
+    the middle of the image.
     """
     with errors_end_the_program():
         part, where, noise = _middle(image, axes)

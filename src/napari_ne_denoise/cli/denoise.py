@@ -151,7 +151,7 @@ def _denoise_file(job: Job, series: int, settings: DenoiseSettings, denoiser: De
     provenance = _with_source(run.provenance, job.source, image)
     write_image(job.target, replace(image, pixels=result, axes=written, provenance=provenance), overwrite=job.overwrite)
     seconds = time.perf_counter() - started
-    return {"seconds": round(seconds, 3), "axes": written, "notes": list(image.notes), "provenance": provenance}
+    return {"seconds": round(seconds, 3), "axes": written, "notes": [*image.notes, *_unnamed(written)], "provenance": provenance}
 
 
 def _axes(image: ImageFile, settings: DenoiseSettings) -> str | None:
@@ -161,6 +161,16 @@ def _axes(image: ImageFile, settings: DenoiseSettings) -> str | None:
     if settings.axes is not None or image.axes is None or settings.channel_axis is None:
         return settings.axes or image.axes
     return with_channels(image.axes, settings.channel_axis)
+
+
+def _unnamed(axes: str) -> list[str]:
+    """What to say of axes whose meaning neither the file nor the user told."""
+    unknown = [number for number, letter in enumerate(axes) if letter not in "TZCYXS"]
+    if not unknown:
+        return []
+    better = "".join("Z" if number in unknown else letter for number, letter in enumerate(axes))
+    example = better if len(unknown) == 1 else "TZYX"
+    return [f"the file does not say what its axis {', '.join(map(str, unknown))} is; tell with --axes, such as {example}"]
 
 
 def _with_source(provenance: dict[str, Any], source: Path, image: ImageFile) -> dict[str, Any]:

@@ -30,6 +30,11 @@ class FilterView(QWidget):
         self._weights, self._centre = weights, centre
         self.update()
 
+    def clear(self) -> None:
+        """Show no weights."""
+        self._weights = None
+        self.update()
+
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Paint the weights and the scale, or an empty frame."""
         painter = QPainter(self)

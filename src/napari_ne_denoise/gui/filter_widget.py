@@ -71,7 +71,7 @@ class FilterWidget(Container):
             return
         offer_layers(self.layer)
         if self.current is not None and self.current[0].layer not in self._viewer.layers:
-            self.current = None  # and with it arrays that nobody else may need
+            self._forget()
 
     def show_at(self, world: tuple[float, ...]) -> None:
         """Show the filter of the pixel of the chosen layer at a place in the world; the latest call wins."""
@@ -83,6 +83,13 @@ class FilterWidget(Container):
             self.message.complain(str(error))
         else:
             self._work()
+
+    def _forget(self) -> None:
+        """Show no filter; its arrays may be needed by nobody else."""
+        self.current = None
+        self.view.clear()
+        self.readout.clear()
+        self.message.say(INSTRUCTION)
 
     def _listen(self) -> None:
         self.side.changed.connect(self._show_again)
@@ -178,7 +185,7 @@ class Readout(QWidget):
                 label.setToolTip(ROWS[name])
                 grid.addWidget(label, number, column)
             pair[1].setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.show_values({"of these": ""})
+        self.clear()
 
     def show_values(self, values: dict[str, str]) -> None:
         """Show these values."""
@@ -186,6 +193,10 @@ class Readout(QWidget):
             for label in self._rows[name]:
                 label.setVisible(bool(value))
             self._rows[name][1].setText(value)
+
+    def clear(self) -> None:
+        """Show no values."""
+        self.show_values(dict.fromkeys(ROWS, "–") | {"of these": ""})
 
     def is_hidden(self, name: str) -> bool:
         """Whether a row is not shown."""

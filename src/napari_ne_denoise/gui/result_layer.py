@@ -56,7 +56,14 @@ class ResultLayer:
         layer = self._viewer.add_image(self._values, **look)
         if self._source.contrast_range is not None:
             layer.contrast_limits_range = self._source.contrast_range
+        self._put_above_source(layer)
         return layer
+
+    def _put_above_source(self, layer: Any) -> None:
+        """On top of the list a result would hide the other channels of its image."""
+        layers = self._viewer.layers
+        if self._source.name in layers:
+            layers.move(layers.index(layer), layers.index(self._source.name) + 1)
 
     def finish(self, record: dict[str, Any]) -> None:
         """Show everything, and note how it was made."""
@@ -70,6 +77,12 @@ class ResultLayer:
         self._timer.stop()
         if self._layer is not None and not self.was_removed:
             self._viewer.layers.remove(self._layer)
+            self._select_source()
+
+    def _select_source(self) -> None:
+        layers = self._viewer.layers
+        if layers.selection.active is None and self._source.name in layers:
+            layers.selection.active = layers[self._source.name]
 
     def _redraw(self) -> None:
         begin = perf_counter()
