@@ -43,8 +43,7 @@ class Tile:
     @property
     def inner(self) -> Window:
         """`keep`, counted from the start of `read`."""
-        rows, columns = (slice(k.start - r.start, k.stop - r.start) for k, r in zip(self.keep, self.read, strict=True))
-        return rows, columns
+        return inside(self.keep, self.read)
 
     @property
     def pixels(self) -> int:
@@ -98,3 +97,17 @@ def _read_windows(shape: tuple[int, int], keep: Window, grid: Grid) -> Iterator[
     for length, window in zip(shape, keep, strict=True):
         start = max(0, (window.start - grid.halo) // grid.stride * grid.stride)
         yield slice(start, min(length, round_up(window.stop, grid.stride) + grid.halo))
+
+
+def square_around(point: tuple[int, int], side: int, within: Window) -> Window:
+    """The square of `side` pixels centred on a point (row, column), cut off where `within` ends."""
+    rows, columns = (
+        slice(max(part.start, at - side // 2), min(part.stop, at - side // 2 + side)) for at, part in zip(point, within, strict=True)
+    )
+    return rows, columns
+
+
+def inside(window: Window, outer: Window) -> Window:
+    """A window counted from the start of another one."""
+    rows, columns = (slice(w.start - o.start, w.stop - o.start) for w, o in zip(window, outer, strict=True))
+    return rows, columns

@@ -6,6 +6,7 @@ import numpy as np
 from napari.utils.transforms import Affine
 
 from napari_ne_denoise.core.provenance import KEY
+from napari_ne_denoise.core.tiling import inside, square_around
 from napari_ne_denoise.gui.weight_colours import COLOURMAP, limit_of
 
 if TYPE_CHECKING:
@@ -73,7 +74,6 @@ def _change(existing: "Image", weights: np.ndarray, look: dict[str, Any]) -> Non
 
 def crop(weights: np.ndarray, origin: tuple[int, int], point: tuple[int, int], side: int) -> tuple[np.ndarray, tuple[int, int]]:
     """Weights (Y, X) in a square around a point, cut off where the filter ends, and the place of its first one."""
-    starts = [max(at - side // 2 - first, 0) for at, first in zip(point, origin, strict=True)]
-    stops = [at - side // 2 + side - first for at, first in zip(point, origin, strict=True)]
-    shown = weights[starts[0] : stops[0], starts[1] : stops[1]]
-    return shown, (origin[0] + starts[0], origin[1] + starts[1])
+    within = slice(origin[0], origin[0] + weights.shape[0]), slice(origin[1], origin[1] + weights.shape[1])
+    square = square_around(point, side, within)
+    return weights[inside(square, within)], (square[0].start, square[1].start)

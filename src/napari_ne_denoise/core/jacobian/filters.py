@@ -21,7 +21,7 @@ from napari_ne_denoise.core.numerics import Numerics, choose_numerics
 from napari_ne_denoise.core.pixels import PlaneReader, as_image
 from napari_ne_denoise.core.settings import DEFAULTS, NamedModel
 from napari_ne_denoise.core.statistics import plane_statistics
-from napari_ne_denoise.core.tiling import Grid, Window, read_window
+from napari_ne_denoise.core.tiling import Grid, Window, inside, read_window, square_around
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,5 @@ def _checked_support(support: int) -> int:
 def _crop(weights: np.ndarray, window: Window, point: tuple[int, int], support: int | None) -> tuple[np.ndarray, tuple[int, int]]:
     if support is None:
         return weights, (window[0].start, window[1].start)
-    starts = [max(part.start, coordinate - support // 2) for part, coordinate in zip(window, point, strict=True)]
-    stops = [min(part.stop, coordinate - support // 2 + support) for part, coordinate in zip(window, point, strict=True)]
-    rows, columns = (slice(a - part.start, b - part.start) for a, b, part in zip(starts, stops, window, strict=True))
-    return weights[rows, columns], (starts[0], starts[1])
+    square = square_around(point, support, window)
+    return weights[inside(square, window)], (square[0].start, square[1].start)
