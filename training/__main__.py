@@ -30,7 +30,7 @@ def build_trainer(recipe: dict, data: Path, runs: Path, name: str, device: str) 
     network = getattr(networks, choices.pop("architecture"))(**choices)
     if "start_from" in recipe:
         finished = torch.load(runs / f"{recipe['start_from']}.pt", map_location="cpu", weights_only=True)
-        network.load_state_dict(finished["averaged"])
+        network.load_state_dict(finished["trained"])
     wanted = recipe["data"]
     training, validation = read_clean_images(data, largest_grain=wanted["largest_grain"], smallest_side=wanted["smallest_side"])
     training += synthetic_images(wanted["synthetic"], recipe["training"]["seed"])

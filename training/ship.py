@@ -29,7 +29,7 @@ def ship(recipe_name: str, runs: Path) -> Path:
     """Write the packaged weight file of a recipe and its hash in models.toml."""
     state = torch.load(runs / f"{recipe_name}.pt", map_location="cpu", weights_only=True)
     network = ShuffleUNet(**state["config"])
-    network.load_state_dict(state["averaged"])
+    network.load_state_dict(state["trained"])
     written = json.loads((HERE / f"{recipe_name}.card.json").read_text())
     log = [json.loads(line) for line in (runs / f"{recipe_name}.jsonl").read_text().splitlines()]
     validation = next((entry["validation"] for entry in reversed(log) if entry["validation"]), {})

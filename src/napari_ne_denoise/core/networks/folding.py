@@ -1,32 +1,19 @@
-"""From the form a network is trained in to a faster form of the same function.
-
-Two identities do it.  An affine kernel is a constant once training is over.  And sorting between two
-convolutions is an ``abs`` on half of the channels once their kernels are rotated (`SortedChain`).
-"""
+"""The form a network is run in: rotated coordinates, with all that is constant computed once."""
 
 from __future__ import annotations
 
-import copy
 from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_ne_denoise.core.networks.layers import AffineResidual, PaddedConv2d, SortedChain
+from napari_ne_denoise.core.networks.layers import AffineResidual, PaddedConv2d
+from napari_ne_denoise.core.networks.rotated import rotated_form
 
 FEWEST_CHANNELS = 4
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
-
-
-class AbsHalf(nn.Module):
-    """|d| in place of the second half of the channels (s…, d…): what is left of sorting between rotated kernels."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Change `x` (N, C, H, W) in place and return it."""
-        x[:, x.shape[1] // 2 :].abs_()
-        return x
 
 
 class WidenedConv2d(PaddedConv2d):
@@ -38,53 +25,42 @@ class WidenedConv2d(PaddedConv2d):
 
     used_outputs: int = FEWEST_CHANNELS
 
-    def forward(self, x: Tensor) -> Tensor:
+    def convolve(self, x: Tensor, margin: int) -> Tensor:
         """(N, C, H, W) with the C channels that there were before widening."""
         widened = F.pad(x, (0, 0, 0, 0, 0, self.in_channels - x.shape[1])).contiguous(memory_format=torch.channels_last)
-        return super().forward(widened)[:, : self.used_outputs]
+        return super().convolve(widened, margin)[:, : self.used_outputs]
 
 
 class FixedResidual(nn.Module):
-    """α·x + (1 − α)·r with α a plain number."""
+    """α·x + (1 − α)·r with α a plain number, in place of r, which nobody needs afterwards."""
 
     def __init__(self, alpha: float) -> None:
         super().__init__()
         self.alpha = alpha
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
-        """Mix two tensors of one shape."""
-        return torch.lerp(residual, x, self.alpha)
+        """Mix two tensors of one shape; `residual` is overwritten."""
+        return residual.lerp_(x, self.alpha)
 
 
 def inference_form(network: ModuleT) -> ModuleT:
-    """A frozen copy of `network` with kernels folded and sorting turned into ``abs``; exactly the same function.
+    """A frozen copy of `network` that computes exactly the same function faster.
 
     Memory format is channels_last, which the convolutions of CPUs and GPUs prefer.
     """
-    copied = copy.deepcopy(network).eval().requires_grad_(False)
-    _fold_children(copied)
-    return cast(ModuleT, copied.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+    frozen = rotated_form(network).eval().requires_grad_(False)
+    _freeze_children(frozen)
+    return cast(ModuleT, frozen.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
 
 
-def _fold_children(module: nn.Module) -> None:
+def _freeze_children(module: nn.Module) -> None:
     for name, child in module.named_children():
-        if isinstance(child, SortedChain):
-            setattr(module, name, _fold_chain(child))
-        elif isinstance(child, PaddedConv2d):
+        if isinstance(child, PaddedConv2d):
             setattr(module, name, _plain(child, child.kernel(torch.float64)))
         elif isinstance(child, AffineResidual):
             setattr(module, name, FixedResidual(float(child.alpha.item())))
         else:
-            _fold_children(child)
-
-
-def _fold_chain(chain: SortedChain) -> nn.Sequential:
-    convolutions = [part for part in chain if isinstance(part, PaddedConv2d)]
-    plain = [_plain(convolution, kernel) for convolution, kernel in zip(convolutions, chain.rotated_kernels(torch.float64), strict=True)]
-    folded: list[nn.Module] = [plain[0]]
-    for convolution in plain[1:]:
-        folded += [AbsHalf(), convolution]
-    return nn.Sequential(*folded)
+            _freeze_children(child)
 
 
 def _plain(convolution: PaddedConv2d, kernel: Tensor) -> PaddedConv2d:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.networks.folding import inference_form
-from napari_ne_denoise.core.networks.layers import Mode, SortedChain
+from napari_ne_denoise.core.networks.layers import Mode
+from napari_ne_denoise.core.networks.rotated import give_back, rotated_form
 
 
 class DenoisingNetwork(nn.Module):
@@ -77,14 +78,15 @@ class DenoisingNetwork(nn.Module):
         """As `forward`, with sigma and mean as tensors that broadcast against x."""
 
     def for_training(self) -> Self:
-        """This module in training mode, switched to the cheaper of two ways to compute the same function."""
-        for module in self.modules():
-            if isinstance(module, SortedChain):
-                module.rotated = True
-        return self.train()
+        """The same function as a new module that is cheaper to train; `adopt` brings back what it has learned."""
+        return rotated_form(self).train()
+
+    def adopt(self, trained: DenoisingNetwork) -> None:
+        """Take over the weights of a module that `for_training` gave."""
+        give_back(trained, self)
 
     def for_inference(self) -> Self:
-        """The same function as a new module that computes it faster: kernels folded once, sorting as an ``abs``.
+        """The same function as a new module that computes it faster: kernels made once, sorting as an ``abs``.
 
         `self` is left as it is.  The new module's weights are frozen and cannot be trained.
         """

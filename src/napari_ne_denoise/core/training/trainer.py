@@ -77,7 +77,7 @@ class Trainer:
     Parameters
     ----------
     network
-        What to train; changed in place.
+        What to train.  It is trained in a cheaper form, and its own weights stay as they were; `trained` gives a copy with the new ones.
     sampler, degradation
         Clean crops, and the noise to add.
     settings
@@ -102,11 +102,12 @@ class Trainer:
         device: str = "cpu",
     ) -> None:
         self.device = torch.device(device)
-        self.network = network.to(self.device, memory_format=torch.channels_last).for_training()  # type: ignore[call-overload]
-        self.averaged = copy.deepcopy(network).eval()
+        self.published = network
+        self.network = network.for_training().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.averaged = copy.deepcopy(self.network).eval()
         self.sampler, self.degradation, self.settings = sampler, degradation, settings
         self.checkpoint, self.validation = checkpoint, validation or []
-        self.optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), settings.learning_rate)
         self.step = 0
         if checkpoint.exists():
             self._resume()
@@ -172,6 +173,12 @@ class Trainer:
                 scores.setdefault(name, []).append(-10 * np.log10(np.mean((denoised - clean) ** 2)))
         return {name: float(np.mean(values)) for name, values in scores.items()}
 
+    def trained(self) -> DenoisingNetwork:
+        """The averaged weights in the published form, on the CPU."""
+        network = copy.deepcopy(self.published).cpu()
+        network.adopt(copy.deepcopy(self.averaged).cpu())
+        return network
+
     def save(self) -> None:
         """Write the checkpoint under a temporary name, then move it into place."""
         state = {
@@ -180,6 +187,7 @@ class Trainer:
             "step": self.step,
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
+            "trained": self.trained().state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
@@ -192,6 +200,10 @@ class Trainer:
         if state["config"] != self.network.config:
             raise SettingsError(
                 f"{self.checkpoint}: is of a network {state['config']}, not {self.network.config}; train into another file."
+            )
+        if "trained" not in state:
+            raise SettingsError(
+                f"{self.checkpoint}: was written by an older version that trained in another form; train into another file."
             )
         # more or fewer steps are the one thing that may be changed of mind
         before, now = ({**settings, "steps": 0} for settings in (state["settings"], asdict(self.settings)))
