@@ -272,8 +272,8 @@ def steps_that(act):
     """In place of `DenoisingRun.steps`: one step, and then what is to happen."""
     steps = DenoisingRun.steps
 
-    def broken(self, start_at=None):
-        yield next(steps(self, start_at))
+    def broken(self, **how):
+        yield next(steps(self, **how))
         act()
 
     return broken

@@ -1,6 +1,8 @@
 """Laws of the one function that denoises, with the packaged model on made and real images."""
 
+import dataclasses
 import json
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,14 +17,16 @@ from hypothesis import strategies as st
 import napari_ne_denoise
 from napari_ne_denoise import Denoiser, NEDenoiseError, adaptive_filter, denoise, iter_denoise, load_denoiser, measure_equivariance
 from napari_ne_denoise.core import device as devices
-from napari_ne_denoise.core import inference, pixels
+from napari_ne_denoise.core import inference, pixels, precision, run
 from napari_ne_denoise.core.equivariance import with_normalisation
 from napari_ne_denoise.core.errors import ComputationError, DeviceError, ImageError, SettingsError
 from napari_ne_denoise.core.inference import prepare_denoising
+from napari_ne_denoise.core.interruption import Interrupted, interruptible
 from napari_ne_denoise.core.models.card import ModelCard
 from napari_ne_denoise.core.models.files import write_model
 from napari_ne_denoise.core.models.registry import PACKAGE_FOLDER
 from napari_ne_denoise.core.networks import DRUNet, FDnCNN, NormalizedDenoiser, ShuffleUNet
+from napari_ne_denoise.core.statistics import plane_statistics
 
 SAMPLES = PACKAGE_FOLDER.parents[1] / "sample_data"
 
@@ -436,12 +440,154 @@ def test_threads_share_one_model_and_its_results():
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_half_precision_is_close(precision, actin):
-    exact, half = denoise(actin), denoise(actin, precision=precision)
+    exact, half = denoise(actin, precision="float32"), denoise(actin, precision=precision)
     assert 0 < np.sqrt(np.mean((half - exact) ** 2)) < 0.03 * actin.std()
 
 
+@pytest.fixture
+def every_half_is_fast(monkeypatch):
+    """As on a machine that computes half precision in hardware."""
+    monkeypatch.setattr(precision, "is_faster", lambda *_: True)
+
+
+def rms(values):
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+def precision_of(y, **choices):
+    run = prepare_denoising(y, **choices)
+    list(run.steps())
+    return run.provenance["decided"]["precision"]
+
+
+@pytest.mark.parametrize("noise", [0.003, 0.01, 0.03, 0.1, 0.3, 1, 3])
+@pytest.mark.parametrize("halves", [["float16", "bfloat16"], ["bfloat16"]])
+def test_auto_takes_half_only_where_it_is_harmless(every_half_is_fast, monkeypatch, actin, noise, halves):
+    model = load_denoiser("fast")
+    errors = {name: model.card.half_errors[name] for name in halves}
+    model = Denoiser(model.network, dataclasses.replace(model.card, half_errors=errors))
+    clean = tifffile.imread(SAMPLES / "actin_clean.tif")[:256, :256].astype(float)
+    y = clean + noise * clean.std() * np.random.default_rng(0).standard_normal(clean.shape)
+    exact, auto = denoise(y, model=model, precision="float32"), denoise(y, model=model)
+    taken = precision_of(y, model=model)
+    if noise > 200 * errors[halves[0]]:
+        assert taken == halves[0]
+    assert rms(auto - exact) <= 0.05 * rms(y - exact)
+    assert 10 * np.log10(rms(auto - clean) / rms(exact - clean)) <= 0.01  # half of 0.02 dB: these are no squares
+    if taken == "float32":
+        np.testing.assert_array_equal(auto, exact)
+
+
+def test_strong_noise_is_computed_in_half(every_half_is_fast):
+    y = noisy(100, 90)
+    assert precision_of(y) == precision_of(1e-4 * y + 1e3) == "float16"
+    assert precision_of(y, precision="float32") == "float32"
+    # nobody has measured what it would cost this model
+    assert precision_of(y, model=MODELS["FDnCNN"]()) == "float32"
+
+
+def test_a_dim_field_beside_a_bright_one_is_computed_in_float32(every_half_is_fast):
+    y = noisy(256, 300)
+    y[:, 150:] = 1e4 * noisy(256, 150, seed=1)
+    assert precision_of(y) == precision_of(y + 1e5) == "float32"
+    # even if the dim one is small, or the only one that is not constant
+    y[:, 140:] = 1e4 * noisy(256, 160, seed=1)
+    assert precision_of(y[:, 20:]) == "float32"
+
+
+def test_each_plane_has_its_own_precision(every_half_is_fast):
+    strong, weak = noisy(40, 41), np.kron(np.arange(30.0).reshape(5, 6), np.ones((8, 8)))[:40, :41] + 1e-3 * noisy(40, 41)
+    stack = np.stack([strong, weak, strong])
+    assert precision_of(stack) == "float16 (66.67%), float32 (33.33%)"
+    for plane, found in zip(stack, denoise(stack), strict=True):
+        np.testing.assert_array_equal(found, denoise(plane))
+
+
+def test_half_precision_is_dropped_where_it_overflows(every_half_is_fast):
+    y = noisy(1200, 1200)
+    y[140, 140] = 1e7  # not in any block that statistics are taken from
+    assert plane_statistics(lambda r, c: y[r, c], y.shape).std < 1
+    found = denoise(y, precision="float16")
+    assert np.isfinite(found).all()
+    np.testing.assert_array_equal(found, denoise(y, precision="float32"))
+
+
+def test_half_precision_is_dropped_where_hardly_anything_is_removed(every_half_is_fast, monkeypatch):
+    y = noisy(60, 70)
+    monkeypatch.setattr(Denoiser, "on", lambda self, *_: lambda x, sigma, mean: x + 0.002)
+    run = prepare_denoising(y)
+    list(run.steps())
+    assert run.precisions.used[torch.float16] == 0
+
+
+def test_a_device_that_cannot_compute_in_half_is_not_made_to(monkeypatch):
+    monkeypatch.setattr(precision, "_trial", lambda dtype, device: {torch.float32: 1.0, torch.float16: 0.9, torch.bfloat16: 0.3}[dtype])
+    precision.is_faster.cache_clear()
+    try:
+        errors = {"float16": 0.001, "bfloat16": 0.01}
+        assert list(precision.choose_precisions("auto", torch.device("cpu"), errors).halves) == [torch.bfloat16]
+        monkeypatch.setattr(precision, "_trial", lambda *_: (_ for _ in ()).throw(RuntimeError("not implemented for Half")))
+        precision.is_faster.cache_clear()
+        assert not precision.choose_precisions("auto", torch.device("cpu"), errors).halves
+    finally:
+        precision.is_faster.cache_clear()
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("tile_size", [40, 96])
+def test_tiles_are_exact_in_half_precision_too(precision, tile_size):
+    """On a CPU; in particular the strided convolutions."""
+    y = noisy(230, 211)
+    np.testing.assert_array_equal(denoise(y, precision=precision, tile_size=tile_size), denoise(y, precision=precision, tile_size=512))
+
+
+def test_many_small_planes_are_computed_together(monkeypatch):
+    sizes, run_network = [], run.DenoisingRun._run_network
+    monkeypatch.setattr(
+        run.DenoisingRun, "_run_network", lambda self, pixels, *how: sizes.append(len(pixels)) or run_network(self, pixels, *how)
+    )
+    monkeypatch.setattr(run, "PIXELS_AT_ONCE", 5 * 30 * 31)
+    stack = noisy(2, 6, 30, 31)
+    together = denoise(stack)
+    assert sizes == [5, 5, 2]
+    np.testing.assert_array_equal(together[1, 4], denoise(stack[1, 4]))
+    denoise(noisy(3, 90, 90))
+    assert sizes[4:] == [1, 1, 1]
+
+
+def test_a_small_piece_comes_first_and_large_ones_follow():
+    y = noisy(1500, 1400)
+    steps = list(iter_denoise(y, start_at=(700, 1390), tile_size=1500))
+    assert [step.values.shape for step in steps] == [(512, 512), (512, 888), (440, 1400), (548, 1400)]
+    assert steps[0].index == (slice(440, 952), slice(888, 1400))
+    count, result = np.zeros(y.shape, int), np.empty(y.shape)
+    for step in steps:
+        count[step.index] += 1
+        result[step.index] = step.values
+    assert (count == 1).all()
+    np.testing.assert_array_equal(result, denoise(y))
+    assert len(list(prepare_denoising(y, tile_size=1500).steps(first_side=None))) == 1
+
+
+def test_work_that_nobody_wants_any_more_ends_within_a_layer():
+    model, stop, layers = small_model(FDnCNN, channels=8, depth=9), threading.Event(), []
+    network = model.on(torch.device("cpu"), torch.float32)
+
+    def third(*_):
+        layers.append(1)
+        if len(layers) == 3:
+            stop.set()
+
+    for part in network.fdncnn:
+        part.register_forward_hook(third)
+    with interruptible(stop), pytest.raises(Interrupted):
+        denoise(noisy(60, 60), model=model)
+    assert 3 <= len(layers) <= 4
+    assert denoise(noisy(60, 60), model=model).shape == (60, 60)  # others go on
+
+
 def test_provenance_repeats_the_run(actin):
-    run = prepare_denoising(actin, tile_size=100)
+    run = prepare_denoising(actin, tile_size=100, precision="float32")
     record = json.loads(json.dumps(run.provenance))
     assert record["model"]["sha256"] == load_denoiser("fast").sha256
     assert (
@@ -521,7 +667,7 @@ def test_a_filter_is_what_made_the_pixel(position):
     found = adaptive_filter(y, position)
     assert found.total == pytest.approx(1, abs=1e-9)
     assert found.weighted_sum == pytest.approx(found.output, rel=1e-9)
-    assert found.output == pytest.approx(denoise(y)[position], rel=1e-6)
+    assert found.output == pytest.approx(denoise(y, precision="float32")[position], rel=1e-6)
     row, column = found.origin
     window = y[row : row + found.weights.shape[0], column : column + found.weights.shape[1]]
     assert (found.weights * window).sum() + found.mean_weight * y.mean() == pytest.approx(found.output, rel=1e-3)
@@ -552,7 +698,7 @@ def test_a_filter_beside_missing_pixels_is_that_of_the_filled_image():
     y[20, 20] = np.nan
     found = adaptive_filter(y, (22, 21))
     assert found.total == pytest.approx(1, abs=1e-9)
-    assert found.output == pytest.approx(denoise(y, nonfinite="keep")[22, 21], abs=1e-5)
+    assert found.output == pytest.approx(denoise(y, nonfinite="keep", precision="float32")[22, 21], abs=1e-5)
 
 
 def test_support_crops_the_filter_only():

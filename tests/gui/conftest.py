@@ -99,8 +99,8 @@ def gate(monkeypatch, small_tiles) -> Iterator[Gate]:
     """Tiles of 32 pixels, of which none is finished before the gate lets it."""
     gate, steps = Gate(), DenoisingRun.steps
 
-    def gated(self: DenoisingRun, start_at: Any = None) -> Iterator[Any]:
-        for step in steps(self, start_at):
+    def gated(self: DenoisingRun, *where: Any) -> Iterator[Any]:
+        for step in steps(self, *where):
             gate.wait()
             yield step
 

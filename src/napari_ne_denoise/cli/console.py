@@ -118,7 +118,7 @@ def collect(run: DenoisingRun, line: ProgressLine) -> np.ndarray:
 
     result = np.empty(run.shape, run.dtype)
     try:
-        for step in run.steps():
+        for step in run.steps(first_side=None):
             result[step.index] = step.values
             line.show(step.done, step.total)
     finally:

@@ -1,8 +1,9 @@
-"""Where and how finely to compute: device, precision, tile size.  Each is decided here and nowhere else."""
+"""Where to compute, and how much at once: device and tile size are decided here and nowhere else."""
 
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -17,12 +18,14 @@ from torch.nn import functional as F
 
 from napari_ne_denoise.core.errors import DeviceError
 
-_PRECISIONS = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# torch's memory on Linux comes in large pages then: zeroing small ones takes as long as a third of the computation.  torch looks at this
+# when it first makes a tensor; who sets it to 0 keeps small pages.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 # share of the free memory that one tile may take: the rest is for copies, the viewer and others
 MEMORY_SHARE = 0.25
-# on a CPU larger tiles are no faster, and Cancel must answer within one
-LARGEST_CPU_TILE = 1024
+# what one tile may take on a CPU however much is free: larger tiles are no faster
+LARGEST_CPU_WORKSPACE = 2**30
 LARGEST_TILE = 4096
 SMALLEST_TILE = 64
 
@@ -84,11 +87,6 @@ def choose_device(wanted: str = "auto") -> torch.device:
     raise DeviceError(f"device={wanted!r}: this machine has no such device; choose from {there}, or 'auto'.")
 
 
-def choose_precision(wanted: str) -> torch.dtype:
-    """The dtype of the network's arithmetic; "auto" is float32 until half precision is known to be free."""
-    return _PRECISIONS[wanted]
-
-
 def choose_tile_size(device: torch.device, floats_per_pixel: float, halo: int) -> int:
     """Side of the kept square that fits into the free memory.
 
@@ -101,9 +99,11 @@ def choose_tile_size(device: torch.device, floats_per_pixel: float, halo: int) -
     halo
         Pixels read around the kept square.
     """
-    affordable = math.sqrt(MEMORY_SHARE * free_memory(device) / (4 * floats_per_pixel)) - 2 * halo
-    largest = LARGEST_CPU_TILE if device.type == "cpu" else LARGEST_TILE
-    return int(min(max(affordable, SMALLEST_TILE), largest))
+    memory = MEMORY_SHARE * free_memory(device)
+    if device.type == "cpu":
+        memory = min(memory, LARGEST_CPU_WORKSPACE)
+    affordable = math.sqrt(memory / (4 * floats_per_pixel)) - 2 * halo
+    return int(min(max(affordable, SMALLEST_TILE), LARGEST_TILE))
 
 
 def free_memory(device: torch.device) -> int:

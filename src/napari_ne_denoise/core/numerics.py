@@ -6,6 +6,7 @@ is mapped to [0, 1] from a declared range, and that choice changes its result.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,14 +22,18 @@ class Numerics:
     Attributes
     ----------
     shift, scale
-        In image units.
+        In image units; a number, or one for each of several planes, (N, 1, 1).
     mean
-        The plane's mean as the network sees it.
+        The plane's mean as the network sees it; a number, or (N,).
     """
 
-    shift: float
-    scale: float
-    mean: float
+    shift: float | np.ndarray
+    scale: float | np.ndarray
+    mean: float | np.ndarray
+
+    def only(self, chosen: Sequence[bool]) -> Numerics:
+        """That of some of several planes."""
+        return Numerics(*(np.asarray(values)[np.asarray(chosen)] for values in (self.shift, self.scale, self.mean)))
 
     def forward(self, pixels: np.ndarray) -> np.ndarray:
         """Image units to what the network is given, float64."""
@@ -37,6 +42,12 @@ class Numerics:
     def back(self, values: np.ndarray) -> np.ndarray:
         """What the network gives to image units, float64."""
         return np.asarray(values, np.float64) * self.scale + self.shift
+
+
+def stack_numerics(planes: Sequence[Numerics]) -> Numerics:
+    """That of several planes together."""
+    shift, scale, mean = (np.array([getattr(plane, name) for plane in planes], np.float64) for name in ("shift", "scale", "mean"))
+    return Numerics(shift[:, None, None], scale[:, None, None], mean)
 
 
 def choose_numerics(equivariance: str, statistics: PlaneStatistics, dtype: np.dtype[Any], read: Read) -> Numerics:

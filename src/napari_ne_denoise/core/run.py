@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +18,21 @@ from napari_ne_denoise.core import device as devices
 from napari_ne_denoise.core import provenance
 from napari_ne_denoise.core.axes import Index, PlaneLayout
 from napari_ne_denoise.core.errors import ComputationError, DeviceError, NEDenoiseError
+from napari_ne_denoise.core.interruption import check_if_wanted
 from napari_ne_denoise.core.models.opened import OpenModel
-from napari_ne_denoise.core.numerics import Numerics, choose_numerics, declared_range
+from napari_ne_denoise.core.numerics import Numerics, choose_numerics, declared_range, stack_numerics
 from napari_ne_denoise.core.pixels import PlaneReader, planes_from, result_dtype, to_dtype
+from napari_ne_denoise.core.precision import Precisions
 from napari_ne_denoise.core.settings import DenoiseSettings
-from napari_ne_denoise.core.statistics import PlaneStatistics, Read, plane_statistics
-from napari_ne_denoise.core.tiling import Tile, halve, nearest_first, tile_plane
+from napari_ne_denoise.core.statistics import PlaneStatistics, Read, stack_statistics
+from napari_ne_denoise.core.tiling import Tile, halve, nearest_first, small_first, tile_plane
 
-# below this many pixels torch takes another convolution for a single image than for two: see _compute
+# below this many pixels torch takes another convolution for a single image than for two: see _run_network
 SMALL_BATCH_PIXELS = 256**2
+# small planes are computed together up to this many pixels
+PIXELS_AT_ONCE = 512**2
+# of the first piece: a fraction of a second on two cores
+FIRST_SIDE = 512
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,24 @@ class Step:
     values: np.ndarray
 
 
+@dataclass(frozen=True)
+class _OpenPlane:
+    """A plane that can be read, and how it is computed; a precision of None means not at all, for it comes back as it is."""
+
+    index: Index
+    read: Read
+    kept: np.ndarray | None
+    numerics: Numerics
+    precision: torch.dtype | None
+
+    def give_back_nonfinite(self, values: np.ndarray, tile: Tile) -> np.ndarray:
+        """Put NaN and infinities back where they were in a tile."""
+        if self.kept is None:
+            return values
+        original = self.kept[tile.keep]
+        return np.where(np.isfinite(original), values, original)
+
+
 @dataclass
 class DenoisingRun:
     """A denoising with everything decided; `steps` computes it.
@@ -57,7 +83,7 @@ class DenoisingRun:
         What was asked for.
     reader
         Where pixels come from.
-    denoiser, device, precision, tile_size
+    denoiser, device, precisions, tile_size
         What computes them; `tile_size` shrinks when memory runs out.
     """
 
@@ -65,7 +91,7 @@ class DenoisingRun:
     reader: PlaneReader
     denoiser: OpenModel
     device: torch.device
-    precision: torch.dtype
+    precisions: Precisions
     tile_size: int
     _warned: bool = field(default=False, repr=False)
 
@@ -89,7 +115,7 @@ class DenoisingRun:
         """The record of this run, as plain values."""
         decided: dict[str, Any] = {
             "device": str(self.device),
-            "precision": str(self.precision).removeprefix("torch."),
+            "precision": self.precisions.name,
             "tile_size": self.tile_size,
             "output_dtype": self.dtype.name,
         }
@@ -100,53 +126,96 @@ class DenoisingRun:
             self.settings, shape=self.shape, dtype=np.dtype(self.reader.image.dtype).name, decided=decided, model=model
         )
 
-    def steps(self, start_at: tuple[int, ...] | None = None) -> Iterator[Step]:
-        """Compute tile by tile, the plane and tile of an array position first; can be stopped between any two."""
-        total, done = int(np.prod(self.shape, dtype=np.int64)), 0
-        for plane in planes_from(self.layout, start_at):
-            for tile, values in self._denoise_plane(plane, self._point(start_at)):
+    def steps(self, start_at: tuple[int, ...] | None = None, first_side: int | None = FIRST_SIDE) -> Iterator[Step]:
+        """Compute piece by piece; can be stopped between any two, and between two layers of the network (`interruption`).
+
+        Parameters
+        ----------
+        start_at
+            Array position whose plane and tile come first.  None: the first one.
+        first_side
+            Side in pixels of the first piece, which is there at once.  None: all pieces are as large as pays.
+        """
+        total, done = math.prod(self.shape), 0
+        point = (0, 0) if start_at is None else (start_at[self.layout.rows], start_at[self.layout.columns])
+        for planes in _in_groups(planes_from(self.layout, start_at), self._planes_at_once):
+            for plane, tile, values in self._denoise_planes(planes, point, first_side):
                 done += tile.pixels
                 yield Step(done, total, self.layout.window(plane, *tile.keep), self.layout.to_image(values))
+            first_side = None
 
-    def _point(self, start_at: tuple[int, ...] | None) -> tuple[int, int]:
-        return (0, 0) if start_at is None else (start_at[self.layout.rows], start_at[self.layout.columns])
+    @property
+    def _planes_at_once(self) -> int:
+        """Small planes are computed together: one by one, they would cost more time in calling torch than in computing."""
+        rows, columns = self.layout.plane_shape
+        return max(1, PIXELS_AT_ONCE // (rows * columns)) if max(rows, columns) <= self.tile_size else 1
 
-    def _denoise_plane(self, plane: Index, point: tuple[int, int]) -> Iterator[tuple[Tile, np.ndarray]]:
-        read, kept = self.reader.open_plane(plane)
-        shape = self.layout.plane_shape
-        statistics = plane_statistics(read, shape)
-        self._warn_if_too_coarse(statistics)
-        numerics = choose_numerics(self.denoiser.equivariance, statistics, self.reader.image.dtype, read)
-        unchanged = self.denoiser.is_wrapped and statistics.constant and _is_constant(read)
-        waiting = nearest_first(tile_plane(shape, self.tile_size, self.denoiser.grid), point)
+    def _denoise_planes(
+        self, planes: Sequence[Index], point: tuple[int, int], first_side: int | None
+    ) -> Iterator[tuple[Index, Tile, np.ndarray]]:
+        opened = self._open(planes)
+        for precision in dict.fromkeys(plane.precision for plane in opened):
+            alike = [plane for plane in opened if plane.precision == precision]
+            for tile, values in self._denoise_tiles(alike, precision, self._tiles(point, first_side)):
+                for plane, found in zip(alike, values, strict=True):
+                    yield plane.index, tile, to_dtype(plane.give_back_nonfinite(found, tile), self.dtype)
+
+    def _open(self, planes: Sequence[Index]) -> list[_OpenPlane]:
+        """Take the statistics of planes, and decide by them how each is computed."""
+        readers = [self.reader.open_plane(plane) for plane in planes]
+        opened = []
+        all_statistics = stack_statistics([read for read, _ in readers], self.layout.plane_shape)
+        for plane, (read, kept), statistics in zip(planes, readers, all_statistics, strict=True):
+            self._warn_if_too_coarse(statistics)
+            numerics = choose_numerics(self.denoiser.equivariance, statistics, self.reader.image.dtype, read)
+            unchanged = self.denoiser.is_wrapped and statistics.constant and _is_constant(read)
+            opened.append(_OpenPlane(plane, read, kept, numerics, None if unchanged else self.precisions.of(statistics)))
+        return opened
+
+    def _tiles(self, point: tuple[int, int], first_side: int | None) -> list[Tile]:
+        shape, grid = self.layout.plane_shape, self.denoiser.grid
+        tiles = tile_plane(shape, self.tile_size, grid)
+        return nearest_first(tiles, point) if first_side is None else small_first(tiles, point, first_side, shape, grid)
+
+    def _denoise_tiles(
+        self, planes: Sequence[_OpenPlane], precision: torch.dtype | None, waiting: list[Tile]
+    ) -> Iterator[tuple[Tile, np.ndarray]]:
+        """Denoise planes together, tile by tile, to (N, Y, X) in image units, float64."""
+        numerics = stack_numerics([plane.numerics for plane in planes])
         while waiting:
+            check_if_wanted()
             tile = waiting[0]
             try:
-                pixels = numerics.forward(read(*tile.read))
-                output = pixels if unchanged else self._compute(pixels, numerics)
+                pixels = numerics.forward(np.stack([plane.read(*tile.read) for plane in planes]))
+                output = pixels if precision is None else self._compute(pixels, numerics, precision)
             except NEDenoiseError:
                 raise
             except Exception as error:
                 waiting = self._smaller_tiles(waiting, error)
                 continue
             del waiting[0]
-            values = numerics.back(output[tile.inner])
-            if kept is not None:
-                original = kept[tile.keep]
-                values = np.where(np.isfinite(original), values, original)
-            yield tile, to_dtype(values, self.dtype)
+            yield tile, numerics.back(output[:, *tile.inner])
 
-    def _compute(self, pixels: np.ndarray, numerics: Numerics) -> np.ndarray:
-        """Run the network on one window (Y, X) of normalised pixels."""
-        network = self.denoiser.on(self.device, self.precision)
-        sigma = None if self.settings.sigma is None else self.settings.sigma / numerics.scale
-        x = torch.from_numpy(pixels.astype(np.float32))[None, None].to(self.device, self.precision)  # 1, 1, Y, X
-        if x.numel() < SMALL_BATCH_PIXELS and self.device.type == "cpu":
+    def _compute(self, pixels: np.ndarray, numerics: Numerics, precision: torch.dtype) -> np.ndarray:
+        """Run the network on a window of several planes (N, Y, X), normalised; again in float32 where half precision was not enough."""
+        output = self._run_network(pixels, numerics, precision)
+        wrong = [not self.precisions.is_right(*plane, precision) for plane in zip(pixels, output, strict=True)]
+        if any(wrong):
+            output[wrong] = self._run_network(pixels[wrong], numerics.only(wrong), torch.float32)
+        self.precisions.used[precision] += (len(wrong) - sum(wrong)) * pixels[0].size
+        self.precisions.used[torch.float32] += sum(wrong) * pixels[0].size
+        return output
+
+    def _run_network(self, pixels: np.ndarray, numerics: Numerics, precision: torch.dtype) -> np.ndarray:
+        network = self.denoiser.on(self.device, precision)
+        x = torch.from_numpy(pixels.astype(np.float32))[:, None].to(self.device, precision)  # N, 1, Y, X
+        sigma = None if self.settings.sigma is None else torch.from_numpy(self.settings.sigma / numerics.scale)
+        if x.numel() < SMALL_BATCH_PIXELS and len(x) == 1 and self.device.type == "cpu":
             # torch's CPU convolution of a single small image sums in another order than that of a large one; that of two does
             # not.  A tile must give the bits of the whole image.
             x = x.expand(2, -1, -1, -1)
         with torch.inference_mode(), devices.exact_float32(self.device):
-            output: np.ndarray = network(x, sigma, numerics.mean)[0, 0].float().cpu().numpy()
+            output: np.ndarray = network(x, sigma, torch.from_numpy(numerics.mean))[: len(pixels), 0].float().cpu().numpy()
         return output
 
     def _smaller_tiles(self, waiting: list[Tile], error: Exception) -> list[Tile]:
@@ -180,6 +249,11 @@ class DenoisingRun:
                 "digits were lost before denoising. Subtract the offset where the image is made, or keep it as float64.",
                 stacklevel=_outside_core(),
             )
+
+
+def _in_groups(planes: Iterator[Index], size: int) -> Iterator[list[Index]]:
+    while group := list(islice(planes, size)):
+        yield group
 
 
 def _is_constant(read: Read) -> bool:

@@ -52,7 +52,8 @@ class DenoiseSettings:
     device
         "auto", "cpu", "cuda", "cuda:1", "mps"…; auto takes the fastest one that passes a smoke test.
     precision
-        Of the network's arithmetic: "auto" (float32), "float32", "bfloat16" or "float16".
+        Of the network's arithmetic: "float32", "bfloat16", "float16", or "auto": half where it is faster and costs less than a
+        hundredth of the noise, else float32.
     tile_size
         Side in pixels of the square that is kept of each piece the network computes; what it reads around it comes on top.
         Rounded up to the network's stride.  None chooses it from the free memory.

@@ -58,10 +58,39 @@ def round_up(length: int, multiple: int) -> int:
 
 
 def tile_plane(shape: tuple[int, int], tile_size: int, grid: Grid) -> list[Tile]:
-    """Cut a plane (Y, X) into tiles that keep squares of `tile_size`, rounded up to the stride, every pixel exactly once."""
-    side = round_up(tile_size, grid.stride)
-    rows, columns = ([slice(start, min(start + side, length)) for start in range(0, length, side)] for length in shape)
+    """Cut a plane (Y, X) into tiles of about equal sides, at most `tile_size` rounded up to the stride; each pixel is kept once."""
+    rows, columns = (_cut(slice(0, length), tile_size, grid.stride) for length in shape)
     return [_tile(shape, (r, c), grid) for r in rows for c in columns]
+
+
+def _cut(side: slice, longest: int, stride: int) -> list[slice]:
+    """Cut a side into pieces of about equal length, from multiples of the stride."""
+    length = side.stop - side.start
+    pieces = -(-length // round_up(longest, stride))
+    step = round_up(-(-length // pieces), stride)
+    return [slice(start, min(start + step, side.stop)) for start in range(side.start, side.stop, step)]
+
+
+def small_first(tiles: list[Tile], point: tuple[int, int], side: int, shape: tuple[int, int], grid: Grid) -> list[Tile]:
+    """The same pixels, but cut so that a square of `side` pixels around a point comes first: a first result is there at once.
+
+    The tile with the point is cut into that square and at most four pieces around it.
+    """
+    first, *others = nearest_first(tiles, point)
+    rows, columns = (_around(at, window, round_up(side, grid.stride), grid.stride) for at, window in zip(point, first.keep, strict=True))
+    above, below = slice(first.keep[0].start, rows.start), slice(rows.stop, first.keep[0].stop)
+    left, right = slice(first.keep[1].start, columns.start), slice(columns.stop, first.keep[1].stop)
+    pieces = [(rows, columns), (rows, left), (rows, right), (above, first.keep[1]), (below, first.keep[1])]
+    return [_tile(shape, (r, c), grid) for r, c in pieces if r.start < r.stop and c.start < c.stop] + others
+
+
+def _around(at: int, window: slice, side: int, stride: int) -> slice:
+    """A part of a window of about `side` pixels around a place in it, from a multiple of the stride; all of it if little would be left."""
+    if window.stop - window.start <= 1.5 * side:
+        return window
+    latest = max(window.start, round_up(window.stop - side, stride))
+    start = min(max((at - side // 2) // stride * stride, window.start), latest)
+    return slice(start, min(start + side, window.stop))
 
 
 def halve(tile: Tile, shape: tuple[int, int], grid: Grid) -> list[Tile]:
@@ -70,7 +99,7 @@ def halve(tile: Tile, shape: tuple[int, int], grid: Grid) -> list[Tile]:
     side = round_up(-(-longest // 2), grid.stride)
     if side >= longest:
         return []
-    rows, columns = ([slice(at, min(at + side, window.stop)) for at in range(window.start, window.stop, side)] for window in tile.keep)
+    rows, columns = (_cut(window, side, grid.stride) for window in tile.keep)
     return [_tile(shape, (r, c), grid) for r in rows for c in columns]
 
 

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from threading import Event
 from typing import Any
 
 from napari.qt.threading import create_worker
 from napari.utils.notifications import notification_manager, show_warning
 
 from napari_ne_denoise.core.errors import ComputationError, NEDenoiseError
+from napari_ne_denoise.core.interruption import Interrupted, interruptible
 
 
 @dataclass(frozen=True)
@@ -39,18 +41,19 @@ class Task:
         self, title: str, work: Callable[..., Iterator[Any]], *arguments: Any, found: Callable[[Any], None], failed: Callable[[str], None]
     ) -> None:
         self._found, self._failed = found, failed
-        self._stopped = False
+        self._stopped, self._unwanted = False, Event()
         connections = {"yielded": self._receive, "errored": self._receive_error, "warned": self._receive_warning}
-        self._worker = create_worker(_Titled(title, work, *arguments), _start_thread=False, _connect=connections)
+        self._worker = create_worker(_Titled(title, work, self._unwanted, *arguments), _start_thread=False, _connect=connections)
 
     def start(self) -> None:
         """Begin."""
         self._worker.start()
 
     def stop(self) -> None:
-        """Hear nothing more of it; the thread itself ends when the piece in hand is done."""
+        """Hear nothing more of it; the thread itself ends within a layer of the network."""
         self._stopped = True
         self._worker.quit()
+        self._unwanted.set()
 
     def _receive(self, finding: Any) -> None:
         if self._stopped:
@@ -80,8 +83,8 @@ class _Titled(partial[Iterator[Any]]):
 
     title: str
 
-    def __new__(cls, title: str, work: Callable[..., Iterator[Any]], *arguments: Any) -> "_Titled":
-        self = super().__new__(cls, _guarded, work, *arguments)
+    def __new__(cls, title: str, work: Callable[..., Iterator[Any]], unwanted: Event, *arguments: Any) -> "_Titled":
+        self = super().__new__(cls, _guarded, work, unwanted, *arguments)
         self.title = title
         return self
 
@@ -89,9 +92,12 @@ class _Titled(partial[Iterator[Any]]):
         return self.title
 
 
-def _guarded(work: Callable[..., Iterator[Any]], *arguments: Any) -> Iterator[Any]:
+def _guarded(work: Callable[..., Iterator[Any]], unwanted: Event, *arguments: Any) -> Iterator[Any]:
     try:
-        yield from work(*arguments)
+        with interruptible(unwanted):
+            yield from work(*arguments)
+    except Interrupted:
+        return
     except NEDenoiseError as error:
         yield Failed(str(error))
     except MemoryError as error:

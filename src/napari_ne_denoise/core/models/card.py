@@ -26,6 +26,9 @@ class ModelCard:
         Measured figures, by name.
     limits
         What it does badly.
+    half_errors
+        What half precision costs, measured: by dtype, the root-mean-square error as a share of an image's standard deviation.
+        Where nothing was measured, half precision is taken only by those who ask for it.
     """
 
     name: str
@@ -35,3 +38,4 @@ class ModelCard:
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
+    half_errors: dict[str, float] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from napari_ne_denoise.core.errors import ModelError
 from napari_ne_denoise.core.models.card import ModelCard
+from napari_ne_denoise.core.models.registry import ModelRow
 from napari_ne_denoise.core.networks import DenoisingNetwork, DRUNet, FDnCNN, ShuffleUNet
 from napari_ne_denoise.core.networks.layers import MODES
 
@@ -162,6 +163,6 @@ def _first_line(error: BaseException) -> str:
     return " ".join(lines[:2]) if lines else type(error).__name__
 
 
-def renamed(opened: ModelFile, name: str) -> ModelFile:
-    """The same file under its registered name."""
-    return replace(opened, card=replace(opened.card, name=name))
+def registered(opened: ModelFile, row: ModelRow) -> ModelFile:
+    """The same file with what its row in the registry says."""
+    return replace(opened, card=replace(opened.card, name=row.name, half_errors=opened.card.half_errors or row.half_errors))

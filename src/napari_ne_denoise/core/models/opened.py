@@ -8,6 +8,7 @@ from threading import Lock
 import numpy as np
 import torch
 
+from napari_ne_denoise.core.interruption import check_between_layers
 from napari_ne_denoise.core.models.card import ModelCard
 from napari_ne_denoise.core.networks import DenoisingNetwork, NormalizedDenoiser
 from napari_ne_denoise.core.tiling import Grid
@@ -102,7 +103,9 @@ class OpenModel:
         with self._making:
             if key not in self._ready:
                 local = local_network(self.network)
-                self._ready[key] = local.for_inference().to(device, precision, memory_format=torch.channels_last)  # type: ignore[call-overload]
+                ready = local.for_inference().to(device, precision, memory_format=torch.channels_last)  # type: ignore[call-overload]
+                check_between_layers(ready)
+                self._ready[key] = ready
         return self._ready[key]
 
 

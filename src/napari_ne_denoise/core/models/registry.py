@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -31,6 +31,8 @@ class ModelRow:
         Where it is fetched from, or None if it is packaged.
     sha256
         Of the file; None if nobody published one.
+    half_errors
+        As in `ModelCard`, where the file's own card has none.
     """
 
     name: str
@@ -42,6 +44,7 @@ class ModelRow:
     file: str | None = None
     url: str | None = None
     sha256: str | None = None
+    half_errors: dict[str, float] = field(default_factory=dict)
 
     @property
     def packaged(self) -> bool:

@@ -41,7 +41,7 @@ class DRUNet(UBackbone, DenoisingNetwork):
         self.config = {"mode": mode, "blind": blind, "channels": tuple(channels), "blocks": blocks}
         self.equivariance, self.blind = layers.equivariance, blind
         self.reach, self.stride = backbone_reach(len(channels), blocks), 2 ** (len(channels) - 1)
-        self.floats_per_pixel = 6 * channels[0]
+        self.floats_per_pixel = 6.5 * channels[0]
 
     def _denoise(self, x: Tensor, sigma: Tensor | None, mean: Tensor) -> Tensor:
         height, width = x.shape[-2:]

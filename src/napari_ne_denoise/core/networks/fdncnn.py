@@ -30,7 +30,7 @@ class FDnCNN(DenoisingNetwork):
         layers = layers_for(mode)
         self.config = {"mode": mode, "blind": blind, "channels": channels, "depth": depth}
         self.equivariance, self.blind, self.reach, self.stride = layers.equivariance, blind, depth, 1
-        self.floats_per_pixel = 4 * channels
+        self.floats_per_pixel = 2.25 * channels
         free = 0 if blind else 1
         first = layers.convolution(1 + free, channels, free_channels=free)
         hidden = [layers.convolution(channels, channels) for _ in range(depth - 2)]

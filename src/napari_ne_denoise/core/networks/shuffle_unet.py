@@ -36,7 +36,7 @@ class ShuffleUNet(DenoisingNetwork):
         self.config = {"mode": mode, "channels": tuple(channels), "blocks": blocks}
         self.equivariance, self.blind = layers.equivariance, True
         self.reach, self.stride = backbone_reach(len(channels), blocks, scale=2), 2 ** len(channels)
-        self.floats_per_pixel = 9 * channels[0] / 4
+        self.floats_per_pixel = 1.5 * channels[0]
         self.backbone = UBackbone(layers, 4, 4, channels, blocks)
 
     def _denoise(self, x: Tensor, sigma: Tensor | None, mean: Tensor) -> Tensor:

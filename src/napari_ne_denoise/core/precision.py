@@ -1,0 +1,119 @@
+"""How finely to compute: half precision where it is faster and harmless, float32 everywhere else.
+
+The error of half precision is a constant share of an image's spread, whatever the noise: harmless where the noise is strong, ruinous
+for a dim field beside a very bright one.  Each model's card says how large the share is, as measured.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from statistics import median
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from napari_ne_denoise.core.statistics import PlaneStatistics
+
+# what half precision may cost, as a share of the noise.  Denoising that gains 17 dB, as it does in smooth images, then loses 0.02 dB;
+# with a twentieth of the noise it would lose half a dB
+HARMLESS = 0.01
+# how many times faster than float32 half precision must be
+WORTHWHILE = 1.25
+# the more exact one first
+HALVES = (torch.float16, torch.bfloat16)
+
+
+@dataclass
+class Precisions:
+    """Which precision each plane is computed in.
+
+    Attributes
+    ----------
+    wanted
+        "auto", or the one that was asked for.
+    halves
+        Half precisions that "auto" may take, the best first, each with its error as a share of a plane's standard deviation.
+    used
+        How many pixels were computed in each.
+    """
+
+    wanted: str
+    halves: Mapping[torch.dtype, float]
+    used: Counter[torch.dtype] = field(default_factory=Counter)
+
+    def of(self, plane: PlaneStatistics) -> torch.dtype:
+        """The precision for one plane; depends on nothing that a change of unit or offset changes."""
+        if self.wanted != "auto":
+            dtype: torch.dtype = getattr(torch, self.wanted)
+            return dtype
+        return next((half for half, error in self.halves.items() if error * plane.std <= HARMLESS * plane.weakest_noise), torch.float32)
+
+    def is_right(self, pixels: np.ndarray, output: np.ndarray, precision: torch.dtype) -> bool:
+        """Whether what the network made of one window, both normalised to the plane's standard deviation, can be kept.
+
+        Half precision overflows beyond some 10,000 standard deviations.  And only now is it known how much was removed: less than the
+        noise, perhaps, where the network took it for texture.
+        """
+        if precision not in HALVES:
+            return True
+        if not np.isfinite(output).all():
+            return False
+        removed = float(np.sqrt(np.mean(np.square(pixels - output))))
+        return self.wanted != "auto" or self.halves[precision] <= HARMLESS * removed
+
+    @property
+    def name(self) -> str:
+        """What was used so far, or what was asked for; for the record of a run."""
+        used = +self.used  # those with any pixels
+        if not used:
+            return self.wanted if self.wanted != "auto" or self.halves else "float32"
+        shares = {_name(dtype): count / used.total() for dtype, count in used.most_common()}
+        return ", ".join(f"{name} ({share:.2%})" for name, share in shares.items()) if len(shares) > 1 else next(iter(shares))
+
+
+def choose_precisions(wanted: str, device: torch.device, half_errors: Mapping[str, float]) -> Precisions:
+    """What a run may compute in.
+
+    Parameters
+    ----------
+    wanted
+        "auto", "float32", "bfloat16" or "float16".
+    device
+        Where it computes.
+    half_errors
+        Of the model: by dtype, the root-mean-square error of half precision as a share of a plane's standard deviation.  A
+        half precision that is not there was not measured, and is never chosen.
+    """
+    errors = {half: half_errors[_name(half)] for half in HALVES if _name(half) in half_errors} if wanted == "auto" else {}
+    return Precisions(wanted, {half: error for half, error in errors.items() if is_faster(half, device)})
+
+
+@lru_cache(maxsize=8)
+def is_faster(half: torch.dtype, device: torch.device) -> bool:
+    """Whether a device convolves in half precision faster than in float32, by a trial of a few milliseconds; found out once a process."""
+    try:
+        seconds = [_trial(dtype, device) for dtype in (torch.float32, half)]
+    except Exception:  # whatever a device says that cannot do it
+        return False
+    return seconds[0] >= WORTHWHILE * seconds[1]
+
+
+def _trial(dtype: torch.dtype, device: torch.device) -> float:
+    x = torch.ones(1, 32, 96, 96, dtype=dtype, device=device).contiguous(memory_format=torch.channels_last)
+    kernel = torch.ones(32, 32, 3, 3, dtype=dtype, device=device).contiguous(memory_format=torch.channels_last)
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(7):
+            begin = time.perf_counter()
+            F.conv2d(x, kernel, padding=1)[0, 0, 0, 0].item()  # waits until a GPU is done
+            seconds.append(time.perf_counter() - begin)
+    return median(seconds[1:])
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
