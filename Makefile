@@ -1,17 +1,19 @@
 # `make demo` and `make test` work from a bare clone: they set up what they need, once.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint check-code check-tests check-wheel venv system-packages screenshots clean
+.PHONY: help demo test lint check-code check-tests check-wheel venv system-packages screenshots bench clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 help:
 	@echo "make demo         denoise the real noisy image that comes with the package, and say where the pictures are"
 	@echo "make test         everything CI checks: code, tests, wheel (PYTEST_ARGS='-k tiling' for a part of the tests)"
 	@echo "make lint         style, types and import contracts only"
 	@echo "make venv         set up .venv, with the pinned dependencies"
+	@echo "make bench        measure speed, memory and quality, and write docs/benchmarks.md (BENCH_ARGS='--parts missing' to go on)"
 	@echo "make screenshots  draw the pictures of the documentation"
 	@echo "make clean        remove .venv, caches and builds"
 
@@ -42,11 +44,20 @@ check-wheel: venv system-packages
 screenshots: venv system-packages
 	@scripts/with-display.sh $(BIN)/python docs/make_screenshots.py
 
+bench: .venv/bench-installed
+	@$(BIN)/python -m benchmarks write $(BENCH_ARGS)
+
 venv: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "make: installing into .venv (once: a minute or two)"
 	@$(BIN)/python -m pip install -qq -c constraints.txt -e ".[all,zarr,testing]"
+	@touch $@
+
+# BM3D is not among them: its licence is non-commercial. It is measured where its user has installed it.
+.venv/bench-installed: .venv/installed
+	@echo "make: installing what the benchmarks need"
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e ".[bench]"
 	@touch $@
 
 # A Debian without python3-venv has no ensurepip; then our own pip does its work.

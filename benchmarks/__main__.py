@@ -1,28 +1,115 @@
-"""``python -m benchmarks quality``: measure, and print a table."""
+"""Measure, print tables, and keep what was measured for ``docs/benchmarks.md``."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
-import numpy as np
+from benchmarks.document import write_document
+from benchmarks.machine import BusyMachineError, describe, quiet_load
+from benchmarks.options import Options
+from benchmarks.parts import PARTS, SPEED, measure
+from benchmarks.report import load, target_lines
 
-from benchmarks.quality import report
-from napari_ne_denoise import load_denoiser
+DEFAULTS = Options()
+BUSY = 2  # exit code
+WHOLES = ("all", "missing", "none")
 
 
-def main() -> None:
-    """Parse and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    commands = parser.add_subparsers(required=True)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse, measure and print; the exit code."""
+    given = parser().parse_args(arguments)
+    try:
+        measure_and_print(given.parts, options_of(given), given.allow_load)
+    except BusyMachineError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return BUSY
+    if given.command == "write":
+        kept = {name: report for name in PARTS if (report := load(name)) is not None}
+        print("\n".join(f"wrote {path}" for path in write_document(kept)))
+    return 0
+
+
+def measure_and_print(parts: Sequence[str], options: Options, allow_load: bool) -> None:
+    """Measure part by part; each is kept before the next begins.
+
+    Raises
+    ------
+    BusyMachineError
+        Before anything is measured.
+    """
+    machine = describe(quiet_load(allow_load or not any(PARTS[name].timed for name in parts)))
+    for name in parts:
+        if missing := PARTS[name].lacks(options):
+            print(f"benchmarks: {name} is left out, for want of {', '.join(missing)}", file=sys.stderr)
+            continue
+        print(f"benchmarks: measuring {name}", file=sys.stderr, flush=True)
+        report = measure(name, options, machine)
+        print("\n".join([*report.lines(), *target_lines(report.targets), ""]), flush=True)
+
+
+def options_of(given: argparse.Namespace) -> Options:
+    """What was chosen, and the defaults of what a command does not ask for."""
+    chosen = {field.name: getattr(given, field.name) for field in fields(Options) if hasattr(given, field.name)}
+    return Options(**{**chosen, "models": tuple(chosen.get("models", DEFAULTS.models))})
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line: a command for each subject, and `write` for all of them."""
+    whole = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = whole.add_subparsers(dest="command", required=True)
+
+    speed = commands.add_parser("speed", help="times, against ordinary networks, the reference style and other denoisers")
+    speed.add_argument("--parts", type=_speed_parts, default=list(SPEED), help=f"some of {','.join(SPEED)}")
+    memory = commands.add_parser("memory", help="what a large image takes beyond itself and its result")
+    memory.add_argument("--drunet", dest="parts", action="store_const", const=["memory-drunet"], help="DRUNet with random weights")
+    precision = commands.add_parser("precision", help="what half precision changes")
+    precision.add_argument("models", metavar="MODEL", nargs=1, help="a registered name or a weight file")
     quality = commands.add_parser("quality", help="PSNR of models on the test images")
-    quality.add_argument("models", nargs="*", default=["fast"], help="registered names or weight files")
-    quality.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
-    given = parser.parse_args()
-    denoisers = {"noisy": np.asarray, **{Path(model).stem: load_denoiser(model) for model in given.models}}
-    for line in report(given.data, denoisers):
-        print(line, flush=True)
+    quality.add_argument("models", metavar="MODEL", nargs="*", default=DEFAULTS.models, help="registered names or weight files")
+    write = commands.add_parser("write", help="measure, then write docs/benchmarks.md and its plot from all that was ever measured")
+    write.add_argument("--parts", type=_any_parts, default=list(PARTS), help=f"{', '.join(WHOLES)}, or some of {','.join(PARTS)}")
+
+    # what takes no times can be measured on a busy machine
+    for untimed, part in ((memory, "memory"), (precision, "precision"), (quality, "quality")):
+        untimed.set_defaults(parts=[part], allow_load=True)
+    write.set_defaults(models=("fast", "ordinary-twin"))
+    for timed in (speed, write):
+        timed.add_argument("--runs", type=_positive, default=DEFAULTS.runs, help="timed calls of each contender")
+        timed.add_argument("--large", action="store_true", help="scaling: up to 100 megapixels, not only 64")
+        timed.add_argument("--allow-load", action="store_true", help="measure on a busy machine too; the tables will say so")
+    for large in (memory, write):
+        large.add_argument("--megapixels", type=float, default=DEFAULTS.megapixels, help="of the image of memory")
+    for pictured in (speed, precision, quality, write):
+        pictured.add_argument("--data", type=Path, default=DEFAULTS.data, help="folder with the test images, under test/")
+    return whole
+
+
+def _any_parts(text: str) -> list[str]:
+    if text in WHOLES:
+        return {"all": list(PARTS), "missing": [name for name in PARTS if load(name) is None], "none": []}[text]
+    return _some_of(tuple(PARTS), text)
+
+
+def _speed_parts(text: str) -> list[str]:
+    return _some_of(SPEED, text)
+
+
+def _some_of(known: tuple[str, ...], text: str) -> list[str]:
+    names = text.split(",")
+    if unknown := [name for name in names if name not in known]:
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: there are {', '.join(known)}")
+    return names
+
+
+def _positive(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be at least 1")
+    return int(text)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from skimage import io
 
+from benchmarks.images import Sample, fluorescence_samples, gaussian_samples
+from benchmarks.options import Options
+from benchmarks.report import Report, Table
+from napari_ne_denoise import load_denoiser
 from napari_ne_denoise.core.metrics import psnr
 
 Denoise = Callable[[np.ndarray], np.ndarray]
@@ -21,38 +24,36 @@ SIGMAS = (5, 10, 15, 25, 50)
 
 def gaussian(folder: Path, sigma: float, denoise: Denoise) -> float:
     """Mean PSNR in dB on the images of a folder with simulated Gaussian noise."""
-    scores = []
-    for index, path in enumerate(sorted(folder.glob("*.png"))):
-        truth = io.imread(path).astype(np.float64)
-        noisy = truth + sigma * np.random.default_rng(index).standard_normal(truth.shape)
-        scores.append(psnr(denoise(noisy), truth, 255))
-    return float(np.mean(scores))
+    return float(np.mean([score(sample, denoise) for sample in gaussian_samples(folder, sigma)]))
 
 
 def fluorescence(folder: Path, denoise: Denoise) -> dict[str, float]:
     """Mean PSNR in dB on FMD, by microscope and sample, and over all images."""
     scores: dict[str, list[float]] = {}
-    for field, noisy, truth in _pairs(folder):
-        scores.setdefault(field, []).append(psnr(np.clip(denoise(noisy), 0, 255), truth, 255))
-    everything = [score for field in scores.values() for score in field]
+    for sample in fluorescence_samples(folder):
+        scores.setdefault(sample.name, []).append(score(sample, denoise))
+    everything = [value for field in scores.values() for value in field]
     return {**{field: float(np.mean(values)) for field, values in scores.items()}, "all": float(np.mean(everything))}
 
 
-def _pairs(folder: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    for path in sorted(folder.glob("noisy__*.png")):
-        field = path.stem.removeprefix("noisy__").rsplit("_", 1)[0]
-        yield field, io.imread(path), io.imread(folder / f"gt__{field}.png").astype(np.float64)
+def score(sample: Sample, denoise: Denoise) -> float:
+    """PSNR in dB of one image."""
+    return psnr(sample.restored(denoise(sample.noisy)), sample.truth, 255)
 
 
-def report(data: Path, denoisers: dict[str, Denoise]) -> Iterator[str]:
-    """Lines of Markdown: one table for Gaussian noise and one for FMD, a column for each denoiser."""
-    names = list(denoisers)
-    yield "| PSNR, dB | " + " | ".join(names) + " |"
-    yield "|---" * (len(names) + 1) + "|"
+def quality(options: Options) -> Report:
+    """Scores of models, beside those of the noisy images."""
+    denoisers: dict[str, Denoise] = {"noisy": np.asarray, **{Path(model).stem: load_denoiser(model) for model in options.models}}
+    table = Table(["PSNR, dB", *denoisers], list(rows(options.data / "test", denoisers)))
+    return Report("Quality", [table], notes=["Mean PSNR over whole images, blind, plain call."])
+
+
+def rows(folder: Path, denoisers: dict[str, Denoise]) -> Iterator[list[str]]:
+    """A row for each kind of image and noise, a column for each denoiser."""
     for set_name in ("set12", "bsd68"):
         for sigma in SIGMAS:
-            scores = [gaussian(data / "test" / set_name, sigma, denoisers[name]) for name in names]
-            yield f"| {set_name}, σ = {sigma} | " + " | ".join(f"{score:.2f}" for score in scores) + " |"
-    columns = [fluorescence(data / "test" / "fmd", denoisers[name]) for name in names]
+            scores = [gaussian(folder / set_name, sigma, denoise) for denoise in denoisers.values()]
+            yield [f"{set_name}, σ = {sigma}", *(f"{value:.2f}" for value in scores)]
+    columns = [fluorescence(folder / "fmd", denoise) for denoise in denoisers.values()]
     for field in columns[0]:
-        yield f"| FMD, {field.replace('_', ' ')} | " + " | ".join(f"{column[field]:.2f}" for column in columns) + " |"
+        yield [f"FMD, {field.replace('_', ' ')}", *(f"{column[field]:.2f}" for column in columns)]

@@ -1,0 +1,62 @@
+"""How the suite calls the package: the one place to change when its inside does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from napari_ne_denoise import Denoiser, Step, denoise, iter_denoise
+from napari_ne_denoise.core.inference import prepare_denoising
+from napari_ne_denoise.core.tiling import Window, read_window
+
+# the peers know no other device
+DEVICE = "cpu"
+PRECISIONS = ("auto", "float32")
+
+
+def denoised(image: np.ndarray, model: Denoiser, **settings: Any) -> np.ndarray:
+    """The package's plain call."""
+    return denoise(image, model=model, device=DEVICE, **settings)
+
+
+def steps_of(image: np.ndarray, model: Denoiser) -> Iterator[Step]:
+    """The same, tile by tile."""
+    return iter_denoise(image, model=model, device=DEVICE)
+
+
+def chosen_precision(image: np.ndarray, model: Denoiser, precision: str = "auto") -> str:
+    """What a precision becomes for an image; it is known once the image's noise is."""
+    run = prepare_denoising(image, model=model, precision=precision, device=DEVICE)
+    for _ in run.steps(first_side=None):
+        pass
+    return str(run.provenance["decided"]["precision"])
+
+
+def drain(image: np.ndarray, model: Denoiser) -> tuple[np.ndarray, list[Window]]:
+    """Denoise a plane (Y, X) as `denoise` does; the result, and the window that each tile kept."""
+    result = np.empty(image.shape, np.result_type(image, np.float32))
+    return result, list(_fill(result, prepare_denoising(image, model=model, device=DEVICE).steps(first_side=None)))
+
+
+def _fill(result: np.ndarray, steps: Iterator[Step]) -> Iterator[Window]:
+    for step in steps:
+        result[step.index] = step.values
+        rows, columns = step.index
+        assert isinstance(rows, slice)
+        assert isinstance(columns, slice)
+        yield rows, columns
+
+
+def halo_overhead(image: np.ndarray, model: Denoiser) -> float:
+    """Pixels that tiles read over pixels that they keep, less one."""
+    _, kept = drain(image, model)
+    read = [read_window((image.shape[0], image.shape[1]), window, model.grid) for window in kept]
+    return sum(map(pixels_in, read)) / sum(map(pixels_in, kept)) - 1
+
+
+def pixels_in(window: Window) -> int:
+    """How many pixels a window has."""
+    rows, columns = window
+    return int((rows.stop - rows.start) * (columns.stop - columns.start))

@@ -1,0 +1,78 @@
+"""The parts of the suite: what each measures, what it needs, and the command that repeats it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from benchmarks.architectures import reference, tax, training
+from benchmarks.machine import Machine, OthersWatch
+from benchmarks.memory import memory, memory_drunet
+from benchmarks.options import Options
+from benchmarks.peers import peers
+from benchmarks.precision import precision
+from benchmarks.quality import quality
+from benchmarks.report import Report, save
+from benchmarks.sizes import latency, scaling, stacks
+
+
+@dataclass(frozen=True)
+class Part:
+    """One measurement.
+
+    Attributes
+    ----------
+    run
+        Measures.
+    command
+        What to write after ``python -m benchmarks`` to repeat it; {} of an option is filled in.
+    timed
+        Whether it takes times, and so needs a machine that has nothing else to do.
+    sets
+        The test images it needs.
+    """
+
+    run: Callable[[Options], Report]
+    command: str
+    timed: bool = True
+    sets: tuple[str, ...] = ()
+
+    def lacks(self, options: Options) -> list[str]:
+        """The image folders it needs that are not there."""
+        folders = [options.data / "test" / name for name in self.sets]
+        return [str(folder) for folder in folders if not folder.is_dir()]
+
+
+PARTS = {
+    "tax": Part(tax, "speed --parts tax --runs {runs}"),
+    "training": Part(training, "speed --parts training --runs {runs}"),
+    "reference": Part(reference, "speed --parts reference --runs {runs}"),
+    "peers": Part(peers, "speed --parts peers --runs {runs}", sets=("set12", "fmd")),
+    "latency": Part(latency, "speed --parts latency --runs {runs}"),
+    "scaling": Part(scaling, "speed --parts scaling --runs {runs}{large}"),
+    "stacks": Part(stacks, "speed --parts stacks --runs {runs}"),
+    "memory": Part(memory, "memory --megapixels {megapixels:g}", timed=False),
+    "memory-drunet": Part(memory_drunet, "memory --drunet --megapixels {megapixels:g}", timed=False),
+    "precision": Part(precision, "precision {model}", timed=False, sets=("set12", "fmd")),
+    "quality": Part(quality, "quality {models}", timed=False, sets=("set12", "bsd68", "fmd")),
+}
+SPEED = tuple(name for name, part in PARTS.items() if part.timed)
+
+
+def measure(name: str, options: Options, machine: Machine) -> Report:
+    """Run a part, and keep what it found."""
+    part, watch = PARTS[name], OthersWatch()
+    report = part.run(options)
+    where = replace(machine, others=watch.cores()) if part.timed else replace(machine, load=None)
+    report = replace(report, command=command_of(part, options), machine=where)
+    save(name, report)
+    return report
+
+
+def command_of(part: Part, options: Options) -> str:
+    """The command line that repeats a part with these options."""
+    large = " --large" if options.large else ""
+    filled = part.command.format(
+        runs=options.runs, large=large, megapixels=options.megapixels, model=options.models[0], models=" ".join(options.models)
+    )
+    return f"python -m benchmarks {filled}"
