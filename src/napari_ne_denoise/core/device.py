@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -17,10 +16,6 @@ import torch
 from torch.nn import functional as F
 
 from napari_ne_denoise.core.errors import DeviceError
-
-# torch's memory on Linux comes in large pages then: zeroing small ones takes as long as a third of the computation.  torch looks at this
-# when it first makes a tensor; who sets it to 0 keeps small pages.
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 # share of the free memory that one tile may take: the rest is for copies, the viewer and others
 MEMORY_SHARE = 0.25

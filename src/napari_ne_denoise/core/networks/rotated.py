@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from napari_ne_denoise.core.networks import kernels
-from napari_ne_denoise.core.networks.inplace import abs_half, mirror_frame
-from napari_ne_denoise.core.networks.layers import AffineConv2d, PaddedConv2d, SortedChain, reflect_pad
+from napari_ne_denoise.core.networks.inplace import frame, mix, sort_rotated
+from napari_ne_denoise.core.networks.layers import AffineConv2d, AffineResidual, PaddedConv2d, SortedChain
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -97,7 +97,15 @@ class AbsHalf(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Change `x` (N, C, H, W) in place and return it."""
-        return abs_half(x)
+        return sort_rotated(x)
+
+
+class TrainedResidual(AffineResidual):
+    """The same, cheaper to train."""
+
+    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
+        """Mix two tensors of one shape."""
+        return mix(x, residual, self.alpha)
 
 
 class RotatedChain(nn.Sequential):
@@ -113,11 +121,10 @@ class RotatedChain(nn.Sequential):
         if not (isinstance(first, PaddedConv2d) and first.padding_mode == "reflect"):
             plain: Tensor = super().forward(x)
             return plain
-        x = reflect_pad(x)  # N, C, H + 2, W + 2
-        *inner, last = self
-        for part in inner:
-            x = mirror_frame(part.convolve(x, 1)) if isinstance(part, PaddedConv2d) else part(x)
-        assert isinstance(last, PaddedConv2d)
+        x = frame(x)  # N, C, H + 2, W + 2
+        *inner, last = (part for part in self if isinstance(part, PaddedConv2d))
+        for convolution in inner:
+            x = sort_rotated(convolution.convolve(x, 1), mirrored=True)
         return last.convolve(x, 0)
 
 
@@ -134,6 +141,10 @@ def _rotate_children(module: nn.Module) -> None:
             setattr(module, name, _rotate_chain(child))
         elif isinstance(child, AffineConv2d):
             setattr(module, name, CentredConv2d(child))
+        elif isinstance(child, AffineResidual):
+            trained = TrainedResidual()
+            trained.alpha = child.alpha
+            setattr(module, name, trained)
         else:
             _rotate_children(child)
 
