@@ -13,7 +13,7 @@ from benchmarks.peers import peers
 from benchmarks.precision import precision
 from benchmarks.quality import quality
 from benchmarks.report import Report, save
-from benchmarks.sizes import latency, scaling, stacks
+from benchmarks.sizes import cancel, latency, scaling, stacks
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ PARTS = {
     "reference": Part(reference, "speed --parts reference --runs {runs}"),
     "peers": Part(peers, "speed --parts peers --runs {runs}", sets=("set12", "fmd")),
     "latency": Part(latency, "speed --parts latency --runs {runs}"),
+    "cancel": Part(cancel, "speed --parts cancel --runs {runs}"),
     "scaling": Part(scaling, "speed --parts scaling --runs {runs}{large}"),
     "stacks": Part(stacks, "speed --parts stacks --runs {runs}"),
     "memory": Part(memory, "memory --megapixels {megapixels:g}", timed=False),

@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import ceil
 from statistics import median
+from threading import Event, Timer
+from time import perf_counter
 
 import numpy as np
 
 from benchmarks.images import noisy_plane
+from benchmarks.memory import random_drunet
 from benchmarks.options import Options
 from benchmarks.ours import PRECISIONS, chosen_precision, denoised, halo_overhead, steps_of
 from benchmarks.processes import in_fresh_process
 from benchmarks.report import Report, Table, Target, number
 from benchmarks.timing import interleaved, median_ratio
 from napari_ne_denoise import Denoiser, load_denoiser
+from napari_ne_denoise.core.interruption import Interrupted, interruptible
 
 PROCESSES = 5
 SIDES, LARGEST = (512, 1024, 2048, 4096, 8192), 10000
 HALO_SIDE = 4096
 AT_LEAST = 4e6  # pixels in one timing: small images are denoised several times
 
-FIRST_TILE, MODEL_LOAD, SPREAD, HALO, STACK = 0.5, 0.3, 1.15, 0.20, 1.3
+FIRST_TILE, MODEL_LOAD, CANCEL, SPREAD, HALO, STACK = 0.5, 0.3, 1.5, 1.15, 0.20, 1.3
 
 
 def latency(options: Options, side: int = 2048, processes: int = PROCESSES) -> Report:
@@ -38,6 +42,39 @@ def latency(options: Options, side: int = 2048, processes: int = PROCESSES) -> R
     ]
     notes = [f"Medians of {processes} fresh processes, and of {options.runs} calls in one; `iter_denoise` in its default precision."]
     return Report("Latency", [Table(["", "s"], [[target.what, number(target.measured)] for target in targets])], targets, notes)
+
+
+def cancel(options: Options, side: int = 4096, after: float = 1.0) -> Report:
+    """How long a computation goes on after it is told to stop."""
+    image = noisy_plane((side, side))
+    waits = {
+        f"{name}, float32": [_seconds_to_stop(image, model, after) for _ in range(options.runs)]
+        for name, model in (("fast", load_denoiser("fast")), ("DRUNet-NE", random_drunet()))
+    }
+    rows = [[name, number(median(found)), number(max(found))] for name, found in waits.items()]
+    targets = [Target(f"longest wait for Cancel, {name}", max(found), CANCEL, "s") for name, found in waits.items()]
+    notes = [f"`denoise` of {side}×{side} float32, told to stop {after:g} s after the call, {options.runs} times."]
+    return Report("Cancel", [Table(["", "median, s", "longest, s"], rows)], targets, notes)
+
+
+def _seconds_to_stop(image: np.ndarray, model: Denoiser, after: float) -> float:
+    stop = Event()
+    told = []
+
+    def tell() -> None:
+        told.append(perf_counter())
+        stop.set()
+
+    timer = Timer(after, tell)
+    timer.start()
+    try:
+        with interruptible(stop):
+            denoised(image, model, precision="float32")
+    except Interrupted:
+        return perf_counter() - told[0]
+    finally:
+        timer.cancel()
+    raise RuntimeError(f"{model.name} was done within {after} s; take a larger image.")
 
 
 def scaling(options: Options, sides: Sequence[int] = SIDES, halo_side: int = HALO_SIDE) -> Report:

@@ -304,3 +304,11 @@ def test_precisions_are_compared_on_every_kind_of_image(images):
     found = precision.precision(Options(data=images))
     assert [table.caption for table in found.tables] == ["bfloat16", "float16"]
     assert {len(table.rows) for table in found.tables} == {len(precision.SIGMAS) + 5}
+
+
+def test_waiting_for_cancel_is_measured(monkeypatch):
+    monkeypatch.setattr(sizes, "random_drunet", lambda: load_denoiser("fast"))
+    found = sizes.cancel(Options(runs=1), 700, 0.01)
+    assert [0 <= target.measured < 60 for target in found.targets] == [True, True]
+    with pytest.raises(RuntimeError, match="larger image"):
+        sizes.cancel(Options(runs=1), 16, 20)

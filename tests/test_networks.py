@@ -152,6 +152,14 @@ def test_any_size_and_inference_form(network, shape):
     assert not any(isinstance(module, SortPool) for module in fast.modules())
 
 
+@pytest.mark.parametrize(("rows", "columns"), [((0, 61), (0, 50)), ((13, 14), (49, 50)), ((20, 47), (5, 31)), ((0, 9), (40, 50))])
+def test_a_window_is_that_of_the_whole(network, rows, columns):
+    y, window = image(2, 1, 61, 50), (slice(*rows), slice(*columns))
+    with torch.no_grad():
+        for form in (network, network.for_inference()):
+            torch.testing.assert_close(form(y, window=window), form(y)[..., window[0], window[1]], rtol=0, atol=1e-11)
+
+
 def test_training_form_is_the_same_function(network):
     y = image(2, 1, 17, 20)
     with torch.no_grad():

@@ -99,8 +99,8 @@ def gate(monkeypatch, small_tiles) -> Iterator[Gate]:
     """Tiles of 32 pixels, of which none is finished before the gate lets it."""
     gate, steps = Gate(), DenoisingRun.steps
 
-    def gated(self: DenoisingRun, *where: Any) -> Iterator[Any]:
-        for step in steps(self, *where):
+    def gated(self: DenoisingRun, *where: Any, **how: Any) -> Iterator[Any]:
+        for step in steps(self, *where, **how):
             gate.wait()
             yield step
 

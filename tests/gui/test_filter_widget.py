@@ -82,7 +82,7 @@ def test_a_real_click_shows_the_filter_its_sum_and_the_output(make_napari_viewer
     assert float(dock.readout.value("Σ w·y")) == pytest.approx(expected.weighted_sum, rel=1e-4)
     # filters are computed in float64, results perhaps in half precision
     assert float(dock.readout.value("Output value")) == pytest.approx(float(result.data[position]), rel=1e-3)
-    assert float(dock.readout.value("Output value")) == pytest.approx(expected.output, rel=1e-4)
+    assert float(dock.readout.value("Output value")) == pytest.approx(expected.output, rel=1e-3)
     assert float(dock.readout.value("Pixels averaged")) == pytest.approx(1 / (expected.weights**2).sum(), abs=0.1)
     assert viewer.layers.selection.active == result
     assert [layer.name for layer in _filters(viewer)] == ["adaptive filter"]

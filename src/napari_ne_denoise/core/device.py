@@ -19,8 +19,9 @@ from napari_ne_denoise.core.errors import DeviceError
 
 # share of the free memory that one tile may take: the rest is for copies, the viewer and others
 MEMORY_SHARE = 0.25
-# what one tile may take on a CPU however much is free: larger tiles are no faster
-LARGEST_CPU_WORKSPACE = 2**30
+# what one tile may take on a CPU however much is free: larger tiles are no faster, except where the halo is most of a tile
+CPU_WORKSPACE, LARGEST_CPU_WORKSPACE = 2**30, 3 * 2**30
+WIDE_HALO = 0.1  # of a tile's side
 LARGEST_TILE = 4096
 SMALLEST_TILE = 64
 
@@ -94,10 +95,15 @@ def choose_tile_size(device: torch.device, floats_per_pixel: float, halo: int) -
     halo
         Pixels read around the kept square.
     """
+
+    def side(memory: float) -> float:
+        return math.sqrt(memory / (4 * floats_per_pixel)) - 2 * halo
+
     memory = MEMORY_SHARE * free_memory(device)
+    affordable = side(memory)
     if device.type == "cpu":
-        memory = min(memory, LARGEST_CPU_WORKSPACE)
-    affordable = math.sqrt(memory / (4 * floats_per_pixel)) - 2 * halo
+        comfortable = max(side(CPU_WORKSPACE), halo / WIDE_HALO)
+        affordable = min(affordable, comfortable, side(LARGEST_CPU_WORKSPACE))
     return int(min(max(affordable, SMALLEST_TILE), LARGEST_TILE))
 
 

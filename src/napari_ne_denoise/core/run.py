@@ -187,35 +187,36 @@ class DenoisingRun:
             tile = waiting[0]
             try:
                 pixels = numerics.forward(np.stack([plane.read(*tile.read) for plane in planes]))
-                output = pixels if precision is None else self._compute(pixels, numerics, precision)
+                output = pixels[:, *tile.inner] if precision is None else self._compute(pixels, tile, numerics, precision)
             except NEDenoiseError:
                 raise
             except Exception as error:
                 waiting = self._smaller_tiles(waiting, error)
                 continue
             del waiting[0]
-            yield tile, numerics.back(output[:, *tile.inner])
+            yield tile, numerics.back(output)
 
-    def _compute(self, pixels: np.ndarray, numerics: Numerics, precision: torch.dtype) -> np.ndarray:
-        """Run the network on a window of several planes (N, Y, X), normalised; again in float32 where half precision was not enough."""
-        output = self._run_network(pixels, numerics, precision)
-        wrong = [not self.precisions.is_right(*plane, precision) for plane in zip(pixels, output, strict=True)]
+    def _compute(self, pixels: np.ndarray, tile: Tile, numerics: Numerics, precision: torch.dtype) -> np.ndarray:
+        """What a tile keeps, from what it reads of several planes (N, Y, X), normalised; in float32 where half precision was not enough."""
+        output = self._run_network(pixels, tile, numerics, precision)
+        inner = pixels[:, *tile.inner]
+        wrong = [not self.precisions.is_right(*plane, precision) for plane in zip(inner, output, strict=True)]
         if any(wrong):
-            output[wrong] = self._run_network(pixels[wrong], numerics.only(wrong), torch.float32)
-        self.precisions.used[precision] += (len(wrong) - sum(wrong)) * pixels[0].size
-        self.precisions.used[torch.float32] += sum(wrong) * pixels[0].size
+            output[wrong] = self._run_network(pixels[wrong], tile, numerics.only(wrong), torch.float32)
+        self.precisions.used[precision] += (len(wrong) - sum(wrong)) * tile.pixels
+        self.precisions.used[torch.float32] += sum(wrong) * tile.pixels
         return output
 
-    def _run_network(self, pixels: np.ndarray, numerics: Numerics, precision: torch.dtype) -> np.ndarray:
+    def _run_network(self, pixels: np.ndarray, tile: Tile, numerics: Numerics, precision: torch.dtype) -> np.ndarray:
         network = self.denoiser.on(self.device, precision)
         x = torch.from_numpy(pixels.astype(np.float32))[:, None].to(self.device, precision)  # N, 1, Y, X
         sigma = None if self.settings.sigma is None else torch.from_numpy(self.settings.sigma / numerics.scale)
-        if x.numel() < SMALL_BATCH_PIXELS and len(x) == 1 and self.device.type == "cpu":
+        if tile.pixels < SMALL_BATCH_PIXELS and len(x) == 1 and self.device.type == "cpu":
             # torch's CPU convolution of a single small image sums in another order than that of a large one; that of two does
             # not.  A tile must give the bits of the whole image.
             x = x.expand(2, -1, -1, -1)
         with torch.inference_mode(), devices.exact_float32(self.device):
-            output: np.ndarray = network(x, sigma, torch.from_numpy(numerics.mean))[: len(pixels), 0].float().cpu().numpy()
+            output: np.ndarray = network(x, sigma, torch.from_numpy(numerics.mean), tile.inner)[: len(pixels), 0].float().cpu().numpy()
         return output
 
     def _smaller_tiles(self, waiting: list[Tile], error: Exception) -> list[Tile]:

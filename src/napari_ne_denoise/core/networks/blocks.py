@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_ne_denoise.core.networks.layers import LayerSet
+from napari_ne_denoise.core.tiling import Window, inside
 
 
 class ResBlock(nn.Module):
@@ -46,6 +47,7 @@ class UBackbone(nn.Module):
         self, layers: LayerSet, in_channels: int, out_channels: int, channels: Sequence[int], blocks: int, free_channels: int = 0
     ) -> None:
         super().__init__()
+        self.blocks = blocks
         steps = list(pairwise(channels))
         self.m_head = layers.convolution(in_channels, channels[0], free_channels=free_channels)
         self.m_down = nn.ModuleList(
@@ -60,16 +62,64 @@ class UBackbone(nn.Module):
         self.m_tail = layers.convolution(channels[0], out_channels)
         self.res = nn.ModuleList(layers.residual() for _ in channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) to (N, out, H, W); H and W divisible by 2^(levels − 1)."""
+    def forward(self, x: Tensor, window: Window | None = None) -> Tensor:
+        """(N, in, H, W) to (N, out, H, W), or to the rows and columns of a window; H and W divisible by 2^(levels − 1).
+
+        On the way up, less and less of the surroundings of a window is still of use, and what is not is cut off.
+        """
         skips = [self.m_head(x)]  # N, channels[0], H, W
         for down in self.m_down:
             skips.append(down(skips[-1]))  # N, channels[k], H/2^k, W/2^k
         x = self.m_body(skips[-1])
-        for mix, up, skip in zip(self.res, self.m_up, reversed(skips), strict=False):
-            x = up(mix(x, skip))
-        tail: Tensor = self.m_tail(self.res[-1](x, skips[0]))
-        return tail
+        levels = [_all_of(skip) for skip in skips]
+        finest, *coarser = self._of_use(window or levels[0], levels)
+        covered = _all_of(x)
+        for mix, up, skip, part in zip(self.res, self.m_up, reversed(skips), reversed(coarser), strict=False):
+            x = up(mix(cut(x, inside(part, covered)), cut(skip, part)))
+            covered = twice(part)
+        x = self.res[-1](cut(x, inside(finest, covered)), cut(skips[0], finest))
+        tail: Tensor = self.m_tail(x)
+        return tail if window is None else cut(tail, inside(window, finest))
+
+    def _of_use(self, window: Window, levels: Sequence[Window]) -> Iterator[Window]:
+        """What of each level, finest first, a window of the output depends on beyond that level's skip."""
+        part = _within(_grown(window, 1), levels[0])  # by the tail
+        yield part
+        for level in levels[1:]:
+            part = _within(half(_grown(part, 2 * self.blocks)), level)
+            yield part
+
+
+def cut(x: Tensor, window: Window) -> Tensor:
+    """A window of `x` (N, C, H, W)."""
+    return x[..., window[0], window[1]]
+
+
+def _all_of(x: Tensor) -> Window:
+    height, width = x.shape[-2:]
+    return slice(0, height), slice(0, width)
+
+
+def _grown(window: Window, margin: int) -> Window:
+    rows, columns = (slice(part.start - margin, part.stop + margin) for part in window)
+    return rows, columns
+
+
+def half(window: Window) -> Window:
+    """The window of pixels twice as large that covers a window."""
+    rows, columns = (slice(part.start // 2, -(-part.stop // 2)) for part in window)
+    return rows, columns
+
+
+def twice(window: Window) -> Window:
+    """A window in pixels half as large."""
+    rows, columns = (slice(2 * part.start, 2 * part.stop) for part in window)
+    return rows, columns
+
+
+def _within(window: Window, limits: Window) -> Window:
+    rows, columns = (slice(max(part.start, limit.start), min(part.stop, limit.stop)) for part, limit in zip(window, limits, strict=True))
+    return rows, columns
 
 
 def backbone_reach(levels: int, blocks: int, scale: int = 1) -> int:

@@ -9,6 +9,7 @@ from torch import Tensor
 from napari_ne_denoise.core.networks.blocks import UBackbone, backbone_reach, pad_to_multiple
 from napari_ne_denoise.core.networks.layers import layers_for
 from napari_ne_denoise.core.networks.network import DenoisingNetwork, with_noise_map
+from napari_ne_denoise.core.tiling import Window
 
 
 class DRUNet(UBackbone, DenoisingNetwork):
@@ -43,9 +44,9 @@ class DRUNet(UBackbone, DenoisingNetwork):
         self.reach, self.stride = backbone_reach(len(channels), blocks), 2 ** (len(channels) - 1)
         self.floats_per_pixel = 6.5 * channels[0]
 
-    def _denoise(self, x: Tensor, sigma: Tensor | None, mean: Tensor) -> Tensor:
+    def _denoise(self, x: Tensor, sigma: Tensor | None, mean: Tensor, window: Window | None) -> Tensor:
         height, width = x.shape[-2:]
         padded = pad_to_multiple(x, self.stride, 16, mean)
-        return UBackbone.forward(self, with_noise_map(padded, sigma))[..., :height, :width]
+        return UBackbone.forward(self, with_noise_map(padded, sigma), window or (slice(0, height), slice(0, width)))
 
-    forward = DenoisingNetwork.forward
+    forward = DenoisingNetwork.forward  # type: ignore[assignment]  # what a user calls; the backbone is called by name

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from napari_ne_denoise.core.networks.blocks import cut
 from napari_ne_denoise.core.networks.layers import layers_for
 from napari_ne_denoise.core.networks.network import DenoisingNetwork, with_noise_map
+from napari_ne_denoise.core.tiling import Window
 
 
 class FDnCNN(DenoisingNetwork):
@@ -38,6 +40,6 @@ class FDnCNN(DenoisingNetwork):
         last.bias = None  # the published networks have none here
         self.fdncnn = layers.chain(first, *hidden, last)
 
-    def _denoise(self, x: Tensor, sigma: Tensor | None, mean: Tensor) -> Tensor:
+    def _denoise(self, x: Tensor, sigma: Tensor | None, mean: Tensor, window: Window | None) -> Tensor:
         denoised: Tensor = self.fdncnn(with_noise_map(x, sigma))
-        return denoised
+        return denoised if window is None else cut(denoised, window)

@@ -68,8 +68,10 @@ class PaddedConv2d(nn.Conv2d):
         """Convolve `x` padded with `margin` zeros on every side."""
         return F.conv2d(x, self.kernel(), self.bias, self.stride, margin)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Convolve `x` (N, in, H, W) to (N, out, H/stride, W/stride)."""
+    def forward(self, x: Tensor, margin: int | None = None) -> Tensor:
+        """Convolve `x` (N, in, H, W) to (N, out, H/stride, W/stride); a margin replaces the padding by so many zeros."""
+        if margin is not None:
+            return self.convolve(x, margin)
         if self.padding_mode == "reflect" and self.margin:
             return self.convolve(reflect_pad(x, self.margin), 0)
         return self.convolve(x, self.margin)

@@ -12,6 +12,7 @@ from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.networks.folding import inference_form
 from napari_ne_denoise.core.networks.layers import Mode
 from napari_ne_denoise.core.networks.rotated import give_back, rotated_form
+from napari_ne_denoise.core.tiling import Window
 
 
 class DenoisingNetwork(nn.Module):
@@ -40,7 +41,9 @@ class DenoisingNetwork(nn.Module):
     floats_per_pixel: float
     config: dict[str, Any]
 
-    def forward(self, x: Tensor, sigma: float | Tensor | None = None, mean: float | Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, sigma: float | Tensor | None = None, mean: float | Tensor | None = None, window: Window | None = None
+    ) -> Tensor:
         """Denoise a batch.
 
         Parameters
@@ -52,11 +55,13 @@ class DenoisingNetwork(nn.Module):
         mean
             What stands for the image's mean beyond its border, a float or a tensor (N,).  None takes the mean of each
             image of the batch, differentiably; a tile must be given its whole image's.
+        window
+            Rows and columns to return, from 0 to H and W.  None: all.  What only others need is not computed.
 
         Returns
         -------
         Tensor
-            (N, 1, H, W).
+            (N, 1, H, W), or the window of it.
 
         Raises
         ------
@@ -71,10 +76,10 @@ class DenoisingNetwork(nn.Module):
             )
         level = x.mean((1, 2, 3)) if mean is None else mean
         noise = None if sigma is None else _per_image(sigma, x)
-        return self._denoise(x, noise, _per_image(level, x))
+        return self._denoise(x, noise, _per_image(level, x), window)
 
     @abstractmethod
-    def _denoise(self, x: Tensor, sigma: Tensor | None, mean: Tensor) -> Tensor:
+    def _denoise(self, x: Tensor, sigma: Tensor | None, mean: Tensor, window: Window | None) -> Tensor:
         """As `forward`, with sigma and mean as tensors that broadcast against x."""
 
     def for_training(self) -> Self:

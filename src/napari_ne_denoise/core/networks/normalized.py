@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from napari_ne_denoise.core.networks.blocks import cut
 from napari_ne_denoise.core.networks.network import DenoisingNetwork
+from napari_ne_denoise.core.tiling import Window
 
 # of a module that does not tell: its tiles read the whole plane
 UNKNOWN_REACH = 2**20
@@ -34,14 +36,15 @@ class NormalizedDenoiser(DenoisingNetwork):
         self.reach, self.stride = getattr(net, "reach", UNKNOWN_REACH), getattr(net, "stride", 1)
         self.floats_per_pixel = getattr(net, "floats_per_pixel", 256)
 
-    def _denoise(self, x: Tensor, sigma: Tensor | None, mean: Tensor) -> Tensor:
+    def _denoise(self, x: Tensor, sigma: Tensor | None, mean: Tensor, window: Window | None) -> Tensor:
         level, spread = global_statistics(x)
         flat = spread == 0
         safe = torch.where(flat, torch.ones_like(spread), spread)
         normalised = ((x.double() - level) / safe).to(x.dtype)
         noise = () if sigma is None else ((sigma.double() / safe).to(x.dtype).flatten(),)
         denoised = self.net(normalised, *noise).double() * safe + level
-        return torch.where(flat, x.double(), denoised).to(x.dtype)
+        output = torch.where(flat, x.double(), denoised).to(x.dtype)
+        return output if window is None else cut(output, window)
 
 
 def global_statistics(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -124,8 +124,9 @@ class RotatedChain(nn.Sequential):
         x = frame(x)  # N, C, H + 2, W + 2
         *inner, last = (part for part in self if isinstance(part, PaddedConv2d))
         for convolution in inner:
-            x = sort_rotated(convolution.convolve(x, 1), mirrored=True)
-        return last.convolve(x, 0)
+            x = sort_rotated(convolution(x, margin=1), mirrored=True)
+        unpadded: Tensor = last(x, margin=0)
+        return unpadded
 
 
 def rotated_form(network: ModuleT) -> ModuleT:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_ne_denoise.core.networks.blocks import UBackbone, backbone_reach, pad_to_multiple
+from napari_ne_denoise.core.networks.blocks import UBackbone, backbone_reach, cut, half, pad_to_multiple, twice
 from napari_ne_denoise.core.networks.layers import layers_for
 from napari_ne_denoise.core.networks.network import DenoisingNetwork
+from napari_ne_denoise.core.tiling import Window, inside
 
 
 class ShuffleUNet(DenoisingNetwork):
@@ -39,12 +40,13 @@ class ShuffleUNet(DenoisingNetwork):
         self.floats_per_pixel = 1.5 * channels[0]
         self.backbone = UBackbone(layers, 4, 4, channels, blocks)
 
-    def _denoise(self, x: Tensor, sigma: Tensor | None, mean: Tensor) -> Tensor:
+    def _denoise(self, x: Tensor, sigma: Tensor | None, mean: Tensor, window: Window | None) -> Tensor:
         if self.equivariance != "norm-equiv":
-            return self._denoise_centred(x)
-        return self._denoise_centred(x - mean) + mean
+            return self._denoise_centred(x, window)
+        return self._denoise_centred(x - mean, window) + mean
 
-    def _denoise_centred(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
+    def _denoise_centred(self, x: Tensor, window: Window | None) -> Tensor:
+        window = window or (slice(0, x.shape[-2]), slice(0, x.shape[-1]))
         blocks = F.pixel_unshuffle(pad_to_multiple(x, self.stride, self.stride), 2)  # N, 4, H/2, W/2
-        return F.pixel_shuffle(self.backbone(blocks), 2)[..., :height, :width]
+        output = F.pixel_shuffle(self.backbone(blocks, half(window)), 2)
+        return cut(output, inside(window, twice(half(window))))
