@@ -23,7 +23,7 @@ from napari_ne_denoise.core.networks import DRUNet
 from napari_ne_denoise.core.tiling import Window
 
 DRUNET = "DRUNet"
-DRUNET_SIDE, FULL_TILES = 1536, 4  # large enough for that many tiles of full size, small enough to wait for
+DRUNET_SIDE, FULL_TILES = 3024, 4  # large enough for a tile with its halo on all sides, small enough to wait for
 GIGABYTE = 1e9
 
 FAST_EXTRA, DRUNET_EXTRA = 1.5, 4.0
