@@ -6,6 +6,7 @@ import torch
 
 from napari_ne_denoise.core.errors import FileError, SettingsError
 from napari_ne_denoise.core.networks import ShuffleUNet
+from napari_ne_denoise.core.training.correlation import KERNELS, correlate, scanning_kernel
 from napari_ne_denoise.core.training.dataset import CleanImage, CropSampler, read_clean_images, synthetic_images
 from napari_ne_denoise.core.training.degradation import Degradation
 from napari_ne_denoise.core.training.synthetic import cells, dead_leaves, filaments, puncta
@@ -121,6 +122,41 @@ def test_poisson_noise_may_be_far_weaker_in_the_dark():
     noisy = Degradation(photons=(100, 100), poisson_share=1, background_photons=(0.01, 0.01), read_noise=0).draw(clean, 0, rng)
     assert noisy[:, :100].mean() == pytest.approx(0, abs=0.002)
     assert noisy[:, 100:].std() / noisy[:, :100].std() == pytest.approx(np.sqrt(101), rel=0.05)
+
+
+def lag(noise, axis):
+    """Correlation of neighbours along an axis."""
+    one, other = (noise.take(range(*bounds), axis) for bounds in ((0, noise.shape[axis] - 1), (1, noise.shape[axis])))
+    return float((one * other).mean() / noise.var())
+
+
+@pytest.mark.parametrize("maker", [maker for maker, _ in KERNELS])
+def test_correlated_noise_keeps_its_variance(maker, monkeypatch):
+    monkeypatch.setattr("napari_ne_denoise.core.training.correlation.KERNELS", ((maker, 1.0),))
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        noise = correlate(rng.standard_normal((256, 256)), rng)
+        assert noise.std() == pytest.approx(1, rel=0.05)
+        assert noise.mean() == pytest.approx(0, abs=0.05)
+        assert 0.01 < lag(noise, 1) < 0.85
+        assert abs(lag(noise, 0)) < 0.02 if maker is scanning_kernel else lag(noise, 0) > 0.01
+
+
+def test_a_share_of_the_noise_is_correlated():
+    clean, rng = np.full((64, 64), 0.5, np.float32), np.random.default_rng(0)
+    degradation = Degradation(poisson_share=0, correlated_share=0.3)
+    lags = [lag(degradation.draw(clean, 0, rng) - clean, 1) for _ in range(300)]
+    assert 0.2 < np.mean(np.array(lags) > 0.1) < 0.36
+
+
+def test_what_a_detector_cuts_off_and_rounds():
+    clean, rng = np.tile(np.linspace(0, 1, 100, dtype=np.float32), (100, 1)), np.random.default_rng(0)
+    clipped = Degradation(sigma=(0.1, 0.1), poisson_share=0, clipped_share=1).draw(clean, 0, rng)
+    assert -0.25 < clipped.min() <= 0
+    assert (clipped == clipped.min()).sum() > 20
+    rounded = Degradation(sigma=(0.1, 0.1), poisson_share=0, rounded_share=1).draw(clean, 0, rng)
+    assert len(np.unique(rounded)) < 1000
+    assert np.std(rounded - clean) == pytest.approx(0.1, rel=0.2)
 
 
 def test_crops_have_the_right_size_and_their_grain_falls_when_shrunk():

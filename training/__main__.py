@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from napari_ne_denoise import load_denoiser
 from napari_ne_denoise.core import networks
 from napari_ne_denoise.core.training.dataset import CropSampler, read_clean_images, synthetic_images
 from napari_ne_denoise.core.training.degradation import Degradation
@@ -31,6 +32,8 @@ def build_trainer(recipe: dict, data: Path, runs: Path, name: str, device: str) 
     if "start_from" in recipe:
         finished = torch.load(runs / f"{recipe['start_from']}.pt", map_location="cpu", weights_only=True)
         network.load_state_dict(finished["trained"])
+    elif "weights" in recipe:
+        network.load_state_dict(load_denoiser(recipe["weights"]).network.state_dict())
     wanted = recipe["data"]
     training, validation = read_clean_images(data, largest_grain=wanted["largest_grain"], smallest_side=wanted["smallest_side"])
     training += synthetic_images(wanted["synthetic"], recipe["training"]["seed"])

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_ne_denoise.core.training.correlation import correlate
+
 
 @dataclass(frozen=True)
 class Degradation:
@@ -27,6 +29,13 @@ class Degradation:
         Largest read noise, in photons (standard deviation); half of the Poisson samples have some.
     grain_factor : float
         Noise is at least this many times the grain that the clean image itself still has.
+    correlated_share : float
+        Share of samples whose noise is spatially correlated (`correlation`).
+    clipped_share : float
+        Share of samples that are cut off at the clean image's darkest value or up to two standard deviations of the noise below it, as by
+        a detector without offset.
+    rounded_share : float
+        Share of samples that are rounded to steps of up to the noise's standard deviation, as 8-bit files of weak noise are.
     """
 
     sigma: tuple[float, float] = (0.01, 0.5)
@@ -35,6 +44,9 @@ class Degradation:
     background_photons: tuple[float, float] = (1e-4, 0.2)
     read_noise: float = 2.0
     grain_factor: float = 3.0
+    correlated_share: float = 0.0
+    clipped_share: float = 0.0
+    rounded_share: float = 0.0
 
     def draw(self, clean: np.ndarray, grain: float, rng: np.random.Generator) -> np.ndarray:
         """Add noise to one image.
@@ -60,7 +72,22 @@ class Degradation:
         shortfall = (self.grain_factor * grain) ** 2 - float(np.mean((noisy - clean) ** 2))
         if shortfall > 0:
             noisy = noisy + np.sqrt(shortfall) * rng.standard_normal(clean.shape)
-        return noisy.astype(np.float32)
+        return self._record(clean, noisy, rng).astype(np.float32)
+
+    def _record(self, clean: np.ndarray, noisy: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """What a detector and a file make of noisy values: correlated, cut off, rounded.
+
+        Nothing is drawn for a share of zero, so that recipes without it go on as they were.
+        """
+        if self.correlated_share and rng.random() < self.correlated_share:
+            noisy = clean + correlate(noisy - clean, rng)
+        spread = float(np.std(noisy - clean))
+        if self.clipped_share and rng.random() < self.clipped_share:
+            noisy = np.maximum(noisy, float(clean.min()) - rng.uniform(0, 2) * spread)
+        if self.rounded_share and rng.random() < self.rounded_share and spread > 0:
+            step = log_uniform((0.02, 1.0), rng) * spread
+            noisy = np.round(noisy / step) * step
+        return noisy
 
     def _poisson_gaussian(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         photons = log_uniform(self.photons, rng)

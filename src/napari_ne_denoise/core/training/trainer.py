@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from napari_ne_denoise.core.errors import SettingsError
@@ -167,6 +168,9 @@ class Trainer:
             rng = np.random.default_rng((7, index))
             noises = {f"gaussian {level}": clean + level * rng.standard_normal(clean.shape) for level in (0.02, 0.1, 0.3)}
             noises["poisson 20"] = rng.poisson(np.clip(clean, 0, None) * 20 + 1) / 20 - 0.05
+            for width in (0.5, 0.8):
+                blurred = ndimage.gaussian_filter(rng.standard_normal(clean.shape), width)
+                noises[f"correlated 0.1, {width} px"] = clean + 0.1 * blurred / blurred.std()
             for name, noisy in noises.items():
                 given = torch.from_numpy(noisy.astype(np.float32))[None, None].to(self.device)
                 denoised = network(given).cpu().numpy()[0, 0]
