@@ -356,6 +356,29 @@ def test_out_of_memory_means_smaller_tiles(monkeypatch, error):
     assert run.provenance["decided"]["tile_size"] == run.tile_size
 
 
+def test_out_of_memory_first_means_fewer_planes_at_once(monkeypatch):
+    class FailsOnMany(torch.nn.Module):
+        def forward(self, x, *_):
+            if len(x) > 2:
+                raise MemoryError
+            counts.append(len(x))
+            return 0.9 * x
+
+    counts = []
+    monkeypatch.setattr(Denoiser, "on", lambda *_: FailsOnMany())
+    y = noisy(5, 30, 31)
+    run = prepare_denoising(y, model=small_model(FDnCNN, channels=8, depth=4), tile_size=64)
+    assert [step.index[0] for step in run.steps()] == [0, 1, 2, 3, 4]
+    assert counts == [2, 2, 2]  # a single small plane is computed twice
+    assert run.tile_size == 64
+
+
+def test_a_model_that_looks_at_everything_gets_whole_planes():
+    everything = Denoiser(NormalizedDenoiser(torch.nn.Conv2d(1, 1, 3, padding=1)).eval(), ModelCard("everything"))
+    run = prepare_denoising(noisy(150, 90), model=everything)
+    assert len(list(run.steps(first_side=None))) == 1
+
+
 def test_out_of_memory_for_the_smallest_tile_is_an_error(monkeypatch):
     with pytest.raises(DeviceError, match="smallest tile"):
         denoise(noisy(40, 40), model=failing(monkeypatch, 0, MemoryError()))
@@ -510,6 +533,20 @@ def test_half_precision_is_dropped_where_it_overflows(every_half_is_fast):
     found = denoise(y, precision="float16")
     assert np.isfinite(found).all()
     np.testing.assert_array_equal(found, denoise(y, precision="float32"))
+
+
+@pytest.mark.parametrize("halves", [["float16"], ["bfloat16"]])
+@pytest.mark.parametrize("brightness", [300, 3000])
+def test_half_precision_is_dropped_beside_a_bright_object_that_statistics_missed(every_half_is_fast, halves, brightness):
+    model, y = load_denoiser("fast"), np.random.default_rng(0).standard_normal((1200, 1200))
+    model = Denoiser(model.network, dataclasses.replace(model.card, half_errors={name: model.card.half_errors[name] for name in halves}))
+    y[130:150, 130:150] += brightness  # between the blocks
+    assert plane_statistics(lambda r, c: y[r, c], y.shape).std < 1.1
+    exact, auto = (denoise(y[:400, :400], model=model, precision=precision) for precision in ("float32", "auto"))
+    run = prepare_denoising(y, model=model, tile_size=400)
+    corner = next(step.values for step in run.steps() if step.index[0].start == step.index[1].start == 0)
+    assert rms(corner - denoise(y, model=model, precision="float32", tile_size=400)[: len(corner), : corner.shape[1]]) <= 0.01
+    assert rms(auto - exact) <= 0.05 * rms(y[:400, :400] - exact)
 
 
 def test_half_precision_is_dropped_where_hardly_anything_is_removed(every_half_is_fast, monkeypatch):

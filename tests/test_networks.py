@@ -199,6 +199,12 @@ def test_what_was_learned_comes_back(norm_equiv):
         torch.testing.assert_close(form(3 * y - 5), 3 * learned - 5, rtol=0, atol=1e-10)
 
 
+def test_the_narrowest_network():
+    network, y = double(ShuffleUNet(channels=(2, 2), blocks=1)), image(1, 1, 20, 24)
+    with torch.no_grad():
+        torch.testing.assert_close(network.for_inference()(y), network(y), rtol=0, atol=1e-11)
+
+
 def test_noise_maps_come_back_too():
     network = double(FDnCNN(blind=False, channels=8, depth=4))
     form, y = network.for_training(), image(1, 1, 12, 13)

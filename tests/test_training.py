@@ -18,13 +18,13 @@ def images(count=4):
     return [CleanImage(np.kron(rng.random((10, 12)), np.ones((8, 8))).astype(np.float32), "blocks", 0.001) for _ in range(count)]
 
 
-def trainer(path, steps=6, **choices):
+def trainer(path, steps=6, degradation=None, **choices):
     torch.manual_seed(1)
     settings = TrainingSettings(steps=steps, batch=2, side=24, warmup=2, seed=5, half=False, **choices)
     return Trainer(
         ShuffleUNet(channels=(8, 12), blocks=1),
         CropSampler(images(), {"blocks": 1}, 24),
-        Degradation(),
+        degradation or Degradation(),
         settings,
         path,
         validation=images(2),
@@ -78,6 +78,8 @@ def test_a_checkpoint_trained_otherwise_is_refused_but_may_go_on_for_longer(tmp_
     assert trainer(tmp_path / "e.pt", steps=9).settings.steps == 9
     with pytest.raises(SettingsError, match="was trained with"):
         trainer(tmp_path / "e.pt", learning_rate=0.1)
+    with pytest.raises(SettingsError, match="was trained with the noise"):
+        trainer(tmp_path / "e.pt", degradation=Degradation(correlated_share=0.3))
 
 
 def test_a_crop_without_noise_does_no_harm():

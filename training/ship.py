@@ -63,6 +63,10 @@ def _write_hash(path: Path) -> None:
     text, count = re.subn(pattern, rf"\g<1>{sha256}", table.read_text())
     if count != 1:
         raise SystemExit(f"{table}: no row with file = {path.name!r} followed by sha256; add one first.")
+    # what half precision costs was measured of other weights
+    row = text.index(f'file = "{path.name}"')
+    end = text.find("[[model]]", row) if "[[model]]" in text[row:] else len(text)
+    text = text[:row] + re.sub(r"half_errors = .*\n", "", text[row:end]) + text[end:]
     table.write_text(text)
 
 

@@ -123,7 +123,10 @@ def _left_in_container() -> int:
     """What a container or a batch system lets this process still take, in bytes; going beyond would end it."""
     group = Path("/sys/fs/cgroup")
     try:
-        return max(0, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        # what was read from files and is not in use any more is given up when somebody needs the room
+        statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return max(0, limit - used + int(statistics.get("inactive_file", 0)))
     except (OSError, ValueError):  # there is no limit
         return sys.maxsize
 

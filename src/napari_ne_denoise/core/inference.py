@@ -10,6 +10,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+import torch
 
 from napari_ne_denoise.core import device as devices
 from napari_ne_denoise.core.axes import plan_planes
@@ -117,7 +118,7 @@ def denoise(
         "bfloat16", "float16".
     tile_size
         Side in pixels of the square kept of each piece, at least 1, rounded up to the model's stride.  None: by free memory.
-        It does not change the result.
+        It does not change the result, but for which parts "auto" computes in half precision.
     output_dtype
         "auto": ``numpy.result_type(image, float32)``.  "input": rounded and clipped to the image's dtype.  Or "float32", "float64".
     nonfinite
@@ -205,9 +206,17 @@ def prepare_denoising(image: Any, settings: DenoiseSettings = DEFAULTS, **change
     denoiser = as_denoiser(settings.model)
     _check_sigma(denoiser, settings.sigma)
     device = devices.choose_device(settings.device)
-    precisions = choose_precisions(settings.precision, device, denoiser.card.half_errors)
-    tile_size = settings.tile_size or devices.choose_tile_size(device, denoiser.network.floats_per_pixel, denoiser.grid.halo)
+    # the error is a share of the standard deviation only where that is what pixels are divided by, and the mean is subtracted
+    half_errors = denoiser.card.half_errors if denoiser.equivariance == "norm-equiv" else {}
+    precisions = choose_precisions(settings.precision, device, half_errors)
+    tile_size = settings.tile_size or _choose_tile_size(denoiser, device, layout.plane_shape)
     return DenoisingRun(settings, reader, denoiser, device, precisions, tile_size)
+
+
+def _choose_tile_size(denoiser: Denoiser, device: torch.device, plane: tuple[int, int]) -> int:
+    if denoiser.grid.halo >= max(plane):  # every tile would read the whole plane
+        return max(plane)
+    return devices.choose_tile_size(device, denoiser.network.floats_per_pixel, denoiser.grid.halo)
 
 
 def as_denoiser(model: str | os.PathLike[str] | NamedModel) -> Denoiser:

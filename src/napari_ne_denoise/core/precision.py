@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from napari_ne_denoise.core.device import exact_float32
 from napari_ne_denoise.core.statistics import PlaneStatistics
 
 # what half precision may cost, as a share of the noise.  Denoising that gains 17 dB, as it does in smooth images, then loses 0.02 dB;
@@ -53,18 +54,29 @@ class Precisions:
             return dtype
         return next((half for half, error in self.halves.items() if error * plane.std <= HARMLESS * plane.weakest_noise), torch.float32)
 
-    def is_right(self, pixels: np.ndarray, output: np.ndarray, precision: torch.dtype) -> bool:
-        """Whether what the network made of one window, both normalised to the plane's standard deviation, can be kept.
+    def is_right(self, window: np.ndarray, pixels: np.ndarray, output: np.ndarray, precision: torch.dtype) -> bool:
+        """Whether what the network made of one window can be kept.
 
-        Half precision overflows beyond some 10,000 standard deviations.  And only now is it known how much was removed: less than the
-        noise, perhaps, where the network took it for texture.
+        Statistics are taken from a few blocks, so that a bright object between them is found only now; and so is how much was
+        removed: less than the noise, perhaps, where the network took it for texture.  float16 may also have overflowed.
+
+        Parameters
+        ----------
+        window
+            What the network was given, normalised to the plane's standard deviation.
+        pixels, output
+            The part of it that is kept, before and after.
+        precision
+            In which it was computed.
         """
         if precision not in HALVES:
             return True
         if not np.isfinite(output).all():
             return False
+        if self.wanted != "auto":
+            return True
         removed = float(np.sqrt(np.mean(np.square(pixels - output))))
-        return self.wanted != "auto" or self.halves[precision] <= HARMLESS * removed
+        return self.halves[precision] * max(1.0, float(window.std())) <= HARMLESS * removed
 
     @property
     def name(self) -> str:
@@ -104,13 +116,17 @@ def is_faster(half: torch.dtype, device: torch.device) -> bool:
 
 
 def _trial(dtype: torch.dtype, device: torch.device) -> float:
-    x = torch.ones(1, 32, 96, 96, dtype=dtype, device=device).contiguous(memory_format=torch.channels_last)
-    kernel = torch.ones(32, 32, 3, 3, dtype=dtype, device=device).contiguous(memory_format=torch.channels_last)
+    # what takes a CPU half a millisecond is over on a GPU before the next call has begun
+    channels, side, times = (32, 96, 1) if device.type == "cpu" else (64, 512, 8)
+    x = torch.zeros(1, channels, side, side, dtype=dtype, device=device).contiguous(memory_format=torch.channels_last)
+    kernel = torch.zeros(channels, channels, 3, 3, dtype=dtype, device=device).contiguous(memory_format=torch.channels_last)
     seconds = []
-    with torch.inference_mode():
+    with torch.inference_mode(), exact_float32(device):
         for _ in range(7):
-            begin = time.perf_counter()
-            F.conv2d(x, kernel, padding=1)[0, 0, 0, 0].item()  # waits until a GPU is done
+            begin, y = time.perf_counter(), x
+            for _ in range(times):
+                y = F.conv2d(y, kernel, padding=1)
+            y[0, 0, 0, 0].item()  # waits until a GPU is done
             seconds.append(time.perf_counter() - begin)
     return median(seconds[1:])
 

@@ -55,6 +55,10 @@ class Step:
     values: np.ndarray
 
 
+class _TooManyPlanes(Exception):
+    """Memory does not hold so many planes at once."""
+
+
 @dataclass(frozen=True)
 class _OpenPlane:
     """A plane that can be read, and how it is computed; a precision of None means not at all, for it comes back as it is."""
@@ -138,11 +142,14 @@ class DenoisingRun:
         """
         total, done = math.prod(self.shape), 0
         point = (0, 0) if start_at is None else (start_at[self.layout.rows], start_at[self.layout.columns])
-        for planes in _in_groups(planes_from(self.layout, start_at), self._planes_at_once):
-            for plane, tile, values in self._denoise_planes(planes, point, first_side):
-                done += tile.pixels
-                yield Step(done, total, self.layout.window(plane, *tile.keep), self.layout.to_image(values))
-            first_side = None
+        try:
+            for planes in _in_groups(planes_from(self.layout, start_at), self._planes_at_once):
+                for plane, tile, values in self._denoise_planes(planes, point, first_side):
+                    done += tile.pixels
+                    yield Step(done, total, self.layout.window(plane, *tile.keep), self.layout.to_image(values))
+                first_side = None
+        finally:
+            devices.release_memory(self.device)
 
     @property
     def _planes_at_once(self) -> int:
@@ -156,9 +163,23 @@ class DenoisingRun:
         opened = self._open(planes)
         for precision in dict.fromkeys(plane.precision for plane in opened):
             alike = [plane for plane in opened if plane.precision == precision]
-            for tile, values in self._denoise_tiles(alike, precision, self._tiles(point, first_side)):
-                for plane, found in zip(alike, values, strict=True):
+            yield from self._denoise_alike(alike, precision, point, first_side)
+
+    def _denoise_alike(
+        self, planes: Sequence[_OpenPlane], precision: torch.dtype | None, point: tuple[int, int], first_side: int | None
+    ) -> Iterator[tuple[Index, Tile, np.ndarray]]:
+        """Denoise planes of one precision together, or in halves where memory does not hold them all."""
+        tiles = self._tiles(point, first_side)
+        try:
+            if len(planes) > 1 and len(tiles) > 1:  # tiles have become smaller than a plane
+                raise _TooManyPlanes
+            for tile, values in self._denoise_tiles(planes, precision, tiles):
+                for plane, found in zip(planes, values, strict=True):
                     yield plane.index, tile, to_dtype(plane.give_back_nonfinite(found, tile), self.dtype)
+        except _TooManyPlanes:  # several have only one tile, so nothing was yielded
+            middle = len(planes) // 2
+            for part in (planes[:middle], planes[middle:]):
+                yield from self._denoise_alike(part, precision, point, first_side)
 
     def _open(self, planes: Sequence[Index]) -> list[_OpenPlane]:
         """Take the statistics of planes, and decide by them how each is computed."""
@@ -191,6 +212,9 @@ class DenoisingRun:
             except NEDenoiseError:
                 raise
             except Exception as error:
+                if len(planes) > 1 and devices.is_out_of_memory(error):
+                    devices.release_memory(self.device)
+                    raise _TooManyPlanes from error
                 waiting = self._smaller_tiles(waiting, error)
                 continue
             del waiting[0]
@@ -200,7 +224,7 @@ class DenoisingRun:
         """What a tile keeps, from what it reads of several planes (N, Y, X), normalised; in float32 where half precision was not enough."""
         output = self._run_network(pixels, tile, numerics, precision)
         inner = pixels[:, *tile.inner]
-        wrong = [not self.precisions.is_right(*plane, precision) for plane in zip(inner, output, strict=True)]
+        wrong = [not self.precisions.is_right(*plane, precision) for plane in zip(pixels, inner, output, strict=True)]
         if any(wrong):
             output[wrong] = self._run_network(pixels[wrong], tile, numerics.only(wrong), torch.float32)
         self.precisions.used[precision] += (len(wrong) - sum(wrong)) * tile.pixels

@@ -28,7 +28,7 @@ class ModelCard:
         What it does badly.
     half_errors
         What half precision costs, measured: by dtype, the root-mean-square error as a share of an image's standard deviation.
-        Where nothing was measured, half precision is taken only by those who ask for it.
+        Where nothing was measured, or the model is not norm-equiv, half precision is taken only by those who ask for it.
     """
 
     name: str

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_ne_denoise.core.networks.layers import AffineResidual, PaddedConv2d
+from napari_ne_denoise.core.networks.layers import AffineConvTranspose2d, AffineResidual, PaddedConv2d
 from napari_ne_denoise.core.networks.rotated import rotated_form
 
 FEWEST_CHANNELS = 4
@@ -79,17 +79,18 @@ def inference_form(network: ModuleT) -> ModuleT:
 def _freeze_children(module: nn.Module) -> None:
     for name, child in module.named_children():
         if isinstance(child, PaddedConv2d):
-            setattr(module, name, _plain(child, child.kernel(torch.float64)))
+            # of an upsampling's convolution only the kernel is used, for another operation
+            setattr(module, name, _plain(child, child.kernel(torch.float64), widen=not isinstance(module, AffineConvTranspose2d)))
         elif isinstance(child, AffineResidual):
             setattr(module, name, FixedResidual(float(child.alpha.item())))
         else:
             _freeze_children(child)
 
 
-def _plain(convolution: PaddedConv2d, kernel: Tensor) -> PaddedConv2d:
+def _plain(convolution: PaddedConv2d, kernel: Tensor, widen: bool) -> PaddedConv2d:
     """A convolution with a fixed kernel, of the same dtype, device, stride and padding."""
     outputs, inputs = kernel.shape[:2]
-    widened = tuple(max(count, FEWEST_CHANNELS) for count in (inputs, outputs))
+    widened = tuple(max(count, FEWEST_CHANNELS if widen else 0) for count in (inputs, outputs))
     build = (
         WidenedConv2d
         if widened != (inputs, outputs)

@@ -70,9 +70,11 @@ class _SortRotated(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (signs,) = ctx.saved_tensors
-        (gradient,) = gradients
+        gradient = gradients[0].contiguous(memory_format=torch.channels_last)
         contrasts = gradient[:, gradient.shape[1] // 2 :]
-        if signs.dtype == torch.int64 and (words := _as_words(contrasts)) is not None:
+        if signs.dtype == torch.int64:
+            words = _as_words(contrasts)
+            assert words is not None  # it lies as the features did
             words.bitwise_xor_(signs)
         else:
             contrasts.mul_(signs)

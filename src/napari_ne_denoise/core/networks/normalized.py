@@ -31,10 +31,12 @@ class NormalizedDenoiser(DenoisingNetwork):
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
-        self.config = {"net": getattr(net, "config", repr(net))}
-        self.equivariance, self.blind = "norm-equiv", getattr(net, "blind", True)
-        self.reach, self.stride = getattr(net, "reach", UNKNOWN_REACH), getattr(net, "stride", 1)
-        self.floats_per_pixel = getattr(net, "floats_per_pixel", 256)
+        # other modules have attributes of these names that mean something else, such as the stride of a convolution
+        known = net if isinstance(net, DenoisingNetwork) else None
+        self.config = {"net": known.config if known else repr(net)}
+        self.equivariance, self.blind = "norm-equiv", known.blind if known else True
+        self.reach, self.stride = (known.reach, known.stride) if known else (UNKNOWN_REACH, 1)
+        self.floats_per_pixel = known.floats_per_pixel if known else 256
 
     def _denoise(self, x: Tensor, sigma: Tensor | None, mean: Tensor, window: Window | None) -> Tensor:
         level, spread = global_statistics(x)

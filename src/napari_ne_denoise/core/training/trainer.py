@@ -187,6 +187,7 @@ class Trainer:
         """Write the checkpoint under a temporary name, then move it into place."""
         state = {
             "settings": asdict(self.settings),
+            "degradation": asdict(self.degradation),
             "config": self.network.config,
             "step": self.step,
             "network": self.network.state_dict(),
@@ -209,6 +210,8 @@ class Trainer:
             raise SettingsError(
                 f"{self.checkpoint}: was written by an older version that trained in another form; train into another file."
             )
+        if state.get("degradation") != asdict(self.degradation):
+            raise SettingsError(f"{self.checkpoint}: was trained with the noise {state.get('degradation')}; train into another file.")
         # more or fewer steps are the one thing that may be changed of mind
         before, now = ({**settings, "steps": 0} for settings in (state["settings"], asdict(self.settings)))
         if before != now:
