@@ -19,6 +19,7 @@ from napari_ne_denoise.core.models.fetch import fetch
 from napari_ne_denoise.core.models.files import read_model, registered
 from napari_ne_denoise.core.models.opened import OpenModel
 from napari_ne_denoise.core.models.registry import find_model, list_models
+from napari_ne_denoise.core.networks.normalized import UNKNOWN_REACH
 from napari_ne_denoise.core.pixels import PlaneReader, as_image
 from napari_ne_denoise.core.precision import choose_precisions
 from napari_ne_denoise.core.run import DenoisingRun, Step
@@ -214,7 +215,7 @@ def prepare_denoising(image: Any, settings: DenoiseSettings = DEFAULTS, **change
 
 
 def _choose_tile_size(denoiser: Denoiser, device: torch.device, plane: tuple[int, int]) -> int:
-    if denoiser.grid.halo >= max(plane):  # every tile would read the whole plane
+    if denoiser.reach >= UNKNOWN_REACH:  # every tile would read the whole plane
         return max(plane)
     return devices.choose_tile_size(device, denoiser.network.floats_per_pixel, denoiser.grid.halo)
 
