@@ -7,11 +7,13 @@ import json
 import time
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from napari_ne_denoise import load_denoiser
 from napari_ne_denoise.core import networks
+from napari_ne_denoise.core.networks import DenoisingNetwork
 from napari_ne_denoise.core.training.dataset import CropSampler, read_clean_images, synthetic_images
 from napari_ne_denoise.core.training.degradation import Degradation
 from napari_ne_denoise.core.training.trainer import Trainer, TrainingSettings
@@ -19,16 +21,32 @@ from napari_ne_denoise.core.training.trainer import Trainer, TrainingSettings
 HERE = Path(__file__).parent
 
 
-def read_recipe(name: str) -> dict:
-    """The settings of training/NAME.toml."""
-    return tomllib.loads((HERE / f"{name}.toml").read_text())
+def read_recipe(name: str) -> dict[str, Any]:
+    """The settings of training/NAME.toml, on top of those of the recipe that it is `like`."""
+    recipe = tomllib.loads((HERE / f"{name}.toml").read_text())
+    return merged(read_recipe(recipe.pop("like")), recipe) if "like" in recipe else recipe
 
 
-def build_trainer(recipe: dict, data: Path, runs: Path, name: str, device: str) -> Trainer:
+def merged(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Settings with some of them replaced, table by table."""
+    both = {
+        key: merged(settings[key], value) if isinstance(value, dict) and isinstance(settings.get(key), dict) else value
+        for key, value in changes.items()
+    }
+    return {**settings, **both}
+
+
+def build_network(choices: dict[str, Any]) -> DenoisingNetwork:
+    """The untrained network of a recipe's [network] table."""
+    settings = dict(choices)
+    network: DenoisingNetwork = getattr(networks, settings.pop("architecture"))(**settings)
+    return network
+
+
+def build_trainer(recipe: dict[str, Any], data: Path, runs: Path, name: str, device: str) -> Trainer:
     """Everything a recipe names, put together."""
     torch.manual_seed(recipe["training"]["seed"])
-    choices = dict(recipe["network"])
-    network = getattr(networks, choices.pop("architecture"))(**choices)
+    network = build_network(recipe["network"])
     if "start_from" in recipe:
         finished = torch.load(runs / f"{recipe['start_from']}.pt", map_location="cpu", weights_only=True)
         network.load_state_dict(finished["trained"])
