@@ -1,5 +1,7 @@
 """Training: the same seed gives the same steps, whatever interrupts it; noise and crops are what they say."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,10 @@ import torch
 from napari_ne_denoise.core.errors import FileError, SettingsError
 from napari_ne_denoise.core.networks import ShuffleUNet
 from napari_ne_denoise.core.training.correlation import KERNELS, correlate, scanning_kernel
-from napari_ne_denoise.core.training.dataset import CleanImage, CropSampler, read_clean_images, synthetic_images
+from napari_ne_denoise.core.training.dataset import CleanImage, CropSampler, read_clean_images, synthetic_images, write_pack
 from napari_ne_denoise.core.training.degradation import Degradation
-from napari_ne_denoise.core.training.synthetic import cells, dead_leaves, filaments, puncta
+from napari_ne_denoise.core.training.optimizer import WeightOptimizer
+from napari_ne_denoise.core.training.synthetic import KINDS, pupil_spread, seen_through_a_microscope
 from napari_ne_denoise.core.training.trainer import Trainer, TrainingSettings, relative_error
 
 
@@ -31,14 +34,15 @@ def trainer(path, steps=6, degradation=None, **choices):
     )
 
 
-def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
-    whole = trainer(tmp_path / "whole.pt")
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_a_resumed_training_is_the_uninterrupted_one(tmp_path, optimizer):
+    whole = trainer(tmp_path / "whole.pt", optimizer=optimizer)
     list(whole.run())
-    first = trainer(tmp_path / "parts.pt")
+    first = trainer(tmp_path / "parts.pt", optimizer=optimizer)
     for progress in first.run(report_every=1, save_seconds=0):
         if progress.step == 3:
             break
-    second = trainer(tmp_path / "parts.pt")
+    second = trainer(tmp_path / "parts.pt", optimizer=optimizer)
     assert second.step == 3
     *_, last = second.run(report_every=1)
     assert (last.step, last.total) == (6, 6)
@@ -59,6 +63,41 @@ def test_training_learns(tmp_path):
     learner = trainer(tmp_path / "c.pt", steps=60, learning_rate=3e-3)
     losses = [progress.loss for progress in learner.run(report_every=20)]
     assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_muon_changes_kernels_in_place_whatever_lies_where(memory_format):
+    torch.manual_seed(0)
+    plain = torch.nn.Sequential(torch.nn.Conv2d(1, 8, 3), torch.nn.Conv2d(8, 6, 3, bias=False))
+    network = copy.deepcopy(plain).to(memory_format=memory_format)
+    for one in (plain, network):
+        optimizer = WeightOptimizer(one, "muon")
+        for _ in range(3):
+            one(torch.ones(2, 1, 9, 9)).square().mean().backward()
+            optimizer.step(1e-2)
+        assert all(weight.grad is None for weight in one.parameters())
+    for before, after in zip(plain.parameters(), network.parameters(), strict=True):
+        torch.testing.assert_close(after, before)
+
+
+def test_muon_moves_a_kernel_along_orthogonal_directions():
+    torch.manual_seed(0)
+    kernel = torch.nn.Conv2d(8, 6, 3, bias=False)
+    before = kernel.weight.detach().clone()
+    optimizer = WeightOptimizer(kernel, "muon")
+    kernel(torch.randn(2, 8, 9, 9)).square().mean().backward()
+    optimizer.step(1e-2)
+    moved = torch.linalg.svdvals((kernel.weight - before).flatten(1).detach())
+    # a gradient has singular values of many sizes; Muon's are about equal
+    assert moved.min() > 0.4 * moved.max()
+
+
+def test_an_unknown_optimizer_is_refused(monkeypatch):
+    with pytest.raises(SettingsError, match='choose "adam" or "muon"'):
+        WeightOptimizer(torch.nn.Conv2d(8, 8, 3), "sgd")
+    monkeypatch.delattr(torch.optim, "Muon", raising=False)
+    with pytest.raises(SettingsError, match="install torch 2.9"):
+        WeightOptimizer(torch.nn.Conv2d(8, 8, 3), "muon")
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
@@ -173,18 +212,60 @@ def test_crops_have_the_right_size_and_their_grain_falls_when_shrunk():
     assert min(grains) < 0.0005
 
 
-@pytest.mark.parametrize("maker", [dead_leaves, filaments, puncta, cells])
+def test_contrast_is_bent_and_grain_with_it():
+    image = images(1)[0]
+    straight = CropSampler([image], {"blocks": 1}, 24)
+    bent = CropSampler([image], {"blocks": 1}, 24, bent_share=1.0)
+    grains = []
+    for seed in range(20):
+        (before, grain), (after, bent_grain) = (sampler.draw(np.random.default_rng(seed)) for sampler in (straight, bent))
+        # what was darker stays darker
+        order = np.argsort(before, axis=None)
+        assert np.all(np.diff(after.flat[order]) >= -1e-6)
+        assert np.isfinite(after).all()
+        grains.append(bent_grain / grain)
+        # a slope is never steeper than was said
+        rise, run = np.diff(np.unique(after)), np.diff(np.unique(before))
+        if len(rise) == len(run):
+            assert (rise[run > 1e-3] / run[run > 1e-3]).max() <= grains[-1] * 1.01
+    assert np.std(grains) > 0
+
+
+@pytest.mark.parametrize("maker", [maker for maker, _ in KINDS])
 def test_made_images_have_structure(maker):
-    image = maker(np.random.default_rng(0))
-    assert np.isfinite(image).all()
-    assert image.std() > 0.01
+    image = seen_through_a_microscope(maker(np.random.default_rng(1)), np.random.default_rng(1))
+    assert image.shape == (320, 320)
+    assert image.std() > 0.01 * np.ptp(image)
 
 
 def test_made_images_are_repeatable_and_in_range():
-    for one, other in zip(synthetic_images(3, 1), synthetic_images(3, 1), strict=True):
-        np.testing.assert_array_equal(one.pixels, other.pixels)
-        assert one.pixels.min() == 0
-        assert one.pixels.max() == 1
+    first, again = synthetic_images(3, seed=4), synthetic_images(3, seed=4)
+    for one, other in zip(first, again, strict=True):
+        assert np.array_equal(one.pixels, other.pixels)
+        assert one.pixels.dtype == np.float32
+        assert (one.pixels.min(), one.pixels.max()) == (0, 1)
+
+
+def test_a_pupil_passes_nothing_beyond_its_cutoff():
+    spread = pupil_spread(cutoff=0.2, defocus=0.0, side=65)
+    assert spread.sum() == pytest.approx(1)
+    transfer = np.abs(np.fft.fft2(spread))
+    frequencies = np.abs(np.fft.fftfreq(65))
+    assert transfer[0, frequencies > 0.22].max() < 0.01
+    assert transfer[0, (frequencies > 0) & (frequencies < 0.1)].min() > 0.3
+    # out of focus, less contrast is left
+    assert np.abs(np.fft.fft2(pupil_spread(0.2, 4.0, 65)))[0, 5] < transfer[0, 5]
+
+
+def test_a_pack_stands_for_the_folder(tmp_path):
+    training, validation = images(3), images(1)
+    write_pack(tmp_path / "pack.tif", training, validation)
+    again = read_clean_images(tmp_path / "pack.tif", largest_grain=1, smallest_side=1)
+    assert [len(part) for part in again] == [3, 1]
+    for before, after in zip((*training, *validation), (*again[0], *again[1]), strict=True):
+        assert (after.origin, after.grain) == (before.origin, before.grain)
+        np.testing.assert_allclose(after.pixels, before.pixels, atol=0.51 * 1.5 / 4095)
+    assert [path.name for path in tmp_path.iterdir()] == ["pack.tif"]
 
 
 def test_files_are_read_binned_and_split(tmp_path):

@@ -19,6 +19,7 @@ from napari_ne_denoise.core.training.degradation import Degradation
 from napari_ne_denoise.core.training.trainer import Trainer, TrainingSettings
 
 HERE = Path(__file__).parent
+DATA = HERE.parent.parent / "shared" / "data"
 
 
 def read_recipe(name: str) -> dict[str, Any]:
@@ -37,10 +38,11 @@ def merged(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def build_network(choices: dict[str, Any]) -> DenoisingNetwork:
-    """The untrained network of a recipe's [network] table."""
+    """The untrained network of a recipe's [network] table; with `normalized = true` between normalising and its undoing (WNE)."""
     settings = dict(choices)
+    normalized = settings.pop("normalized", False)
     network: DenoisingNetwork = getattr(networks, settings.pop("architecture"))(**settings)
-    return network
+    return networks.NormalizedDenoiser(network) if normalized else network
 
 
 def build_trainer(recipe: dict[str, Any], data: Path, runs: Path, name: str, device: str) -> Trainer:
@@ -59,7 +61,7 @@ def build_trainer(recipe: dict[str, Any], data: Path, runs: Path, name: str, dev
     validation += synthetic_images(8, recipe["training"]["seed"] + 1)
     settings = TrainingSettings(**recipe["training"])
     degradation = Degradation(**{key: tuple(value) if isinstance(value, list) else value for key, value in recipe["degradation"].items()})
-    sampler = CropSampler(training, wanted["weights"], settings.side)
+    sampler = CropSampler(training, wanted["weights"], settings.side, bent_share=wanted.get("bent_share", 0.0))
     print(f"{name}: {len(training)} training images, {len(validation)} for validation", flush=True)
     return Trainer(network, sampler, degradation, settings, runs / f"{name}.pt", validation=validation, device=device)
 
@@ -85,10 +87,13 @@ def main() -> None:
     """Parse, train, print."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     parser.add_argument("recipe", help="name of a file in training/, without .toml")
-    parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared" / "data", help="folder with files.csv")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder with files.csv, or a pack")
     parser.add_argument("--runs", type=Path, default=HERE / "runs", help="where checkpoints and logs go")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, help="how many CPU cores to compute on  [default: all]")
     given = parser.parse_args()
+    if given.threads:
+        torch.set_num_threads(given.threads)
     train(given.recipe, given.data, given.runs, given.device)
 
 

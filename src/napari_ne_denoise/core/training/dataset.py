@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +12,15 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 from skimage import io
+from tifffile import TiffFile, TiffPage, TiffWriter
 
 from napari_ne_denoise.core.errors import FileError
 from napari_ne_denoise.core.training.synthetic import synthetic_image
 
 # a photograph's "noise" is its texture: leaving out by noise_frac would leave out the lawns
 TRUSTED_SETS = frozenset({"photos"})
+BRIGHTEST = 1.5  # what a few hot pixels may reach, where 1 is the brightest of the others
+PACK_LEVELS = 4095
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class CleanImage:
 
 
 def read_clean_images(folder: Path, *, largest_grain: float, smallest_side: int) -> tuple[list[CleanImage], list[CleanImage]]:
-    """Read every file listed in `folder`/files.csv under train/permissive.
+    """Read every file listed in `folder`/files.csv under train/permissive, or what a pack (`write_pack`) kept of them.
 
     Noisy files are binned 2×2 until their grain is below `largest_grain` (a fraction of the range), and left out if a side
     falls below `smallest_side` pixels first.
@@ -43,9 +48,11 @@ def read_clean_images(folder: Path, *, largest_grain: float, smallest_side: int)
     FileError
         If there is no such list.
     """
+    if folder.is_file():
+        return _read_pack(folder)
     table = folder / "files.csv"
     if not table.is_file():
-        raise FileError(f"{table}: no such file; the training data folder must hold files.csv and the files it names.")
+        raise FileError(f"{table}: no such file; the training data must be a folder with files.csv and the files it names, or a pack.")
     training: list[CleanImage] = []
     validation: list[CleanImage] = []
     with table.open(newline="") as lines:
@@ -59,6 +66,28 @@ def read_clean_images(folder: Path, *, largest_grain: float, smallest_side: int)
             if image is not None:
                 target.append(image)
     return training, validation
+
+
+def write_pack(path: Path, training: list[CleanImage], validation: list[CleanImage]) -> None:
+    """Write clean images into one TIFF file, which `read_clean_images` takes instead of a folder; in 12 bits of their range."""
+    temporary = path.with_suffix(".part")
+    with TiffWriter(temporary) as pack:
+        for purpose, images in (("training", training), ("validation", validation)):
+            for image in images:
+                told = json.dumps({"for": purpose, "origin": image.origin, "grain": image.grain})
+                levels = np.round(image.pixels / BRIGHTEST * PACK_LEVELS).astype(np.uint16)
+                pack.write(levels, compression="lzma", description=told, metadata=None)
+    os.replace(temporary, path)
+
+
+def _read_pack(path: Path) -> tuple[list[CleanImage], list[CleanImage]]:
+    images: dict[str, list[CleanImage]] = {"training": [], "validation": []}
+    with TiffFile(path) as pack:
+        for page in (page for page in pack.pages if isinstance(page, TiffPage)):
+            told = json.loads(page.tags["ImageDescription"].value)
+            pixels = page.asarray().astype(np.float32) * np.float32(BRIGHTEST / PACK_LEVELS)
+            images[told["for"]].append(CleanImage(pixels, told["origin"], told["grain"]))
+    return images["training"], images["validation"]
 
 
 def synthetic_images(count: int, seed: int) -> list[CleanImage]:
@@ -87,11 +116,11 @@ def _clean_image(plane: np.ndarray, origin: str, grain: float, largest_grain: fl
     low, high = np.percentile(pixels, (0.01, 99.99))
     if min(pixels.shape) < smallest_side or high <= low:
         return None
-    return CleanImage(np.clip((pixels - low) / (high - low), 0, 1.5), origin, grain)
+    return CleanImage(np.clip((pixels - low) / (high - low), 0, BRIGHTEST), origin, grain)
 
 
 class CropSampler:
-    """Random clean crops, sets weighted, rescaled, flipped, turned and sometimes inverted.
+    """Random clean crops, sets weighted, rescaled, flipped, turned and sometimes inverted or bent in contrast.
 
     Parameters
     ----------
@@ -103,10 +132,14 @@ class CropSampler:
         Of a crop, in pixels.
     largest_shrink
         Crops are taken up to this many times larger and averaged down, which also makes them cleaner.
+    bent_share
+        Share of crops raised to a power between 1/2 and 3: the same scene for a detector of another characteristic.
     """
 
-    def __init__(self, images: list[CleanImage], weights: Mapping[str, float], side: int, largest_shrink: float = 2.5) -> None:
-        self.side, self.largest_shrink = side, largest_shrink
+    def __init__(
+        self, images: list[CleanImage], weights: Mapping[str, float], side: int, largest_shrink: float = 2.5, bent_share: float = 0.0
+    ) -> None:
+        self.side, self.largest_shrink, self.bent_share = side, largest_shrink, bent_share
         self._groups = {name: [image for image in images if image.origin == name] for name in weights}
         self._names = [name for name, group in self._groups.items() if group]
         shares = np.array([weights[name] for name in self._names])
@@ -127,6 +160,9 @@ class CropSampler:
             crop = crop[:, ::-1]
         if rng.random() < 0.2:
             crop = 1 - crop
+        if self.bent_share and rng.random() < self.bent_share:
+            crop, steepest = _bent(crop, float(np.exp(rng.uniform(np.log(1 / 2), np.log(3)))))
+            grain *= steepest
         return np.ascontiguousarray(crop, np.float32), grain
 
     def _crop(self, image: CleanImage, shrink: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
@@ -138,3 +174,11 @@ class CropSampler:
         ratio = taken / self.side
         smooth = ndimage.gaussian_filter(crop, 0.4 * ratio) if ratio > 1.05 else crop
         return ndimage.zoom(smooth, 1 / ratio, order=1, grid_mode=True, mode="nearest")[: self.side, : self.side], image.grain / ratio
+
+
+def _bent(crop: np.ndarray, power: float) -> tuple[np.ndarray, float]:
+    """(x + p)^power − p^power, and its steepest slope, by which grain grows; the pedestal p keeps the slope finite in the dark."""
+    pedestal = 0.1 if power < 1 else 0.0
+    raised = np.clip(crop, 0, None) + pedestal
+    steepest = power * float(raised.min() if power < 1 else raised.max()) ** (power - 1)
+    return raised**power - pedestal**power, steepest

@@ -19,6 +19,7 @@ from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.networks import DenoisingNetwork
 from napari_ne_denoise.core.training.dataset import CleanImage, CropSampler
 from napari_ne_denoise.core.training.degradation import Degradation
+from napari_ne_denoise.core.training.optimizer import WeightOptimizer
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,15 @@ class TrainingSettings:
     batch, side
         Crops a step, and their side in pixels.
     learning_rate
-        Of Adam: rises over `warmup` steps, stays, and falls linearly to zero over the last `decay_share` of the steps.
+        Of the optimizer: rises over `warmup` steps, stays, and falls linearly to zero over the last `decay_share` of the steps.
     averaging
         Decay of the exponential moving average of the weights, which is what is kept.
     seed
         Of everything random; step k draws the same crops and noise however often training was interrupted.
     half
         Whether convolutions compute in bfloat16.
+    optimizer
+        "adam", or "muon" (see `optimizer`).
     """
 
     steps: int
@@ -50,6 +53,7 @@ class TrainingSettings:
     averaging: float = 0.999
     seed: int = 0
     half: bool = True
+    optimizer: str = "adam"
 
     def rate(self, step: int) -> float:
         """The learning rate of one step, counted from 0."""
@@ -108,12 +112,12 @@ class Trainer:
         self.averaged = copy.deepcopy(self.network).eval()
         self.sampler, self.degradation, self.settings = sampler, degradation, settings
         self.checkpoint, self.validation = checkpoint, validation or []
-        self.optimizer = torch.optim.Adam(self.network.parameters(), settings.learning_rate)
+        self.optimizer = WeightOptimizer(self.network, settings.optimizer)
         self.step = 0
         if checkpoint.exists():
             self._resume()
 
-    def run(self, *, report_every: int = 100, validate_every: int = 1000, save_seconds: float = 300) -> Iterator[TrainingProgress]:
+    def run(self, *, report_every: int = 100, validate_every: int = 2000, save_seconds: float = 300) -> Iterator[TrainingProgress]:
         """Train to the end, yielding after every `report_every` steps; the last checkpoint is written before the last yield."""
         saved = started = time.monotonic()
         losses: list[float] = []
@@ -129,16 +133,13 @@ class Trainer:
                 losses.clear()
 
     def _train_step(self) -> float:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.rate(self.step)
         clean, noisy = (tensor.to(self.device) for tensor in self.batch(self.step))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.half):
             denoised = self.network(noisy)
         loss = relative_error(denoised.float(), noisy, clean)
-        self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
+        self.optimizer.step(self.settings.rate(self.step))
         self.step += 1
         self._average()
         return float(loss.detach())
