@@ -25,6 +25,7 @@ NORM_EQUIV = {
     "FDnCNN": lambda: FDnCNN(channels=8, depth=5),
     "DRUNet": lambda: DRUNet(channels=(4, 8, 8), blocks=1),
     "ShuffleUNet": lambda: ShuffleUNet(channels=(8, 12), blocks=1),
+    "ShuffleUNet, 4×4 blocks": lambda: ShuffleUNet(channels=(8, 12), blocks=1, scale=4),
 }
 ALL = {
     **NORM_EQUIV,

@@ -76,7 +76,7 @@ class UBackbone(nn.Module):
         covered = _all_of(x)
         for mix, up, skip, part in zip(self.res, self.m_up, reversed(skips), reversed(coarser), strict=False):
             x = up(mix(cut(x, inside(part, covered)), cut(skip, part)))
-            covered = twice(part)
+            covered = finer(part)
         x = self.res[-1](cut(x, inside(finest, covered)), cut(skips[0], finest))
         tail: Tensor = self.m_tail(x)
         return tail if window is None else cut(tail, inside(window, finest))
@@ -86,7 +86,7 @@ class UBackbone(nn.Module):
         part = _within(_grown(window, 1), levels[0])  # by the tail
         yield part
         for level in levels[1:]:
-            part = _within(half(_grown(part, 2 * self.blocks)), level)
+            part = _within(coarser(_grown(part, 2 * self.blocks)), level)
             yield part
 
 
@@ -105,15 +105,15 @@ def _grown(window: Window, margin: int) -> Window:
     return rows, columns
 
 
-def half(window: Window) -> Window:
-    """The window of pixels twice as large that covers a window."""
-    rows, columns = (slice(part.start // 2, -(-part.stop // 2)) for part in window)
+def coarser(window: Window, times: int = 2) -> Window:
+    """The window of pixels so many times larger that covers a window."""
+    rows, columns = (slice(part.start // times, -(-part.stop // times)) for part in window)
     return rows, columns
 
 
-def twice(window: Window) -> Window:
-    """A window in pixels half as large."""
-    rows, columns = (slice(2 * part.start, 2 * part.stop) for part in window)
+def finer(window: Window, times: int = 2) -> Window:
+    """A window in pixels so many times smaller."""
+    rows, columns = (slice(times * part.start, times * part.stop) for part in window)
     return rows, columns
 
 
