@@ -18,6 +18,7 @@ from napari_ne_denoise.core.training.dataset import CropSampler, read_clean_imag
 from napari_ne_denoise.core.training.degradation import Degradation
 from napari_ne_denoise.core.training.trainer import Trainer, TrainingSettings
 
+VALIDATION_SEED = 2**31  # the same images for all recipes, and no recipe's own
 HERE = Path(__file__).parent
 DATA = HERE.parent.parent / "shared" / "data"
 
@@ -58,7 +59,7 @@ def build_trainer(recipe: dict[str, Any], data: Path, runs: Path, name: str, dev
     training, validation = read_clean_images(data, largest_grain=wanted["largest_grain"], smallest_side=wanted["smallest_side"])
     training += synthetic_images(wanted["synthetic"], recipe["training"]["seed"])
     # files that still have some grain reward a network for keeping it; made images do not
-    validation += synthetic_images(8, recipe["training"]["seed"] + 1)
+    validation += synthetic_images(8, VALIDATION_SEED)
     settings = TrainingSettings(**recipe["training"])
     degradation = Degradation(**{key: tuple(value) if isinstance(value, list) else value for key, value in recipe["degradation"].items()})
     sampler = CropSampler(training, wanted["weights"], settings.side, bent_share=wanted.get("bent_share", 0.0))
