@@ -19,6 +19,7 @@ from napari_ne_denoise.core.networks import (
     ShuffleUNet,
     SortPool,
 )
+from napari_ne_denoise.core.networks.blocks import mirror_to_multiple
 from napari_ne_denoise.core.networks.layers import rectified_chain, sorted_chain
 
 NORM_EQUIV = {
@@ -231,14 +232,28 @@ def test_reach_is_enough_and_not_much_more(name):
     assert network.reach - network.stride < farthest <= network.reach
 
 
-def test_the_mean_counts_only_near_the_border():
-    network = double(ShuffleUNet(channels=(8, 12), blocks=1))
-    y, side = image(1, 1, 120, 120), 120
+@pytest.mark.parametrize("side", [1, 2, 7, 20, 41])
+def test_our_network_sees_nothing_but_the_image(side):
+    """No filter has weight on the image's mean, at borders and in small images neither."""
+    network, y = double(ShuffleUNet(channels=(8, 12), blocks=1)), image(1, 1, side, 24)
     with torch.no_grad():
-        change = (network(y, mean=3.0) - network(y, mean=0.0)).abs()[0, 0]
-    inner = slice(network.reach, side - network.reach)
-    assert change[inner, inner].max() < 1e-12
-    assert change[0, 0] > 1e-3
+        assert torch.equal(network(y, mean=3.0), network(y, mean=-1e6))
+
+
+def test_a_dim_part_does_not_depend_on_a_bright_one_out_of_reach():
+    network = double(ShuffleUNet(channels=(8, 12), blocks=1))
+    y = image(1, 1, 40, 4 * network.reach)
+    brighter = torch.cat((y[..., : 2 * network.reach], 1e6 * y[..., 2 * network.reach :]), -1)
+    seen = slice(0, network.reach)
+    with torch.no_grad():
+        assert torch.equal(network(brighter)[..., seen], network(y)[..., seen])
+
+
+def test_a_side_that_does_not_fit_is_continued_by_its_mirror_image():
+    y = torch.arange(5.0).reshape(1, 1, 1, 5)
+    assert mirror_to_multiple(y, 8)[0, 0].tolist() == [[0.0, 1.0, 2.0, 3.0, 4.0, 3.0, 2.0, 1.0]] * 8
+    assert mirror_to_multiple(y[..., :2], 8)[0, 0, 0].tolist() == [0.0, 1.0] * 4
+    assert mirror_to_multiple(y.expand(1, 1, 8, 5)[..., :4], 4).shape == (1, 1, 8, 4)
 
 
 def test_drunet_pads_with_each_images_own_mean_differentiably():

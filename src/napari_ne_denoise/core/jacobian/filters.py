@@ -35,7 +35,7 @@ class Filter:
     origin : (row, column)
         Place of ``weights[0, 0]`` in the plane.
     mean_weight
-        Weight of the plane's mean; zero farther than the model's reach from the border.
+        Weight of the plane's mean, by which a `DRUNet` continues a plane whose sides do not fit; otherwise zero.
     total
         Sum of all weights, those outside `weights` and `mean_weight` included: 1 for a norm-equiv model.
     output

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -131,6 +132,18 @@ def backbone_reach(levels: int, blocks: int, scale: int = 1) -> int:
     head_and_tail = 2 * scale
     sides = sum(4 * blocks * scale * 2**level for level in range(levels - 1))
     return int(head_and_tail + sides + 2 * blocks * coarsest + coarsest - 1)
+
+
+def mirror_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """Extend `x` (N, 1, H, W) below and on the right to sides divisible by `multiple`, by its mirror image; to and fro if it is small."""
+    for dimension in (2, 3):
+        length = x.shape[dimension]
+        if missing := -length % multiple:
+            there_and_back = max(2 * (length - 1), 1)
+            places = torch.arange(length, length + missing, device=x.device) % there_and_back
+            mirrored = torch.minimum(places, there_and_back - places)
+            x = torch.cat((x, x.index_select(dimension, mirrored)), dimension)
+    return x
 
 
 def pad_to_multiple(x: Tensor, multiple: int, at_least: int, value: Tensor | None = None) -> Tensor:

@@ -32,6 +32,15 @@ def reflect_pad(x: Tensor, width: int = 1) -> Tensor:
     return F.pad(x, (0, 0, width, width), mode="reflect" if x.shape[-2] > width else "replicate")
 
 
+def without_frame(canvas: Tensor) -> Tensor:
+    """A canvas (N, C, H + 2, W + 2) without its outermost pixels.
+
+    A convolution that pads by a pixel, and is cut off, gives the same numbers as one that does not pad; but in half precision torch
+    computes the latter by ways that depend on H and W, and tiles would not be exact to the bit.
+    """
+    return canvas[..., 1:-1, 1:-1]
+
+
 class PaddedConv2d(nn.Conv2d):
     """A convolution that keeps H and W by padding with `padding_mode` ("zeros" or "reflect"), sides of one pixel included.
 
@@ -73,7 +82,7 @@ class PaddedConv2d(nn.Conv2d):
         if margin is not None:
             return self.convolve(x, margin)
         if self.padding_mode == "reflect" and self.margin:
-            return self.convolve(reflect_pad(x, self.margin), 0)
+            return without_frame(self.convolve(reflect_pad(x, self.margin), self.margin))
         return self.convolve(x, self.margin)
 
 
@@ -97,10 +106,9 @@ class AffineConv2d(PaddedConv2d):
         kernel_size: int = 3,
         *,
         stride: int = 1,
-        padding_mode: Literal["zeros", "reflect"] = "reflect",
         free_channels: int = 0,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride=stride, padding_mode=padding_mode)
+        super().__init__(in_channels, out_channels, kernel_size, stride=stride, padding_mode="reflect")
         self.free_channels = free_channels
 
     def kernel(self, dtype: torch.dtype | None = None) -> Tensor:
@@ -208,16 +216,14 @@ def _plain_layers(mode: Mode) -> LayerSet:
     return LayerSet(convolution, upsampling, rectified_chain, Sum, mode)
 
 
-def layers_for(mode: str, padding_mode: Literal["zeros", "reflect"] = "reflect") -> LayerSet:
+def layers_for(mode: str) -> LayerSet:
     """The parts of one kind of network.
 
     Parameters
     ----------
     mode
-        "ordinary", "scale-equiv" or "norm-equiv".
-    padding_mode
-        How a norm-equiv convolution continues the image: "reflect" as published, or "zeros" for networks that subtract
-        the image's mean first.  The other two kinds always take zeros.
+        "ordinary", "scale-equiv" or "norm-equiv".  Convolutions of the last continue the image by its mirror image, those of the
+        others by zeros.
 
     Raises
     ------
@@ -229,9 +235,7 @@ def layers_for(mode: str, padding_mode: Literal["zeros", "reflect"] = "reflect")
         def convolution(
             in_channels: int, out_channels: int, kernel_size: int = 3, *, stride: int = 1, free_channels: int = 0
         ) -> PaddedConv2d:
-            return AffineConv2d(
-                in_channels, out_channels, kernel_size, stride=stride, padding_mode=padding_mode, free_channels=free_channels
-            )
+            return AffineConv2d(in_channels, out_channels, kernel_size, stride=stride, free_channels=free_channels)
 
         return LayerSet(convolution, AffineConvTranspose2d, sorted_chain, AffineResidual, "norm-equiv")
     if mode == "ordinary":

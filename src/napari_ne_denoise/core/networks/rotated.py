@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from napari_ne_denoise.core.networks import kernels
 from napari_ne_denoise.core.networks.inplace import frame, mix, sort_rotated
-from napari_ne_denoise.core.networks.layers import AffineConv2d, AffineResidual, PaddedConv2d, SortedChain
+from napari_ne_denoise.core.networks.layers import AffineConv2d, AffineResidual, PaddedConv2d, SortedChain, without_frame
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -125,8 +125,7 @@ class RotatedChain(nn.Sequential):
         *inner, last = (part for part in self if isinstance(part, PaddedConv2d))
         for convolution in inner:
             x = sort_rotated(convolution(x, margin=1), mirrored=True)
-        unpadded: Tensor = last(x, margin=0)
-        return unpadded
+        return without_frame(last(x, margin=1))
 
 
 def rotated_form(network: ModuleT) -> ModuleT:

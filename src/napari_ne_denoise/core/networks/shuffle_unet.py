@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_ne_denoise.core.networks.blocks import UBackbone, backbone_reach, coarser, cut, finer, pad_to_multiple
+from napari_ne_denoise.core.networks.blocks import UBackbone, backbone_reach, coarser, cut, finer, mirror_to_multiple, pad_to_multiple
 from napari_ne_denoise.core.networks.layers import layers_for
 from napari_ne_denoise.core.networks.network import DenoisingNetwork
 from napari_ne_denoise.core.tiling import Window, inside
@@ -16,10 +16,8 @@ from napari_ne_denoise.core.tiling import Window, inside
 class ShuffleUNet(DenoisingNetwork):
     """A blind U-Net that works at half resolution on 2×2 pixel blocks (pixel unshuffle), or on larger ones.
 
-    In the norm-equiv mode the image's mean is subtracted first and added last.  Zero padding of centred features is
-    padding of the uncentred ones by the mean, so the convolutions' own zero padding keeps the network exactly
-    normalization-equivariant, at borders too, without the copies that reflect padding costs.  The mean is therefore part of
-    the function within one reach of the border, and only there.
+    In the norm-equiv mode each convolution continues the image by its mirror image, so that a filter has weight on nothing but the
+    image, at borders too, and a dim part of an image does not depend on a bright one beyond the network's reach.
 
     Parameters
     ----------
@@ -35,7 +33,7 @@ class ShuffleUNet(DenoisingNetwork):
 
     def __init__(self, mode: str = "norm-equiv", channels: Sequence[int] = (32, 64, 128), blocks: int = 2, scale: int = 2) -> None:
         super().__init__()
-        layers = layers_for(mode, padding_mode="zeros")
+        layers = layers_for(mode)
         self.config = {"mode": mode, "channels": tuple(channels), "blocks": blocks, "scale": scale}
         self.equivariance, self.blind = layers.equivariance, True
         self.scale = scale
@@ -44,13 +42,10 @@ class ShuffleUNet(DenoisingNetwork):
         self.backbone = UBackbone(layers, scale**2, scale**2, channels, blocks)
 
     def _denoise(self, x: Tensor, sigma: Tensor | None, mean: Tensor, window: Window | None) -> Tensor:
-        if self.equivariance != "norm-equiv":
-            return self._denoise_centred(x, window)
-        return self._denoise_centred(x - mean, window) + mean
-
-    def _denoise_centred(self, x: Tensor, window: Window | None) -> Tensor:
         window = window or (slice(0, x.shape[-2]), slice(0, x.shape[-1]))
-        blocks = F.pixel_unshuffle(pad_to_multiple(x, self.stride, self.stride), self.scale)  # N, scale², H/scale, W/scale
+        mirrored = self.equivariance == "norm-equiv"
+        padded = mirror_to_multiple(x, self.stride) if mirrored else pad_to_multiple(x, self.stride, self.stride)
+        blocks = F.pixel_unshuffle(padded, self.scale)  # N, scale², H/scale, W/scale
         covering = coarser(window, self.scale)
         output = F.pixel_shuffle(self.backbone(blocks, covering), self.scale)
         return cut(output, inside(window, finer(covering, self.scale)))
