@@ -348,8 +348,12 @@ def test_exit_codes_of_errors(error, code):
 
 def test_models_are_listed():
     lines = run("models", "list").stdout.splitlines()
-    assert lines[0].split() == ["NAME", "LAW", "NOISE", "LEVEL", "HERE", "LICENCE", "SUMMARY"]
-    assert [line.split()[0] for line in lines[1:]] == [row.name for row in registry.list_models()]
+    assert lines[0].split() == ["NAME", "LAW", "NOISE", "LEVEL", "HERE", "LICENCE"]
+    assert [line.split()[0] for line in lines[1:] if not line.startswith(" ")] == [row.name for row in registry.list_models()]
+    text = " ".join(" ".join(lines).split())
+    assert all(row.summary in text for row in registry.list_models())
+    assert f"every machine. Good, {registry.find_model('fast').speed}." in text
+    assert max(map(len, lines)) <= 100
     records = {record["name"]: record for record in json.loads(run("models", "list", "--json").stdout)}
     assert records["fast"]["here"]
     assert Path(records["fast"]["path"]).is_file()
@@ -360,8 +364,14 @@ def test_a_model_is_shown_with_its_card():
     record = json.loads(run("models", "show", "fast", "--json").stdout)
     assert record["equivariance"] == "norm-equiv"
     assert record["training"]
-    assert run("models", "show", "fast").stdout.startswith("name ")
-    assert "here" in run("models", "show", "drunet-norm-equiv-blind").stdout
+    lines = run("models", "show", "fast").stdout.splitlines()
+    assert lines[0].split() == ["name", "fast"]
+    assert all(limit.split()[-1] in " ".join(lines) for limit in record["limits"])
+    others = run("models", "show", "drunet-norm-equiv-blind").stdout.splitlines()
+    assert any(line.split() == ["here", "False"] for line in others)
+    assert max(map(len, [*lines, *others])) <= 100
+    whole = "".join(line.split(maxsplit=1)[-1] for line in others)  # a long address goes over two lines
+    assert registry.find_model("drunet-norm-equiv-blind").url in whole
     assert run("models", "show", "nope").exit_code == 2
 
 

@@ -9,12 +9,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from napari_ne_denoise import load_denoiser
-from napari_ne_denoise.core.errors import ModelError
+from napari_ne_denoise import denoise, load_denoiser
+from napari_ne_denoise.core.errors import DownloadError, ModelError, SettingsError
+from napari_ne_denoise.core.models import fetch, files
 from napari_ne_denoise.core.models.card import ModelCard
-from napari_ne_denoise.core.models.files import read_model, write_model
+from napari_ne_denoise.core.models.files import read_model, weights_to_begin_from, write_model
 from napari_ne_denoise.core.models.registry import PACKAGE_FOLDER, find_model, list_models
 from napari_ne_denoise.core.networks import DRUNet, FDnCNN, ShuffleUNet
+from napari_ne_denoise.core.networks.layers import AffineConv2d
+from napari_ne_denoise.core.training.synthetic import synthetic_image
 
 
 def test_what_is_written_is_read_again(tmp_path):
@@ -28,6 +31,106 @@ def test_what_is_written_is_read_again(tmp_path):
     for key, value in network.state_dict().items():
         assert torch.equal(opened.network.state_dict()[key], value)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.safetensors"]
+
+
+def affine_kernels(network):
+    """Without the inputs that are free."""
+    parts = [part for part in network.modules() if isinstance(part, AffineConv2d)]
+    return [part.kernel(torch.float64)[:, : part.in_channels - part.free_channels] for part in parts]
+
+
+def assert_to_sum_to_one(kernels):
+    for kernel in kernels:
+        torch.testing.assert_close(kernel.sum((1, 2, 3)), torch.ones(len(kernel), dtype=torch.float64), rtol=0, atol=1e-12)
+
+
+def trained(network):
+    """A network whose kernels have been changed at random in rotated coordinates, as by training."""
+    form = network.for_training()
+    with torch.no_grad():
+        for parameter in form.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape)
+    network.adopt(form)
+    return network
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        ShuffleUNet(channels=(32, 64), blocks=1),
+        ShuffleUNet("ordinary", channels=(8, 12), blocks=1),
+        DRUNet("norm-equiv", False, (8, 12), 1),
+        FDnCNN("scale-equiv", True, 8, 4),
+    ],
+    ids=lambda network: f"{type(network).__name__} {network.equivariance}",
+)
+def test_half_the_bytes_hold_the_same_network(tmp_path, network):
+    network, path = trained(network), tmp_path / "half.safetensors"
+    write_model(network, ModelCard("half"), path, "float16")
+    numbers = sum(value.numel() for value in network.state_dict().values())
+    assert path.stat().st_size < 2 * numbers + 20_000
+    opened = read_model(path).network
+    assert {value.dtype for value in opened.state_dict().values()} == {torch.float32}
+    for found, kernel in zip(affine_kernels(opened), affine_kernels(network), strict=True):
+        # which rounding the weights themselves would not keep: they have become many times larger than what they differ by
+        assert (found - kernel).std() <= 1e-3 * kernel.std()
+    assert_to_sum_to_one(affine_kernels(opened))
+    image, sigma = torch.randn(1, 1, 40, 40), None if network.blind else 0.5
+    expected = network(image, sigma)
+    assert (opened(image, sigma) - expected).std() <= 0.01 * expected.std()
+
+
+def test_fast_in_half_the_bytes_is_as_good(tmp_path):
+    fast = load_denoiser("fast")
+    write_model(fast.network, fast.card, tmp_path / "half.safetensors", "float16")
+    half = load_denoiser(tmp_path / "half.safetensors")
+    clean = synthetic_image(np.random.default_rng(20_260))[:256, :256]
+    for sigma in (0.02, 0.1, 0.5):
+        y = clean + sigma * np.random.default_rng(0).standard_normal(clean.shape)
+        change = denoise(y, model=half, precision="float32") - denoise(y, precision="float32")
+        assert 0 < np.sqrt(np.mean(np.square(change))) <= 0.001 * sigma
+    moved = denoise(1e-3 * y + 50, model=half, precision="float32")
+    assert np.abs((moved - 50) * 1e3 - denoise(y, model=half, precision="float32")).max() <= 1e-4 * y.std()
+
+
+def test_other_dtypes_are_not_written(tmp_path):
+    network, path = ShuffleUNet(channels=(8, 12), blocks=1), tmp_path / "x.safetensors"
+    for dtype in ("bfloat16", "float32", torch.float16, ""):
+        with pytest.raises(SettingsError, match="must be 'float16'"):
+            write_model(network, ModelCard("x"), path, dtype)
+    with torch.no_grad():
+        network.backbone.m_tail.weight[0, 0, 0, 0] = 1e5
+    with pytest.raises(ModelError, match=r"m_tail\.weight has weights beyond ±65504"):
+        write_model(network, ModelCard("x"), path, "float16")
+    assert not list(tmp_path.iterdir())
+
+
+def test_float16_weights_of_others_are_opened_as_the_weights_they_are(tmp_path):
+    network, metadata = ShuffleUNet(channels=(8, 12), blocks=1), {"architecture": "ShuffleUNet", "card": '{"name": "x"}'}
+    metadata["config"] = '{"channels": [8, 12], "blocks": 1}'
+    state = {key: value.half() for key, value in network.state_dict().items()}
+    save_file(state, tmp_path / "theirs.safetensors", metadata)
+    opened = read_model(tmp_path / "theirs.safetensors").network
+    for key, value in opened.state_dict().items():
+        assert value.dtype == torch.float32
+        assert torch.equal(value, state[key].float())
+    assert_to_sum_to_one(affine_kernels(opened))
+
+
+def test_a_card_says_what_training_began_from(tmp_path, monkeypatch):
+    fast = weights_to_begin_from("fast")
+    assert fast == {"name": "fast", "sha256": hashlib.sha256((PACKAGE_FOLDER / "fast.safetensors").read_bytes()).hexdigest()}
+    path = tmp_path / "mine.safetensors"
+    write_model(ShuffleUNet(channels=(8, 12), blocks=1), ModelCard("mine", began_from=fast), path)
+    assert read_model(path).card.began_from == fast
+    assert weights_to_begin_from(str(path)) == {"name": "mine.safetensors", "sha256": read_model(path).sha256}
+    with pytest.raises(ModelError, match="no such file"):
+        weights_to_begin_from("fastest")
+    with pytest.raises(DownloadError, match="not on this machine"):
+        weights_to_begin_from("drunet-norm-equiv-blind")
+    monkeypatch.setattr(files, "list_models", lambda: (replace(find_model("fast"), sha256="0" * 64),))
+    with pytest.raises(DownloadError, match="changed or damaged"):
+        weights_to_begin_from("fast")
 
 
 @pytest.mark.parametrize(
@@ -103,6 +206,18 @@ def damaged(folder):
         absurd = folder / f"absurd{number}.safetensors"
         save_file({"a": torch.zeros(2)}, absurd, {"architecture": "ShuffleUNet", "config": config, "card": '{"name": "x"}'})
         yield absurd, "does not name a network|do not fit"
+    metadata = {"architecture": "ShuffleUNet", "config": '{"channels": [8, 12], "blocks": 1}', "card": '{"name": "x"}'}
+    whole = {key: torch.ones(value.shape) for key, value in ShuffleUNet(channels=(8, 12), blocks=1).state_dict().items()}
+    for name, weights, more, words in (
+        ("whole_numbers", {key: value.short() for key, value in whole.items()}, {}, "as torch.int16; weights are float16, bfloat16"),
+        ("infinite", {key: (1e9 * value).half() for key, value in whole.items()}, {}, "not finite"),
+        ("infinite_kernels", {key: (1e9 * value).half() for key, value in whole.items()}, {"affine_convolutions": "kernels"}, "not finite"),
+        ("short_kernels", {**whole, "backbone.m_head.weight": torch.ones(3)}, {"affine_convolutions": "kernels"}, "do not fit"),
+        ("later", whole, {"affine_convolutions": "spectra"}, "'spectra', which this version does not know"),
+    ):
+        strange = folder / f"{name}.safetensors"
+        save_file(weights, strange, {**metadata, **more})
+        yield strange, words
     misfit = folder / "misfit.safetensors"
     save_file({"a": torch.zeros(2)}, misfit, {"architecture": "ShuffleUNet", "config": "{}", "card": '{"name": "x"}'})
     yield misfit, "do not fit"
@@ -116,7 +231,7 @@ def test_files_that_are_not_what_they_claim(tmp_path, monkeypatch):
             load_denoiser(path)
         assert str(path) in str(caught.value)
         count += 1
-    assert count == 20
+    assert count == 25
     assert not (tmp_path / "exploded").exists()
 
 
@@ -143,9 +258,28 @@ def test_packaged_models_are_what_their_row_and_card_say(row):
     assert (PACKAGE_FOLDER / row.file).stat().st_size <= {"fast": 5e6, "ordinary-twin": 1e6}[row.name]
 
 
-def test_a_changed_packaged_file_is_refused(monkeypatch):
-    from napari_ne_denoise.core.models import fetch
-
+def test_a_changed_packaged_file_is_refused():
     row = replace(find_model("fast"), sha256="0" * 64)
     with pytest.raises(ModelError, match="changed or damaged"):
         fetch.fetch(row)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cost", "words"),
+    [
+        (None, None, ""),
+        (0.37, None, "about 0.4 s a megapixel on two processor cores"),
+        (1.15, 3.1, "about 3× the time of fast"),
+        (None, 1.42, "about 1.4× the time of fast"),
+        (None, 12.3, "about 12× the time of fast"),
+    ],
+)
+def test_speed_in_plain_words(seconds, cost, words):
+    row = replace(find_model("fast"), quality="", seconds_per_megapixel=seconds, relative_cost=cost)
+    assert row.speed == row.character == words
+    assert replace(row, quality="good").character == f"good, {words}".removesuffix(", ")
+
+
+def test_nothing_is_said_of_published_models_that_nobody_measured():
+    assert not any(row.character for row in list_models() if not row.packaged)
+    assert find_model("fast").character.startswith("good, about 0.")

@@ -10,7 +10,9 @@ from napari_ne_denoise import denoise
 from napari_ne_denoise.core import device, inference
 from napari_ne_denoise.core.device import DeviceReport
 from napari_ne_denoise.core.errors import ModelError
+from napari_ne_denoise.core.models.registry import PACKAGE_FOLDER, read_registry
 from napari_ne_denoise.core.provenance import KEY
+from napari_ne_denoise.gui import choices
 from napari_ne_denoise.gui.denoise_widget import NO_IMAGE, DenoiseWidget
 
 
@@ -422,3 +424,68 @@ def test_models_that_are_here_and_blind_are_offered(dock):
     assert dock.model.value == "fast"
     assert not any("noisemap" in name for name in dock.model.choices)
     assert "every image" in dock.model.tooltip
+
+
+@pytest.fixture
+def quality_too(tmp_path, monkeypatch):
+    """The registry with a second blind model, listed first; a function that takes it away again."""
+    table = tmp_path / "models.toml"
+    row = """
+[[model]]
+name = "quality"
+summary = "Four million parameters, for those who can wait."
+file = "fast.safetensors"
+sha256 = ""
+architecture = "ShuffleUNet"
+equivariance = "norm-equiv"
+blind = true
+licence = "BSD-3-Clause"
+quality = "better than fast"
+seconds_per_megapixel = 1.15
+relative_cost = 3.1
+"""
+    table.write_text(row + (PACKAGE_FOLDER / "models.toml").read_text(encoding="utf8"), encoding="utf8")
+    monkeypatch.setattr(choices, "list_models", lambda: read_registry(table))
+    return lambda: monkeypatch.setattr(choices, "list_models", lambda: read_registry(PACKAGE_FOLDER / "models.toml"))
+
+
+@pytest.mark.usefixtures("quality_too")  # before the dock
+def test_a_model_says_how_good_and_how_fast_it_is(dock):
+    native = dock.model.native
+    shown = [native.itemText(number) for number in range(native.count())]
+    assert shown == [
+        "fast: good, about 0.4 s a megapixel on two processor cores",
+        "quality: better than fast, about 3× the time of fast",
+        "ordinary-twin: only to compare with",
+    ]
+    tooltip = native.model().item(1).toolTip()
+    assert tooltip == "Four million parameters, for those who can wait.\nResults: better than fast.\nSpeed: about 3× the time of fast."
+    assert native.minimumSizeHint().width() < 200  # long words do not widen the dock
+    assert "Results: good." in dock.model.tooltip
+    dock.model.value = "quality"
+    assert "Speed: about 3× the time of fast." in dock.model.tooltip
+    assert "models fetch NAME" in dock.model.tooltip
+
+
+def test_a_slower_model_is_taken_only_by_those_who_choose_it(quality_too, dock, viewer, noisy):
+    assert dock.model.choices[:2] == ("fast", "quality")
+    assert dock.model.value == "fast"
+    viewer.add_image(noisy((32, 32)))
+    assert dock.model.value == "fast"
+    dock.model.value = "quality"
+    viewer.add_image(noisy((32, 32)))
+    assert dock.model.value == "quality"
+    quality_too()
+    dock.reset_choices()
+    assert dock.model.value == "fast"
+    assert "every image" in dock.model.tooltip
+
+
+def test_models_that_arrive_later_are_explained(dock, request):
+    request.getfixturevalue("quality_too")
+    dock.reset_choices()
+    assert dock.model.value == "fast"
+    items = dock.model.native.model()
+    tooltips = {name: items.item(number).toolTip() for number, name in enumerate(dock.model.choices)}
+    assert "can wait" in tooltips["quality"]
+    assert "compare" in tooltips["ordinary-twin"]

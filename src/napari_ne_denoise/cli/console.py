@@ -38,9 +38,15 @@ def print_json(record: object) -> None:
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
     """Print rows whose columns are aligned; the last one is as wide as it likes."""
+    for line in table_lines(rows):
+        print(line)
+
+
+def table_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows as lines whose columns are aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def exit_code(error: NEDenoiseError) -> int:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_ne_denoise.cli.console import FAILED, ProgressLine, errors_end_the_program, print_json, print_table, say
+from napari_ne_denoise.cli.console import FAILED, ProgressLine, errors_end_the_program, print_json, print_table, say, table_lines
 from napari_ne_denoise.core.errors import NEDenoiseError
 
 if TYPE_CHECKING:
     from napari_ne_denoise.core.models.registry import ModelRow
+
+LINE = 100  # characters
+INDENT = "    "
 
 app = typer.Typer(help="The models that can be asked for by name.", no_args_is_help=True)
 
@@ -22,7 +26,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
 @app.command("list")
 def list_all(as_json: AsJson = False) -> None:
-    """List all models: their law, whether they are blind, whether they are on this machine, and their licence."""
+    """List all models: their law, whether they are blind, whether they are on this machine, their licence, and what they are for."""
     from napari_ne_denoise.core.models.registry import list_models
 
     with errors_end_the_program():
@@ -30,8 +34,10 @@ def list_all(as_json: AsJson = False) -> None:
         if as_json:
             print_json([_record(row) for row in rows])
             return
-        header = ("NAME", "LAW", "NOISE LEVEL", "HERE", "LICENCE", "SUMMARY")
-        print_table([header, *(_cells(row) for row in rows)])
+        header, *lines = table_lines([("NAME", "LAW", "NOISE LEVEL", "HERE", "LICENCE"), *(_cells(row) for row in rows)])
+        print(header)
+        for row, line in zip(rows, lines, strict=True):
+            print(line, _about(row), sep="\n")
 
 
 @app.command()
@@ -45,7 +51,7 @@ def show(name: Annotated[str, typer.Argument(help="Of the model.")], as_json: As
         if as_json:
             print_json(record)
         else:
-            print_table(list(_flat(record)))
+            print_table(list(_wrapped(list(_flat(record)))))
 
 
 @app.command()
@@ -136,20 +142,44 @@ def _record(row: ModelRow) -> dict[str, Any]:
 
 def _cells(row: ModelRow) -> tuple[str, ...]:
     here = ("packaged" if row.packaged else "fetched") if _is_here(row) else ("MISSING" if row.packaged else "no")
-    return row.name, row.equivariance, "blind" if row.blind else "needs sigma", here, row.licence.split(" ")[0], row.summary
+    return row.name, row.equivariance, "blind" if row.blind else "needs sigma", here, row.licence.split(" ")[0]
+
+
+def _about(row: ModelRow) -> str:
+    measured = row.speed and f" {row.character[0].upper()}{row.character[1:]}."
+    return textwrap.fill(row.summary + measured, LINE, initial_indent=INDENT, subsequent_indent=INDENT)
 
 
 def _card(row: ModelRow) -> dict[str, Any]:
     from napari_ne_denoise.core.inference import load_denoiser
 
     card = asdict(load_denoiser(row.name).card)
-    return {key: value for key, value in card.items() if key in ("source", "training", "scores", "limits")}
+    return {key: value for key, value in card.items() if key in ("source", "training", "began_from", "scores", "limits")}
 
 
-def _flat(record: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Names and values of a nested record, one level; what is empty is left out."""
-    for key, value in record.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        elif value not in (None, "", [], ()):
-            yield f"{prefix}{key}", "; ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+def _flat(record: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """Names and values of a nested record, each table below a heading; what is empty is left out."""
+    tables = {key: value for key, value in record.items() if isinstance(value, dict)}
+    plain = {key: value for key, value in record.items() if key not in tables and value not in (None, "", [], ())}
+    if path and plain:
+        yield path[0], ", ".join(path[1:])
+    for key, value in plain.items():
+        yield ("  " if path else "") + key, _text(value)
+    for key, table in tables.items():
+        yield from _flat(table, (*path, key))
+
+
+def _text(value: Any) -> str:
+    """Sentences in lines of their own, numbers in one."""
+    if not isinstance(value, list | tuple):
+        return str(value)
+    return ("\n" if any(isinstance(item, str) for item in value) else "; ").join(map(str, value))
+
+
+def _wrapped(rows: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Rows whose second column is so narrow that a line holds both."""
+    room = LINE - max(len(name) for name, _ in rows) - 2
+    for name, text in rows:
+        lines = [line for part in text.splitlines() for line in textwrap.wrap(part, room)] or [""]
+        yield name, lines[0]
+        yield from (("", line) for line in lines[1:])

@@ -49,28 +49,47 @@ def choose_active(box: ComboBox, viewer: "Viewer", results_too: bool) -> None:
 
 
 def model_box() -> ComboBox:
-    """A box of the blind models that are on this machine, each with its summary as a tooltip."""
-    box = ComboBox(name="model", label="Model", choices=lambda _: [row.name for row in usable_models()], value=DEFAULTS.model)
+    """A box of the blind models that are on this machine, each with how good and how fast it is."""
+    box = ComboBox(
+        name="model", label="Model", choices=lambda _: [(_choice(row), row.name) for row in usable_models()], value=DEFAULTS.model
+    )
     _let_shrink(box.native)
     explain_models(box)
     return box
 
 
+def offer_models(box: ComboBox) -> None:
+    """Offer the models there are now, and keep the chosen one; the default where that has gone."""
+    box.reset_choices()
+    explain_models(box)
+
+
 def explain_models(box: ComboBox) -> None:
-    """Show the summaries of models as tooltips."""
-    summaries = {row.name: row.summary for row in usable_models()}
-    for number in range(box.native.count()):
-        box.native.setItemData(number, summaries.get(box.native.itemText(number), ""), Qt.ItemDataRole.ToolTipRole)
-    box.tooltip = f"{summaries.get(box.value, '')}\nPublished models appear here once fetched: napari-ne-denoise models fetch NAME"
+    """Show as tooltips what models are for, and what the chosen one costs."""
+    explanations = {row.name: _explanation(row) for row in usable_models()}
+    for number, name in enumerate(box.choices):
+        box.native.setItemData(number, explanations.get(str(name), ""), Qt.ItemDataRole.ToolTipRole)
+    published = "Published models appear here once fetched: napari-ne-denoise models fetch NAME"
+    box.tooltip = f"{explanations.get(str(box.value), '')}\n{published}"
+
+
+def _choice(row: ModelRow) -> str:
+    return f"{row.name}: {row.character}" if row.character else row.name
+
+
+def _explanation(row: ModelRow) -> str:
+    known = (row.summary, row.quality and f"Results: {row.quality}.", row.speed and f"Speed: {row.speed}.")
+    return "\n".join(filter(None, known))
 
 
 def usable_models() -> list[ModelRow]:
-    """Packaged models and published ones that were fetched; those that are only for comparison come last.
+    """Packaged models and published ones that were fetched: the default first, those that are only for comparison last.
 
     Models that need a noise level are left out: there is no field for it yet, and the blind ones do without.
     """
     there = [row for row in list_models() if row.blind and local_path(row).exists()]
-    return sorted(there, key=lambda row: (not row.packaged or row.equivariance == "ordinary", row.equivariance == "ordinary"))
+    # a box falls back on its first choice, and nobody is to get a slower model than the default without choosing it
+    return sorted(there, key=lambda row: (row.name != DEFAULTS.model, row.equivariance == "ordinary", not row.packaged))
 
 
 def device_box() -> ComboBox:

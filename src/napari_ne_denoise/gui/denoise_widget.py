@@ -14,6 +14,7 @@ from napari_ne_denoise.gui.choices import (
     model_box,
     offer_devices,
     offer_layers,
+    offer_models,
 )
 from napari_ne_denoise.gui.denoising import Advanced, Begun, Finished, Pace, denoise_source, duration, megapixels
 from napari_ne_denoise.gui.docks import WIDTH, Message, call_when_closed, form
@@ -65,7 +66,7 @@ class DenoiseWidget(Container):
         if self._closed:
             return
         offer_layers(self.layer)
-        self.model.reset_choices()
+        offer_models(self.model)
         self._show_state()
 
     def denoise(self) -> None:

@@ -22,6 +22,9 @@ class ModelCard:
         Where they come from.
     training
         Data, degradation, seed, steps, hardware; empty where it is not known.
+    began_from
+        "name" and "sha256" of the weights that training began from, as `files.weights_to_begin_from` gives them; empty where it began from
+        random ones, or where that is not known.
     scores
         Measured figures, by name.
     limits
@@ -36,6 +39,7 @@ class ModelCard:
     licence: str = "not stated"
     source: str = ""
     training: dict[str, Any] = field(default_factory=dict)
+    began_from: dict[str, str] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     half_errors: dict[str, float] = field(default_factory=dict)

@@ -8,20 +8,27 @@ import os
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from napari_ne_denoise.core.errors import ModelError
+from napari_ne_denoise.core.errors import ModelError, SettingsError
 from napari_ne_denoise.core.models.card import ModelCard
-from napari_ne_denoise.core.models.registry import ModelRow
+from napari_ne_denoise.core.models.fetch import verify
+from napari_ne_denoise.core.models.registry import ModelRow, list_models
 from napari_ne_denoise.core.networks import DenoisingNetwork, DRUNet, FDnCNN, ShuffleUNet
-from napari_ne_denoise.core.networks.layers import MODES
+from napari_ne_denoise.core.networks.kernels import stored_weight
+from napari_ne_denoise.core.networks.layers import MODES, AffineConv2d
 
 ARCHITECTURES: dict[str, type[DenoisingNetwork]] = {"ShuffleUNet": ShuffleUNet, "FDnCNN": FDnCNN, "DRUNet": DRUNet}
+
+# what a file may hold; whatever it is, it is opened as float32
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+# "affine_convolutions" in the metadata of a file: what stands there in place of the weights of affine convolutions
+KERNELS = "kernels"
 
 
 @dataclass(frozen=True)
@@ -43,13 +50,88 @@ class ModelFile:
     sha256: str
 
 
-def write_model(network: DenoisingNetwork, card: ModelCard, path: Path) -> None:
-    """Write weights, architecture and card as one safetensors file, under a temporary name that is then moved."""
+def write_model(network: DenoisingNetwork, card: ModelCard, path: Path, dtype: Literal["float16"] | None = None) -> None:
+    """Write weights, architecture and card as one safetensors file, under a temporary name that is then moved.
+
+    Parameters
+    ----------
+    network, card
+        What to write.
+    path
+        Where; a file that is there is replaced.
+    dtype
+        "float16" takes half the bytes, and rounds weights by up to 0.05 %; kernels of norm-equiv networks sum to one all the same.
+        None: as they are.
+
+    Raises
+    ------
+    SettingsError
+        If `dtype` is another.
+    ModelError
+        If a weight is too large for it.
+    """
     metadata = {"architecture": type(network).__name__, "config": json.dumps(network.config), "card": json.dumps(asdict(card))}
+    state = network.state_dict()
+    if dtype == "float16":
+        metadata["affine_convolutions"] = KERNELS
+        state = _halved(network, path)
+    elif dtype is not None:
+        raise SettingsError(f"dtype={dtype!r}: must be 'float16', for half the bytes, or None to write weights as they are.")
     temporary = path.with_name(path.name + ".part")
-    save_file({key: value.contiguous() for key, value in network.state_dict().items()}, temporary, metadata)
+    save_file({key: value.contiguous() for key, value in state.items()}, temporary, metadata)
     temporary.chmod(0o644)  # save_file keeps its files to their owner; a wheel must not
     os.replace(temporary, path)
+
+
+def _halved(network: DenoisingNetwork, path: Path) -> dict[str, Tensor]:
+    """The state in float16, with kernels in place of the weights of affine convolutions.
+
+    A kernel is made of differences of neighbouring weights.  Training in rotated coordinates lets weights become many times larger than
+    these differences, so that rounding them would cost a kernel many times what rounding itself does.  Single numbers, such as the α of a
+    residual, stay as they are: all of a feature map depends on each.
+    """
+    state = network.state_dict()
+    for name, convolution in _affine_convolutions(network):
+        state[f"{name}.weight"] = convolution.kernel(torch.float64).detach()
+    halved = {key: value.half() if value.numel() > 1 else value for key, value in state.items()}
+    for key, value in halved.items():
+        if not torch.isfinite(value).all():
+            raise ModelError(f"{path}: {key} has weights beyond ±65504, the largest of float16; write them with dtype=None.")
+    return halved
+
+
+@torch.no_grad()
+def _take_kernels(network: DenoisingNetwork) -> None:
+    """Undo `_halved`: set the weights whose kernels are given in their place, but for what a kernel lacks to sum to one."""
+    for _, convolution in _affine_convolutions(network):
+        kernel = convolution.weight.double()
+        convolution.weight.copy_(stored_weight(kernel, convolution.free_channels))
+
+
+def _affine_convolutions(network: DenoisingNetwork) -> list[tuple[str, AffineConv2d]]:
+    return [(name, part) for name, part in network.named_modules() if isinstance(part, AffineConv2d)]
+
+
+def weights_to_begin_from(model: str) -> dict[str, str]:
+    """What the card of a model says of the weights that its training began from: "name" and "sha256".
+
+    Parameters
+    ----------
+    model
+        Name of a registered model whose file is on this machine, or path of a weight file.
+
+    Raises
+    ------
+    DownloadError
+        If the file of a registered model is not here, or was changed.
+    ModelError
+        If there is no such file.
+    """
+    row = next((row for row in list_models() if row.name == model), None)
+    if row is not None:
+        return {"name": model, "sha256": verify(row)}
+    path = _existing(Path(model))
+    return {"name": path.name, "sha256": _sha256(path)}
 
 
 def read_model(path: Path, mode: str | None = None) -> ModelFile:
@@ -67,9 +149,7 @@ def read_model(path: Path, mode: str | None = None) -> ModelFile:
     ModelError
         If the file is missing or is not what it claims to be; nothing in it is ever executed.
     """
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file; give the name of a registered model or the path of a .safetensors or .pth file.")
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    sha256 = _sha256(_existing(path))
     if path.suffix == ".safetensors":
         network, card = _read_safetensors(path)
     elif path.suffix in (".pth", ".pt"):
@@ -81,11 +161,21 @@ def read_model(path: Path, mode: str | None = None) -> ModelFile:
     return ModelFile(network.eval().requires_grad_(False), card, sha256)
 
 
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file; give the name of a registered model or the path of a .safetensors or .pth file.")
+    return path
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def _read_safetensors(path: Path) -> tuple[DenoisingNetwork, ModelCard]:
     try:
         with safe_open(path, "pt") as file:
             metadata: dict[str, str] = file.metadata() or {}
-            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 - safe_open is no mapping
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open is no mapping
         architecture, config, card = metadata["architecture"], json.loads(metadata["config"]), json.loads(metadata["card"])
         with torch.device("meta"):  # no memory is taken for what a file claims, only for what it holds
             network = ARCHITECTURES[architecture](**config)
@@ -95,6 +185,11 @@ def _read_safetensors(path: Path) -> tuple[DenoisingNetwork, ModelCard]:
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
         raise ModelError(f"{path}: is a safetensors file, but does not name a network of this package ({error!r}).") from error
     _load(network, state, path)
+    form = metadata.get("affine_convolutions")
+    if form == KERNELS:
+        _take_kernels(network)
+    elif form is not None:
+        raise ModelError(f"{path}: its affine convolutions are stored as {form!r}, which this version does not know; update the package.")
     return network, described
 
 
@@ -152,8 +247,12 @@ def _numbered(state: dict[str, Tensor], pattern: str) -> list[str]:
 
 
 def _load(network: DenoisingNetwork, state: dict[str, Tensor], path: Path) -> None:
+    for key, value in state.items():
+        if value.dtype not in FLOATS:
+            names = ", ".join(str(dtype).removeprefix("torch.") for dtype in FLOATS)
+            raise ModelError(f"{path}: holds {key} as {value.dtype}; weights are {names}. Get the file again.")
     try:
-        network.load_state_dict(state, assign=True)
+        network.load_state_dict({key: value.float() for key, value in state.items()}, assign=True)
     except RuntimeError as error:
         raise ModelError(f"{path}: its weights do not fit {type(network).__name__} ({_first_line(error)}).") from error
 

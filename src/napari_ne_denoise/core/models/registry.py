@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from napari_ne_denoise.core.errors import ModelError
+from napari_ne_denoise.core.settings import DEFAULTS
 
 PACKAGE_FOLDER = Path(str(files("napari_ne_denoise.core.models")))
 
@@ -33,6 +34,12 @@ class ModelRow:
         Of the file; None if nobody published one.
     half_errors
         As in `ModelCard`, where the file's own card has none.
+    quality
+        How good its results are, in a few words; empty where there is nothing to say.
+    seconds_per_megapixel
+        In float32 on two processor cores, as measured; None where it was not.
+    relative_cost
+        Time over that of the default model, turn by turn on one machine; None where it was not measured.
     """
 
     name: str
@@ -45,6 +52,24 @@ class ModelRow:
     url: str | None = None
     sha256: str | None = None
     half_errors: dict[str, float] = field(default_factory=dict)
+    quality: str = ""
+    seconds_per_megapixel: float | None = None
+    relative_cost: float | None = None
+
+    @property
+    def speed(self) -> str:
+        """How long it takes, in plain words; empty where that was not measured."""
+        if self.relative_cost is not None:
+            digits = 0 if self.relative_cost >= 2 else 1
+            return f"about {self.relative_cost:.{digits}f}× the time of {DEFAULTS.model}"
+        if self.seconds_per_megapixel is not None:
+            return f"about {self.seconds_per_megapixel:.1g} s a megapixel on two processor cores"
+        return ""
+
+    @property
+    def character(self) -> str:
+        """Quality and speed in one line, as far as they are known."""
+        return ", ".join(filter(None, (self.quality, self.speed)))
 
     @property
     def packaged(self) -> bool:
@@ -60,8 +85,12 @@ class ModelRow:
 @lru_cache(maxsize=1)
 def list_models() -> tuple[ModelRow, ...]:
     """All registered models, packaged ones first."""
-    rows = tomllib.loads((PACKAGE_FOLDER / "models.toml").read_text(encoding="utf8"))["model"]
-    return tuple(ModelRow(**row) for row in rows)
+    return read_registry(PACKAGE_FOLDER / "models.toml")
+
+
+def read_registry(path: Path) -> tuple[ModelRow, ...]:
+    """The rows of a table of models."""
+    return tuple(ModelRow(**row) for row in tomllib.loads(path.read_text(encoding="utf8"))["model"])
 
 
 def find_model(name: str) -> ModelRow:
