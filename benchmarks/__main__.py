@@ -10,7 +10,8 @@ from pathlib import Path
 
 from benchmarks.document import write_document
 from benchmarks.machine import BusyMachineError, describe, quiet_load
-from benchmarks.options import Options
+from benchmarks.options import SECTIONS, Options
+from benchmarks.ours import packaged_models
 from benchmarks.parts import PARTS, SPEED, measure
 from benchmarks.report import load, target_lines
 
@@ -54,7 +55,8 @@ def measure_and_print(parts: Sequence[str], options: Options, allow_load: bool) 
 def options_of(given: argparse.Namespace) -> Options:
     """What was chosen, and the defaults of what a command does not ask for."""
     chosen = {field.name: getattr(given, field.name) for field in fields(Options) if hasattr(given, field.name)}
-    return Options(**{**chosen, "models": tuple(chosen.get("models", DEFAULTS.models))})
+    several = {name: tuple(chosen.get(name, getattr(DEFAULTS, name))) for name in ("models", "sets")}
+    return Options(**{**chosen, **several})
 
 
 def parser() -> argparse.ArgumentParser:
@@ -70,13 +72,19 @@ def parser() -> argparse.ArgumentParser:
     precision.add_argument("models", metavar="MODEL", nargs=1, help="a registered name or a weight file")
     quality = commands.add_parser("quality", help="PSNR of models on the test images")
     quality.add_argument("models", metavar="MODEL", nargs="*", default=DEFAULTS.models, help="registered names or weight files")
+    quality.add_argument("--sets", type=_sections, default=SECTIONS, help=f"some of {','.join(SECTIONS)}")
+    quality.add_argument("--no-peers", dest="peers", action="store_false", help="our models only")
+    quality.add_argument("--limit", type=_positive, help="images of each set, for a glance, which is not kept")
+    quality.add_argument("--worst", type=Path, metavar="FOLDER", help="draw the five worst images of each set there")
     write = commands.add_parser("write", help="measure, then write docs/benchmarks.md and its plot from all that was ever measured")
     write.add_argument("--parts", type=_any_parts, default=list(PARTS), help=f"{', '.join(WHOLES)}, or some of {','.join(PARTS)}")
 
     # what takes no times can be measured on a busy machine
     for untimed, part in ((memory, "memory"), (precision, "precision"), (quality, "quality")):
         untimed.set_defaults(parts=[part], allow_load=True)
-    write.set_defaults(models=("fast", "ordinary-twin"))
+    for scored in (quality, write):
+        scored.add_argument("--fresh", action="store_true", help="quality: measure again what is kept from earlier runs")
+    write.set_defaults(models=(*packaged_models(), "ordinary-twin"))
     for timed in (speed, write):
         timed.add_argument("--runs", type=_positive, default=DEFAULTS.runs, help="timed calls of each contender")
         timed.add_argument("--large", action="store_true", help="scaling: up to 100 megapixels, not only 64")
@@ -92,6 +100,10 @@ def _any_parts(text: str) -> list[str]:
     if text in WHOLES:
         return {"all": list(PARTS), "missing": [name for name in PARTS if load(name) is None], "none": []}[text]
     return _some_of(tuple(PARTS), text)
+
+
+def _sections(text: str) -> list[str]:
+    return _some_of(SECTIONS, text)
 
 
 def _speed_parts(text: str) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers import OURS
+from benchmarks.peers import IN_FLOAT32
 from benchmarks.report import Point, Report, target_lines
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -68,5 +68,5 @@ def _draw(axes: Any, point: Point) -> None:
     colour = OURS_COLOUR if point.ours else PEER_COLOUR
     axes.plot(point.seconds, point.decibel, "o", color=colour, markersize=6)
     # ours by default lies close to ours in float32: its name stands on the other side
-    side = {"xytext": (-6, 4), "ha": "right"} if point.name == OURS else {"xytext": (6, 4), "ha": "left"}
+    side = {"xytext": (-6, 4), "ha": "right"} if point.ours and not point.name.endswith(IN_FLOAT32) else {"xytext": (6, 4), "ha": "left"}
     axes.annotate(point.name, (point.seconds, point.decibel), textcoords="offset points", fontsize=9, color=colour, **side)

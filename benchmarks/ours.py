@@ -9,11 +9,17 @@ import numpy as np
 
 from napari_ne_denoise import Denoiser, Step, denoise, iter_denoise
 from napari_ne_denoise.core.inference import prepare_denoising
+from napari_ne_denoise.core.models.registry import list_models
 from napari_ne_denoise.core.tiling import Window, read_window
 
 # the peers know no other device
 DEVICE = "cpu"
 PRECISIONS = ("auto", "float32")
+
+
+def packaged_models() -> list[str]:
+    """Names of the norm-equiv models inside the package that need no noise level."""
+    return [row.name for row in list_models() if row.packaged and row.blind and row.equivariance == "norm-equiv"]
 
 
 def denoised(image: np.ndarray, model: Denoiser, **settings: Any) -> np.ndarray:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from benchmarks.architectures import reference, tax, training
 from benchmarks.machine import Machine, OthersWatch
 from benchmarks.memory import memory, memory_drunet
-from benchmarks.options import Options
+from benchmarks.options import SECTIONS, Options
 from benchmarks.peers import peers
 from benchmarks.precision import precision
-from benchmarks.quality import quality
+from benchmarks.quality import folders, quality
 from benchmarks.report import Report, save
 from benchmarks.sizes import cancel, latency, scaling, stacks
 
@@ -29,18 +29,18 @@ class Part:
     timed
         Whether it takes times, and so needs a machine that has nothing else to do.
     sets
-        The test images it needs.
+        The test images it needs; a function where that depends on the options.
     """
 
     run: Callable[[Options], Report]
     command: str
     timed: bool = True
-    sets: tuple[str, ...] = ()
+    sets: tuple[str, ...] | Callable[[Options], tuple[str, ...]] = ()
 
     def lacks(self, options: Options) -> list[str]:
         """The image folders it needs that are not there."""
-        folders = [options.data / "test" / name for name in self.sets]
-        return [str(folder) for folder in folders if not folder.is_dir()]
+        sets = self.sets(options) if callable(self.sets) else self.sets
+        return [str(folder) for name in sets if not (folder := options.data / "test" / name).is_dir()]
 
 
 PARTS = {
@@ -55,18 +55,19 @@ PARTS = {
     "memory": Part(memory, "memory --megapixels {megapixels:g}", timed=False),
     "memory-drunet": Part(memory_drunet, "memory --drunet --megapixels {megapixels:g}", timed=False),
     "precision": Part(precision, "precision {model}", timed=False, sets=("set12", "fmd")),
-    "quality": Part(quality, "quality {models}", timed=False, sets=("set12", "bsd68", "fmd")),
+    "quality": Part(quality, "quality {models}{glance}", timed=False, sets=folders),
 }
 SPEED = tuple(name for name, part in PARTS.items() if part.timed)
 
 
 def measure(name: str, options: Options, machine: Machine) -> Report:
-    """Run a part, and keep what it found."""
+    """Run a part, and keep what it found, unless it was only a glance."""
     part, watch = PARTS[name], OthersWatch()
     report = part.run(options)
     where = replace(machine, others=watch.cores()) if part.timed else replace(machine, load=None)
     report = replace(report, command=command_of(part, options), machine=where)
-    save(name, report)
+    if not options.is_glance:
+        save(name, report)
     return report
 
 
@@ -74,6 +75,17 @@ def command_of(part: Part, options: Options) -> str:
     """The command line that repeats a part with these options."""
     large = " --large" if options.large else ""
     filled = part.command.format(
-        runs=options.runs, large=large, megapixels=options.megapixels, model=options.models[0], models=" ".join(options.models)
+        runs=options.runs,
+        large=large,
+        megapixels=options.megapixels,
+        model=options.models[0],
+        models=" ".join(options.models),
+        glance=_glance(options),
     )
     return f"python -m benchmarks {filled}"
+
+
+def _glance(options: Options) -> str:
+    sets = f" --sets {','.join(options.sets)}" if options.sets != SECTIONS else ""
+    peers = "" if options.peers else " --no-peers"
+    return sets + peers + ("" if options.limit is None else f" --limit {options.limit}")

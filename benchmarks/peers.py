@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
-from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_wavelet, estimate_sigma
+from skimage.restoration import denoise_wavelet
 
+from benchmarks import classical
 from benchmarks.images import Sample, fluorescence_samples, gaussian_samples
 from benchmarks.options import Options
-from benchmarks.ours import chosen_precision, denoised
+from benchmarks.ours import chosen_precision, denoised, packaged_models
 from benchmarks.report import Point, Report, Table, Target, number
 from benchmarks.timing import interleaved, median_ratio
 from napari_ne_denoise import Denoiser, load_denoiser
-from napari_ne_denoise.core.metrics import psnr
 
 Denoise = Callable[[Sample], np.ndarray]
 
 SIGMA = 25.0
 PHOTOGRAPHS = ("01", "08", "12")  # of Set12: 256×256, 512×512, 512×512
-OURS, OURS_FLOAT32, NLM, BM3D = "fast", "fast, float32", "NLM", "BM3D"
+OURS, NLM, BM3D = "fast", "NLM", "BM3D"
+IN_FLOAT32 = ", float32"  # added to a model's name
 
 SLOWEST, BM3D_SPEEDUP, NLM_TIME, NLM_GAIN = 0.25, 50.0, 2.0, 0.7
 
@@ -45,10 +47,10 @@ class ImageSet:
 
 def peers(options: Options) -> Report:
     """Time and PSNR of every denoiser there is, on photographs and on micrographs."""
-    fast = load_denoiser("fast")
+    models = {name: load_denoiser(name) for name in packaged_models()}
     report = Report("Peers", notes=[_protocol()])
     for images in image_sets(options.data / "test"):
-        _compare(images, fast, options.runs, report)
+        _compare(images, models, options.runs, report)
     return report
 
 
@@ -58,31 +60,22 @@ def image_sets(folder: Path) -> Iterator[ImageSet]:
     yield ImageSet("FMD", list(fluorescence_samples(folder / "fmd", one_per_field=True)))
 
 
-def denoisers(fast: Denoiser) -> dict[str, Denoise]:
-    """By name; BM3D only where it is installed."""
-    found: dict[str, Denoise] = {
-        OURS: lambda sample: denoised(sample.noisy, fast),
-        OURS_FLOAT32: lambda sample: denoised(sample.noisy, fast, precision="float32"),
-        NLM: non_local_means,
-        "TV": total_variation,
+def denoisers(models: Mapping[str, Denoiser]) -> dict[str, Denoise]:
+    """By name: each of our models as it is and in float32, then the others; BM3D only where it is installed."""
+    found: dict[str, Denoise] = {}
+    for name, model in models.items():
+        found[name] = partial(_ours, model=model)
+        found[name + IN_FLOAT32] = partial(_ours, model=model, precision="float32")
+    found |= {
+        NLM: lambda sample: classical.non_local_means(_float64(sample)),
+        "TV": lambda sample: classical.total_variation(_float64(sample)),
         "wavelets": wavelets,
     }
     return found | ({BM3D: bm3d} if find_spec("bm3d") else {})
 
 
-def non_local_means(sample: Sample) -> np.ndarray:
-    """Fast mode, with the strength that scikit-image's own example takes."""
-    noisy = _float64(sample)
-    sigma = float(estimate_sigma(noisy))
-    denoised: np.ndarray = denoise_nl_means(noisy, patch_size=5, patch_distance=6, h=0.8 * sigma, sigma=sigma, fast_mode=True)
-    return denoised
-
-
-def total_variation(sample: Sample) -> np.ndarray:
-    """With the estimated σ as weight: the one rule without a number in it that scales with the image."""
-    noisy = _float64(sample)
-    denoised: np.ndarray = denoise_tv_chambolle(noisy, weight=float(estimate_sigma(noisy)))
-    return denoised
+def _ours(sample: Sample, model: Denoiser, **settings: Any) -> np.ndarray:
+    return denoised(sample.noisy, model, **settings)
 
 
 def wavelets(sample: Sample) -> np.ndarray:
@@ -93,26 +86,22 @@ def wavelets(sample: Sample) -> np.ndarray:
 
 def bm3d(sample: Sample) -> np.ndarray:
     """With the true σ where there is one."""
-    from bm3d import bm3d as block_matching  # type: ignore[import-untyped]  # non-commercial: used only where its user has installed it
-
-    sigma = sample.sigma if sample.sigma is not None else float(estimate_sigma(_float64(sample)))
-    denoised: np.ndarray = block_matching(_float64(sample) / 255, sigma / 255) * 255
-    return denoised
+    return classical.block_matching(_float64(sample), sample.sigma, sample.peak)
 
 
-def _compare(images: ImageSet, fast: Denoiser, runs: int, report: Report) -> None:
-    contenders = denoisers(fast)
+def _compare(images: ImageSet, models: Mapping[str, Denoiser], runs: int, report: Report) -> None:
+    contenders = denoisers(models)
     # the first pass gives the scores and is the warm-up
-    scores = {name: float(np.mean([_score(sample, denoise) for sample in images.samples])) for name, denoise in contenders.items()}
+    scores = {name: float(np.mean([sample.psnr(denoise(sample)) for sample in images.samples])) for name, denoise in contenders.items()}
     times = interleaved({name: partial(_denoise_all, images, denoise) for name, denoise in contenders.items()}, runs, warm_up=False)
     cost = {name: median(times[name]) / images.megapixels for name in times}
     ratios = {name: median_ratio(times, name, OURS) for name in times}
     rows = [[name, number(cost[name]), number(ratios[name]), f"{scores[name]:.2f}"] for name in contenders]
-    took = ", ".join(sorted({chosen_precision(sample.noisy, fast) for sample in images.samples}))
-    caption = f"{images.name}: {len(images.samples)} images, {images.megapixels:.2f} megapixels; {OURS} computed in {took}."
+    took = "; ".join(f"{name} computed in {_precisions(images, model)}" for name, model in models.items())
+    caption = f"{images.name}: {len(images.samples)} images, {images.megapixels:.2f} megapixels; {took}."
     report.tables.append(Table(["denoiser", "s/MPix", "time / fast", "PSNR, dB"], rows, caption))
     report.targets.extend(_targets(images.name, cost, times, scores))
-    report.points[images.name] = [Point(name, cost[name], scores[name], ours=name in (OURS, OURS_FLOAT32)) for name in contenders]
+    report.points[images.name] = [Point(name, cost[name], scores[name], name.removesuffix(IN_FLOAT32) in models) for name in contenders]
 
 
 def _targets(name: str, cost: dict[str, float], times: dict[str, list[float]], scores: dict[str, float]) -> Iterator[Target]:
@@ -124,8 +113,8 @@ def _targets(name: str, cost: dict[str, float], times: dict[str, list[float]], s
     yield Target(f"{OURS}: better than {NLM}, {name}", scores[OURS] - scores[NLM], NLM_GAIN, "dB", at_most=False)
 
 
-def _score(sample: Sample, denoise: Denoise) -> float:
-    return psnr(sample.restored(denoise(sample)), sample.truth, 255)
+def _precisions(images: ImageSet, model: Denoiser) -> str:
+    return ", ".join(sorted({chosen_precision(sample.noisy, model) for sample in images.samples}))
 
 
 def _denoise_all(images: ImageSet, denoise: Denoise) -> None:
@@ -143,6 +132,6 @@ def _protocol() -> str:
     return (
         f"{versions}. NLM: fast mode, patches of 5, distance 6, h = 0.8 σ. TV: Chambolle, weight σ. Wavelets: BayesShrink. σ is "
         "`estimate_sigma`'s, and finding it is timed too; only BM3D is told the true σ where it is known. Nothing was tuned to these "
-        "images, every denoiser got them as they are, and used as many cores as it does by itself. `fast` takes the precision that "
+        "images, every denoiser got them as they are, and used as many cores as it does by itself. Our models take the precision that "
         '`precision="auto"` chose.'
     )

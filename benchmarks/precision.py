@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from statistics import median
@@ -16,7 +16,6 @@ from benchmarks.options import Options
 from benchmarks.ours import chosen_precision, denoised
 from benchmarks.report import Report, Table, Target
 from napari_ne_denoise import load_denoiser
-from napari_ne_denoise.core.metrics import psnr
 
 SIGMAS = (5, 10, 15, 25, 50)
 CONTRAST_SIGMA = 25.0
@@ -88,9 +87,9 @@ def change(case: Case, single: np.ndarray, half: np.ndarray, chosen: bool) -> Ch
     """Compare the results of two precisions."""
     spread = float(np.std(case.sample.noisy, dtype=np.float64))
     noisy, truth, single, half = (image[:, : case.judged] for image in (case.sample.noisy, case.sample.truth, single, half))
-    judged = Sample(case.sample.name, noisy, truth, case.sample.sigma)
+    judged = replace(case.sample, noisy=noisy, truth=truth)
     difference, removed = _rms(half - single), _rms(noisy - single)
-    before, after = (psnr(judged.restored(image), truth, 255) for image in (single, half))
+    before, after = (judged.psnr(image) for image in (single, half))
     return Change(case.kind, difference / spread, difference / removed, before - after, chosen)
 
 

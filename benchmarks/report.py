@@ -57,7 +57,12 @@ class Target:
     def row(self) -> list[str]:
         """What, limit, measured, met: as text."""
         sign = "≤" if self.at_most else "≥"
-        return [self.what, _with_unit(f"{sign} {self.limit:g}", self.unit), _with_unit(number(self.measured), self.unit), _yes(self.met)]
+        return [
+            self.what,
+            _with_unit(f"{sign} {self.limit:g}", self.unit),
+            _with_unit(_figure(self.measured, self.unit), self.unit),
+            _yes(self.met),
+        ]
 
 
 @dataclass(frozen=True)
@@ -108,10 +113,16 @@ class Report:
 
 def save(part: str, report: Report, folder: Path | None = None) -> None:
     """Keep a report as JSON, in a folder that git does not see."""
+    path = results_folder(folder) / f"{part}.json"
+    path.write_text(json.dumps(asdict(report), ensure_ascii=False, indent=1), encoding="utf8")
+
+
+def results_folder(folder: Path | None = None) -> Path:
+    """Where what was measured is kept, made if it is not there."""
     folder = folder or RESULTS
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ".gitignore").write_text("*\n", encoding="utf8")
-    (folder / f"{part}.json").write_text(json.dumps(asdict(report), ensure_ascii=False, indent=1), encoding="utf8")
+    return folder
 
 
 def load(part: str, folder: Path | None = None) -> Report | None:
@@ -149,6 +160,11 @@ def _from_plain(plain: dict[str, Any]) -> Report:
             "machine": None if plain["machine"] is None else Machine(**plain["machine"]),
         }
     )
+
+
+def _figure(value: float, unit: str) -> str:
+    # 28.96 must not look like 29
+    return f"{value:.2f}" if unit == "dB" and abs(value) >= 10 else number(value)
 
 
 def _with_unit(text: str, unit: str) -> str:

@@ -14,7 +14,6 @@ from benchmarks.__main__ import main, options_of, parser
 from benchmarks.architectures import Architecture, float32_difference, noisy_batch
 from benchmarks.images import Sample, fluorescence_samples, gaussian_samples, noisy_plane
 from benchmarks.options import Options
-from benchmarks.quality import fluorescence, gaussian
 from benchmarks.reference import reference_of
 from benchmarks.report import Point, Report, Table, Target
 from benchmarks.timing import interleaved, median_ratio
@@ -56,22 +55,6 @@ def quick(monkeypatch):
 
 def _under_load(monkeypatch, load):
     monkeypatch.setattr(machine.os, "getloadavg", lambda: (load, 0.0, 0.0))
-
-
-def test_gaussian_noise_has_the_psnr_of_its_sigma(tmp_path):
-    for name in ("a", "b"):
-        io.imsave(tmp_path / f"{name}.png", np.full((200, 210), 128, np.uint8), check_contrast=False)
-    assert gaussian(tmp_path, 25, np.asarray) == pytest.approx(20 * np.log10(255 / 25), abs=0.05)
-    assert gaussian(tmp_path, 25, lambda noisy: np.full(noisy.shape, 128.0)) == np.inf
-
-
-def test_fluorescence_pairs_frames_with_their_field_and_clips(tmp_path):
-    for name, value in (("gt__One_2", 250), ("noisy__One_2_1", 255), ("noisy__One_2_2", 235), ("gt__Two", 9), ("noisy__Two_1", 9)):
-        io.imsave(tmp_path / f"{name}.png", np.full((8, 9), value, np.uint8), check_contrast=False)
-    found = fluorescence(tmp_path, lambda noisy: noisy.astype(float) + 10)
-    assert set(found) == {"One_2", "Two", "all"}
-    assert found["One_2"] == pytest.approx(20 * np.log10(255 / 5))
-    assert found["Two"] == pytest.approx(20 * np.log10(255 / 10))
 
 
 def test_a_picked_image_has_the_noise_it_has_among_all(images):
@@ -153,6 +136,7 @@ def test_others_are_watched():
         ("memory --drunet", ["memory-drunet"]),
         ("precision fast", ["precision"]),
         ("quality fast ordinary-twin", ["quality"]),
+        ("quality fast --sets real,strange --no-peers --limit 2 --fresh --worst reports", ["quality"]),
         ("write", list(parts.PARTS)),
         ("write --parts none", []),
         ("write --parts missing", list(parts.PARTS)),
@@ -165,7 +149,9 @@ def test_commands_say_what_to_measure(line, wanted, kept):
     options_of(given)
 
 
-@pytest.mark.parametrize("line", ["", "speed --parts colour", "speed --runs 0", "write --parts tax,nothing", "precision"])
+@pytest.mark.parametrize(
+    "line", ["", "speed --parts colour", "speed --runs 0", "write --parts tax,nothing", "precision", "quality --sets unreal"]
+)
 def test_a_wrong_command_is_refused(line, capsys):
     with pytest.raises(SystemExit):
         parser().parse_args(line.split())
@@ -235,7 +221,10 @@ def test_peers_get_the_same_images(images, monkeypatch):
     pytest.importorskip("pywt")
     monkeypatch.setattr(peers, "find_spec", lambda name: None)
     found = peers.peers(Options(runs=1, data=images))
-    assert [len(table.rows) for table in found.tables] == [5, 5]
+    assert [len(table.rows) for table in found.tables] == [3 + 2 * len(ours.packaged_models())] * 2
+    assert {point.name for point in found.points["FMD"] if point.ours} == {
+        f"{name}{how}" for name in ours.packaged_models() for how in ("", ", float32")
+    }
     assert list(found.points) == ["Set12, σ = 25", "FMD"]
     assert "BM3D" not in {point.name for point in found.points["FMD"]}
 
