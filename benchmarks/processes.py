@@ -14,8 +14,8 @@ from typing import Any, Self
 ROOT = Path(__file__).parents[1]
 
 
-def in_fresh_process(module: str, *arguments: object) -> dict[str, Any]:
-    """Run ``python -m MODULE ARGUMENTS`` and read the JSON that it prints last.
+def in_fresh_process(module: str, *arguments: object, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Run ``python -m MODULE ARGUMENTS``, with some variables added, and read the JSON that it prints last.
 
     Raises
     ------
@@ -23,7 +23,8 @@ def in_fresh_process(module: str, *arguments: object) -> dict[str, Any]:
         With what it wrote, if it failed.
     """
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    variables = {**os.environ, **(environment or {})}
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

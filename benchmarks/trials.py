@@ -1,11 +1,14 @@
-"""``python -m benchmarks.trials``: what might make `fast` faster on a CPU, each against what is shipped, turn by turn.
+"""``python -m benchmarks.trials [SUBJECT ...]``: what might make `fast` faster on a CPU, each against what is shipped, turn by turn.
 
-What paid is in the package; what did not is written down in docs/performance.md, with the numbers that this command printed.
+What paid is in the package; what did not is written down in docs/performance.md, with numbers that this command printed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import argparse
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from statistics import median
 
@@ -13,12 +16,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.timing import interleaved, median_ratio
+from benchmarks import operations
+from benchmarks.machine import BusyMachineError, describe, quiet_load
+from benchmarks.processes import in_fresh_process
+from benchmarks.report import Table
+from benchmarks.timing import interleaved, median_ratio, seconds
 from napari_ne_denoise import load_denoiser
 from napari_ne_denoise.core.networks.folding import FixedResidual
 from napari_ne_denoise.core.networks.rotated import AbsHalf
+from napari_ne_denoise.core.precision import HALVES, is_faster
 
-SIDE = 1024
+SIDE = 1024  # of the image for whole networks
+# sides and channels of the features for single operations: the finest levels of `fast` and of the paper's networks
+FINEST = ((512, 32), (512, 64))
+COARSER = ((256, 64), (256, 128))
+BORDERS = ((384, 64), (512, 64))
+WIDTHS = tuple(base + more for base in (256, 512) for more in (0, 2, 4, 6, 8, 16, 32))
+LARGE = 2048  # of an image whose features are too large for torch to keep
+PROCESSES = 3  # with either size of pages
+ORDER = 2048  # of the matrices that tell how fast the processor is
+BUSY = 2  # exit code
 
 
 class PlainAbs(nn.Module):
@@ -91,7 +108,8 @@ def trials(dtype: torch.dtype) -> dict[str, Callable[[], Callable[[Tensor], Tens
 
 def traced(network: nn.Module, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
     """The network as TorchScript with its weights as constants."""
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # the image has one size here
         script = torch.jit.trace(network, torch.zeros(1, 1, SIDE, SIDE, dtype=dtype), check_trace=False)
         frozen: Callable[[Tensor], Tensor] = torch.jit.freeze(script)
     return frozen
@@ -102,23 +120,136 @@ def _run(network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
     return network(image)
 
 
-def main() -> None:
-    """Print a table for each precision."""
-    for dtype in (torch.float16, torch.bfloat16, torch.float32):
+def dtypes() -> Iterator[torch.dtype]:
+    """float32, and the half precisions that this machine does not merely emulate."""
+    yield from (half for half in HALVES if is_faster(half, torch.device("cpu")))
+    yield torch.float32
+
+
+def whole_network(runs: int) -> Iterator[Table]:
+    """`fast`, changed in one point each."""
+    for dtype in dtypes():
         image = torch.randn((1, 1, SIDE, SIDE), generator=torch.Generator().manual_seed(0)).to(dtype)
-        working = {}
+        working, first = {}, {}
         for name, build in trials(dtype).items():
             try:
                 call = partial(_run, build(), image)
-                call()
+                first[name] = seconds(call)
                 working[name] = call
             except Exception as error:  # that something cannot be done is a finding too
                 print(f"{name}, {dtype}: {type(error).__name__}: {str(error).splitlines()[0][:100]}")
-        times = interleaved(working, 15)
-        print(f"\n| {str(dtype).removeprefix('torch.')} | s/MPix | over shipped |\n|---|---|---|")
-        for name in working:
-            print(f"| {name} | {median(times[name]) * 1e6 / SIDE**2:.3f} | {median_ratio(times, name, 'shipped'):.2f} |", flush=True)
+        times = interleaved(working, runs)
+        rows = [
+            [name, f"{median(times[name]) * 1e6 / SIDE**2:.3f}", f"{median_ratio(times, name, 'shipped'):.2f}", f"{first[name]:.2f}"]
+            for name in working
+        ]
+        yield Table([_name(dtype), "s/MPix", "over shipped", "first call, s"], rows)
+
+
+def single_operation(
+    build: Callable[[torch.dtype, int, int], operations.Calls], sizes: Sequence[tuple[int, int]], runs: int
+) -> Iterator[Table]:
+    """One operation in several ways, in every precision, for features of some sides and channels."""
+    for dtype in dtypes():
+        for side, channels in sizes:
+            yield _compared(build(dtype, side, channels), runs, f"{_name(dtype)}, {channels} × {side}×{side}")
+
+
+def borders(runs: int) -> Iterator[Table]:
+    """Padding by reflection, and whether strips could be exact."""
+    yield from single_operation(operations.border, BORDERS, runs)
+    longest, *lengths = sorted(WIDTHS, reverse=True)
+    rows = [[_name(dtype), ", ".join(map(str, operations.other_bits(dtype, longest, lengths))) or "none"] for dtype in dtypes()]
+    yield Table(["precision", f"lengths at which a strip has other bits than at {longest}"], rows)
+
+
+def widths(runs: int) -> Iterator[Table]:
+    """One convolution for images of different sides: nanoseconds a pixel."""
+    for dtype in dtypes():
+        times = _timed(operations.widths(dtype, WIDTHS), runs)
+        rows = [[side, f"{1e3 * median(spent):.2f}", f"{1e9 * median(spent) / int(side) ** 2:.2f}"] for side, spent in times.items()]
+        yield Table([f"side, {_name(dtype)}", "ms", "ns a pixel"], rows)
+
+
+def kernels(runs: int) -> Iterator[Table]:
+    """What it costs to make kernels anew in every step of training."""
+    yield _compared(operations.kernels(), runs, "float32", gradients=True)
+
+
+def pages(runs: int) -> Iterator[Table]:
+    """Large pages of memory against small ones, in fresh processes that take turns."""
+    for dtype in dtypes():
+        spent: dict[str, list[float]] = {"1": [], "0": []}
+        for _ in range(PROCESSES):
+            for large, times in spent.items():
+                found = in_fresh_process(
+                    "benchmarks.pages", LARGE, _name(dtype), -(-runs // PROCESSES), environment={"THP_MEM_ALLOC_ENABLE": large}
+                )
+                times.extend(found["seconds"])
+        rows = [[large, f"{median(times) * 1e6 / LARGE**2:.3f}"] for large, times in spent.items()]
+        yield Table([f"THP_MEM_ALLOC_ENABLE, {_name(dtype)}, {LARGE}×{LARGE}", "s/MPix"], rows)
+
+
+def arithmetic(runs: int) -> Iterator[Table]:
+    """How near a convolution in float32 comes to what the processor can do."""
+    work = operations.gigaflops(FINEST[0][0], ORDER)
+    times = _timed({name: call for name, (call, _) in work.items()}, runs)
+    yield Table(["float32", "GFLOP/s"], [[name, f"{amount / median(times[name]):.0f}"] for name, (_, amount) in work.items()])
+
+
+def _compared(calls: operations.Calls, runs: int, title: str, gradients: bool = False) -> Table:
+    """Each over the first."""
+    times = _timed(calls, runs, gradients)
+    shipped = next(iter(calls))
+    rows = [[name, f"{1e3 * median(spent):.2f}", f"{median_ratio(times, name, shipped):.2f}"] for name, spent in times.items()]
+    return Table([title, "ms", "over shipped"], rows)
+
+
+def _timed(calls: Mapping[str, Callable[[], object]], runs: int, gradients: bool = False) -> dict[str, list[float]]:
+    with torch.inference_mode(not gradients):
+        return interleaved(calls, runs)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+SUBJECTS: dict[str, Callable[[int], Iterator[Table]]] = {
+    "network": whole_network,
+    "pages": pages,
+    "kernels": kernels,
+    "sorting": partial(single_operation, operations.sorting, FINEST),
+    "upsampling": partial(single_operation, operations.upsampling, COARSER),
+    "residual": partial(single_operation, operations.residual, FINEST),
+    "border": borders,
+    "widths": widths,
+    "arithmetic": arithmetic,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the tables of some subjects; the exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        machine = describe(quiet_load(given.allow_load))
+    except BusyMachineError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return BUSY
+    print(f"{machine.name}{machine.conditions}; medians of {given.runs} turns")
+    for subject in given.subjects or SUBJECTS:
+        print(f"\n## {subject}", flush=True)
+        for table in SUBJECTS[subject](given.runs):
+            print("", *table.lines(), sep="\n", flush=True)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.trials", description=__doc__)
+    parser.add_argument("subjects", metavar="SUBJECT", nargs="*", choices=[[], *SUBJECTS], help=f"some of {', '.join(SUBJECTS)}; none: all")
+    parser.add_argument("--runs", type=int, default=15, help="turns of each contender")
+    parser.add_argument("--allow-load", action="store_true", help="measure on a busy machine too")
+    return parser
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())
