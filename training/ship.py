@@ -12,24 +12,23 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from napari_ne_denoise.core.models.card import ModelCard
-from napari_ne_denoise.core.models.files import write_model
+from napari_ne_denoise.core.models.files import ARCHITECTURES, write_model
 from napari_ne_denoise.core.models.registry import PACKAGE_FOLDER
-from napari_ne_denoise.core.networks import ShuffleUNet
+from napari_ne_denoise.core.networks import DenoisingNetwork
 from training.__main__ import read_recipe
 
 HERE = Path(__file__).parent
 
 
-def ship(recipe_name: str, runs: Path) -> Path:
-    """Write the packaged weight file of a recipe and its hash in models.toml."""
+def ship(recipe_name: str, runs: Path, dtype: Literal["float16"] | None = None) -> Path:
+    """Write the packaged weight file of a recipe, in `dtype` as `write_model` has it, and its hash in models.toml."""
     state = torch.load(runs / f"{recipe_name}.pt", map_location="cpu", weights_only=True)
-    network = ShuffleUNet(**state["config"])
-    network.load_state_dict(state["trained"])
+    network = _trained_network(recipe_name, state)
     written = json.loads((HERE / f"{recipe_name}.card.json").read_text())
     log = [json.loads(line) for line in (runs / f"{recipe_name}.jsonl").read_text().splitlines()]
     validation = next((entry["validation"] for entry in reversed(log) if entry["validation"]), {})
@@ -43,9 +42,19 @@ def ship(recipe_name: str, runs: Path) -> Path:
         limits=tuple(written["limits"]),
     )
     path = PACKAGE_FOLDER / f"{recipe_name}.safetensors"
-    write_model(network, card, path)
+    write_model(network, card, path, dtype)
     _write_hash(path)
     return path
+
+
+def _trained_network(recipe_name: str, state: dict[str, Any]) -> DenoisingNetwork:
+    """The network of a recipe with the weights of its checkpoint."""
+    wanted = read_recipe(recipe_name)["network"]
+    if wanted.get("normalized"):
+        raise SystemExit(f"{recipe_name}: is a network in a wrapper (WNE), which weight files cannot name; ship a network without one.")
+    network = ARCHITECTURES[wanted["architecture"]](**state["config"])
+    network.load_state_dict(state["trained"])
+    return network
 
 
 def _stages(recipe_name: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -74,5 +83,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m training.ship", description=__doc__)
     parser.add_argument("recipe")
     parser.add_argument("--runs", type=Path, default=HERE / "runs")
+    parser.add_argument("--dtype", choices=["float16"], help="store weights in half the bytes  [default: as they are]")
     given = parser.parse_args()
-    print(ship(given.recipe, given.runs))
+    print(ship(given.recipe, given.runs, given.dtype))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_ne_denoise.cli.console import errors_end_the_program, print_json, print_table, say
-from napari_ne_denoise.core.errors import ImageError, SettingsError
+from napari_ne_denoise.core.errors import ImageError, ModelError, SettingsError
 from napari_ne_denoise.core.settings import DEFAULTS
 
 if TYPE_CHECKING:
@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 
 # an ordinary network trained on the same data in the same way
 ORDINARY = "ordinary-twin"
+# one network trained at one level of noise, once for each of the paper's laws (docs/study.md)
+STUDY = ("sigma25-ordinary", "sigma25-scale-equiv", "sigma25-norm-equiv")
 SIDE = 256  # pixels of the part of the image that is looked at
 # fewer than in the tests of the law: here a person waits
 SCALES, SHIFTS = (1e-3, 1e3), (-100.0, 1e3)
+KEPT = 1e-6  # an error below this is one of arithmetic
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,10 @@ def check(
     image: Annotated[Path, typer.Argument(metavar="IN", help="An image file.", show_default=False)],
     model: Annotated[str, typer.Option(help="Name of a blind model, or path of a weight file.")] = DEFAULTS.model_name,
     axes: Annotated[str | None, typer.Option(help="A letter for each axis, such as TCZYX.  [default: as the file says]")] = DEFAULTS.axes,
+    study: Annotated[
+        bool,
+        typer.Option("--study", help="Measure one network trained under each of the paper's laws: ordinary, scale-equiv, norm-equiv."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes.")] = False,
 ) -> None:
@@ -58,8 +65,8 @@ def check(
     the middle of the image.
     """
     with errors_end_the_program():
+        names = _study(model) if study else [model] if model == ORDINARY else [model, *_ordinary(quiet)]
         part, where, noise = _middle(image, axes)
-        names = [model] if model == ORDINARY else [model, *_ordinary(quiet)]
         findings = []
         for name in names:
             if not quiet:
@@ -99,6 +106,22 @@ def _ordinary(quiet: bool) -> list[str]:
     if not quiet:
         say(f"note: {ORDINARY} is missing from this installation; there is nothing to compare with")
     return []
+
+
+def _study(model: str) -> list[str]:
+    """The networks of the study, if all are there."""
+    from napari_ne_denoise.core.models.fetch import local_path
+    from napari_ne_denoise.core.models.registry import list_models
+
+    if model != DEFAULTS.model_name:
+        raise SettingsError(f"--study measures {', '.join(STUDY)} and no other: leave out --model {model}, or --study.")
+    here = {row.name for row in list_models() if local_path(row).exists()}
+    if missing := [name for name in STUDY if name not in here]:
+        raise ModelError(
+            f"--study: {', '.join(missing)} not in this installation (see napari-ne-denoise models list). "
+            f"Install a version with the networks of the study, or leave --study out to compare {DEFAULTS.model_name} with {ORDINARY}."
+        )
+    return list(STUDY)
 
 
 def _middle(path: Path, axes: str | None) -> tuple[np.ndarray, str, float]:
@@ -154,8 +177,13 @@ def _range_rows(findings: list[Finding]) -> list[tuple[str, ...]]:
 
 
 def _meaning(finding: Finding, noise: float) -> str:
-    worst = max(change.largest for change in finding.ranges)
-    if finding.errors.both < 1e-6:
+    if finding.errors.both < KEPT:
         return f"{finding.model}: the result is the same whatever the image is normalised to; there is nothing to choose."
+    worst = max(change.largest for change in finding.ranges)
     compared = f", {worst / noise:.2g} times the noise" if noise else ""
-    return f"{finding.model}: the result depends on how the image is normalised, by up to {worst:.3g}{compared}; somebody has to choose."
+    depends = (
+        "the result is the same in any unit, but depends on where zero is"
+        if finding.errors.scale < KEPT
+        else "the result depends on how the image is normalised"
+    )
+    return f"{finding.model}: {depends}, by up to {worst:.3g}{compared}; somebody has to choose."
