@@ -121,6 +121,21 @@ def test_a_checkpoint_trained_otherwise_is_refused_but_may_go_on_for_longer(tmp_
         trainer(tmp_path / "e.pt", degradation=Degradation(correlated_share=0.3))
 
 
+def test_a_checkpoint_trained_on_other_images_is_refused(tmp_path):
+    learner = trainer(tmp_path / "f.pt")
+    learner.save()
+    learner.sampler = CropSampler(images(1), {"blocks": 1}, 24)
+    with pytest.raises(SettingsError, match="other images"):
+        Trainer(learner.published, learner.sampler, learner.degradation, learner.settings, tmp_path / "f.pt")
+
+
+def test_a_checkpoint_says_what_it_began_from(tmp_path):
+    origin = {"name": "fast", "sha256": "0" * 64}
+    first = trainer(tmp_path / "g.pt")
+    Trainer(first.published, first.sampler, first.degradation, first.settings, tmp_path / "g.pt", began_from=origin).save()
+    assert trainer(tmp_path / "g.pt").began_from == origin
+
+
 def test_a_crop_without_noise_does_no_harm():
     clean = torch.zeros(2, 1, 4, 4)
     denoised = torch.full_like(clean, 0.1).requires_grad_()

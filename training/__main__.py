@@ -13,6 +13,7 @@ import torch
 
 from napari_ne_denoise import load_denoiser
 from napari_ne_denoise.core import networks
+from napari_ne_denoise.core.models.files import weights_to_begin_from
 from napari_ne_denoise.core.networks import DenoisingNetwork
 from napari_ne_denoise.core.training.dataset import CropSampler, read_clean_images, synthetic_images
 from napari_ne_denoise.core.training.degradation import Degradation
@@ -50,11 +51,14 @@ def build_trainer(recipe: dict[str, Any], data: Path, runs: Path, name: str, dev
     """Everything a recipe names, put together."""
     torch.manual_seed(recipe["training"]["seed"])
     network = build_network(recipe["network"])
+    began_from: dict[str, str] = {}
     if "start_from" in recipe:
         finished = torch.load(runs / f"{recipe['start_from']}.pt", map_location="cpu", weights_only=True)
         network.load_state_dict(finished["trained"])
+        began_from = finished.get("began_from", {})
     elif "weights" in recipe:
         network.load_state_dict(load_denoiser(recipe["weights"]).network.state_dict())
+        began_from = weights_to_begin_from(recipe["weights"])
     wanted = recipe["data"]
     training, validation = read_clean_images(data, largest_grain=wanted["largest_grain"], smallest_side=wanted["smallest_side"])
     training += synthetic_images(wanted["synthetic"], recipe["training"]["seed"])
@@ -64,7 +68,8 @@ def build_trainer(recipe: dict[str, Any], data: Path, runs: Path, name: str, dev
     degradation = Degradation(**{key: tuple(value) if isinstance(value, list) else value for key, value in recipe["degradation"].items()})
     sampler = CropSampler(training, wanted["weights"], settings.side, bent_share=wanted.get("bent_share", 0.0))
     print(f"{name}: {len(training)} training images, {len(validation)} for validation", flush=True)
-    return Trainer(network, sampler, degradation, settings, runs / f"{name}.pt", validation=validation, device=device)
+    path = runs / f"{name}.pt"
+    return Trainer(network, sampler, degradation, settings, path, validation=validation, device=device, began_from=began_from)
 
 
 def train(name: str, data: Path, runs: Path, device: str) -> None:

@@ -1,7 +1,7 @@
 """``python -m training.ship RECIPE``: put the trained weights of a recipe, with their card, into the package.
 
-The card is training/RECIPE.card.json (what cannot be computed), completed with the recipes, the steps done and the scores that
-the log holds.
+The card is training/RECIPE.card.json (what cannot be computed), completed with the recipes, the steps done, and the scores that the log and the last
+full run of ``python -m benchmarks quality`` hold.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import torch
 
+from benchmarks.report import load
 from napari_ne_denoise.core.models.card import ModelCard
 from napari_ne_denoise.core.models.files import ARCHITECTURES, write_model
 from napari_ne_denoise.core.models.registry import PACKAGE_FOLDER
@@ -38,13 +39,24 @@ def ship(recipe_name: str, runs: Path, dtype: Literal["float16"] | None = None) 
         licence="BSD-3-Clause",
         source=written["source"],
         training={**written["training"], "recipes": dict(_stages(recipe_name)), "steps_done": state["step"]},
-        scores={**written["scores"], "validation, dB for a peak of 1": {name: round(score, 2) for name, score in validation.items()}},
+        began_from=state.get("began_from", {}),
+        scores={
+            "validation, dB for a peak of 1": {name: round(score, 2) for name, score in validation.items()},
+            "PSNR in dB, by `python -m benchmarks quality`": measured_scores(recipe_name),
+        },
         limits=tuple(written["limits"]),
     )
     path = PACKAGE_FOLDER / f"{recipe_name}.safetensors"
     write_model(network, card, path, dtype)
     _write_hash(path)
     return path
+
+
+def measured_scores(name: str) -> dict[str, float]:
+    """What the last full run of `python -m benchmarks quality` found for a model, by set; empty if it was not measured."""
+    report = load("quality")
+    tables = [table for table in (report.tables if report else []) if name in table.columns and table.columns[0] == "PSNR, dB"]
+    return {row[0]: float(row[table.columns.index(name)]) for table in tables for row in table.rows}
 
 
 def _trained_network(recipe_name: str, state: dict[str, Any]) -> DenoisingNetwork:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -93,6 +94,8 @@ class Trainer:
         Clean images that training never sees.
     device
         Where to compute.
+    began_from
+        "name" and "sha256" of the weights that `network` came with, to be kept in checkpoints.  None: random ones.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class Trainer:
         *,
         validation: list[CleanImage] | None = None,
         device: str = "cpu",
+        began_from: dict[str, str] | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.published = network
@@ -114,6 +118,8 @@ class Trainer:
         self.checkpoint, self.validation = checkpoint, validation or []
         self.optimizer = WeightOptimizer(self.network, settings.optimizer)
         self.step = 0
+        self.began_from = began_from or {}
+        self._first_batch = hashlib.sha256(b"".join(part.numpy().tobytes() for part in self.batch(0))).hexdigest()
         if checkpoint.exists():
             self._resume()
 
@@ -191,6 +197,8 @@ class Trainer:
             "degradation": asdict(self.degradation),
             "config": self.network.config,
             "step": self.step,
+            "first_batch": self._first_batch,
+            "began_from": self.began_from,
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
             "trained": self.trained().state_dict(),
@@ -217,7 +225,9 @@ class Trainer:
         before, now = ({**settings, "steps": 0} for settings in (state["settings"], asdict(self.settings)))
         if before != now:
             raise SettingsError(f"{self.checkpoint}: was trained with {before}, not {now}; train into another file.")
-        self.step = int(state["step"])
+        if state.get("first_batch", self._first_batch) != self._first_batch:
+            raise SettingsError(f"{self.checkpoint}: was trained on other images; train into another file.")
+        self.step, self.began_from = int(state["step"]), state.get("began_from", self.began_from)
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
