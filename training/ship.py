@@ -1,7 +1,7 @@
 """``python -m training.ship RECIPE``: put the trained weights of a recipe, with their card, into the package.
 
-The card is training/RECIPE.card.json (what cannot be computed), completed with the recipes, the steps done, and the scores that the log and the last
-full run of ``python -m benchmarks quality`` hold.
+The card is training/RECIPE.card.json (what cannot be computed), completed with the recipes, the steps done, and the scores that
+the log and the last full run of ``python -m benchmarks quality`` hold.
 """
 
 from __future__ import annotations
