@@ -1,4 +1,4 @@
-"""Measure, print tables, and keep what was measured for ``docs/benchmarks.md``."""
+"""Measure, print tables, and keep what was measured for ``docs/benchmarks.md`` and ``docs/study.md``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from pathlib import Path
 
 from benchmarks.document import write_document
 from benchmarks.machine import BusyMachineError, describe, quiet_load
-from benchmarks.options import SECTIONS, Options
-from benchmarks.ours import packaged_models
+from benchmarks.options import SECTIONS, Options, positive
 from benchmarks.parts import PARTS, SPEED, measure
 from benchmarks.report import load, target_lines
+from benchmarks.speed.trials import SUBJECTS
+from benchmarks.speed.trials import run as run_trials
+from benchmarks.study.command import RUNS
+from benchmarks.study.command import run as run_study
+from benchmarks.study.networks import StudyError
 
 DEFAULTS = Options()
-BUSY = 2  # exit code
+FAILED, BUSY = 1, 2  # exit codes
 WHOLES = ("all", "missing", "none")
 
 
@@ -24,14 +28,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, measure and print; the exit code."""
     given = parser().parse_args(arguments)
     try:
-        measure_and_print(given.parts, options_of(given), given.allow_load)
+        given.run(given)
     except BusyMachineError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return BUSY
-    if given.command == "write":
-        kept = {name: report for name in PARTS if (report := load(name)) is not None}
-        print("\n".join(f"wrote {path}" for path in write_document(kept)))
+    except StudyError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return FAILED
     return 0
+
+
+def _measure(given: argparse.Namespace) -> None:
+    measure_and_print(given.parts, options_of(given), given.allow_load)
+
+
+def _write(given: argparse.Namespace) -> None:
+    _measure(given)
+    kept = {name: report for name in PARTS if (report := load(name)) is not None}
+    _say_written(write_document(kept))
+
+
+def _study(given: argparse.Namespace) -> None:
+    _say_written(run_study(given.checkpoints, given.data, given.out, given.limit, given.only_figures))
+
+
+def _trials(given: argparse.Namespace) -> None:
+    for line in run_trials(given.subjects or list(SUBJECTS), given.runs, given.allow_load):
+        print(line, flush=True)
+
+
+def _say_written(paths: Sequence[Path]) -> None:
+    print("\n".join(f"wrote {path}" for path in paths))
 
 
 def measure_and_print(parts: Sequence[str], options: Options, allow_load: bool) -> None:
@@ -60,7 +87,7 @@ def options_of(given: argparse.Namespace) -> Options:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line: a command for each subject, and `write` for all of them."""
+    """The command line: a command for each subject, and `write` for those whose figures stand in docs/benchmarks.md."""
     whole = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = whole.add_subparsers(dest="command", required=True)
 
@@ -74,7 +101,7 @@ def parser() -> argparse.ArgumentParser:
     quality.add_argument("models", metavar="MODEL", nargs="*", default=DEFAULTS.models, help="registered names or weight files")
     quality.add_argument("--sets", type=_sections, default=SECTIONS, help=f"some of {','.join(SECTIONS)}")
     quality.add_argument("--no-peers", dest="peers", action="store_false", help="our models only")
-    quality.add_argument("--limit", type=_positive, help="images of each set, for a glance, which is not kept")
+    quality.add_argument("--limit", type=positive, help="images of each set, for a glance, which is not kept")
     quality.add_argument("--worst", type=Path, metavar="FOLDER", help="draw the five worst images of each set there")
     write = commands.add_parser("write", help="measure, then write docs/benchmarks.md and its plot from all that was ever measured")
     write.add_argument("--parts", type=_any_parts, default=list(PARTS), help=f"{', '.join(WHOLES)}, or some of {','.join(PARTS)}")
@@ -84,16 +111,38 @@ def parser() -> argparse.ArgumentParser:
         untimed.set_defaults(parts=[part], allow_load=True)
     for scored in (quality, write):
         scored.add_argument("--fresh", action="store_true", help="quality: measure again what is kept from earlier runs")
-    write.set_defaults(models=(*packaged_models(), "ordinary-twin"))
+    for measuring in (speed, memory, precision, quality):
+        measuring.set_defaults(run=_measure)
+    write.set_defaults(run=_write)
     for timed in (speed, write):
-        timed.add_argument("--runs", type=_positive, default=DEFAULTS.runs, help="timed calls of each contender")
+        timed.add_argument("--runs", type=positive, default=DEFAULTS.runs, help="timed calls of each contender")
         timed.add_argument("--large", action="store_true", help="scaling: up to 100 megapixels, not only 64")
         timed.add_argument("--allow-load", action="store_true", help="measure on a busy machine too; the tables will say so")
     for large in (memory, write):
         large.add_argument("--megapixels", type=float, default=DEFAULTS.megapixels, help="of the image of memory")
     for pictured in (speed, precision, quality, write):
         pictured.add_argument("--data", type=Path, default=DEFAULTS.data, help="folder with the test images, under test/")
+    _add_study(commands)
+    _add_trials(commands)
     return whole
+
+
+def _add_study(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    study = commands.add_parser("study", help="the paper's own study, repeated; writes docs/study.md and its figures")
+    study.add_argument("--runs", dest="checkpoints", metavar="FOLDER", type=Path, default=RUNS, help="where the checkpoints are")
+    study.add_argument("--data", type=Path, default=DEFAULTS.data, help="folder with test/set12 and test/bsd68")
+    study.add_argument("--limit", type=positive, help="a quick look at so many images of each set; docs/ is left as it is")
+    study.add_argument("--only-figures", action="store_true", help="draw the figures from kept scores, and leave the page as it is")
+    study.add_argument("--out", type=Path, help="where study.md and images/ go; otherwise docs/, or results/study-quick with --limit")
+    study.set_defaults(run=_study)
+
+
+def _add_trials(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    trials = commands.add_parser("trials", help="what might make `fast` faster on a CPU, each against what is shipped")
+    trials.add_argument("subjects", metavar="SUBJECT", nargs="*", choices=[[], *SUBJECTS], help=f"some of {', '.join(SUBJECTS)}; none: all")
+    trials.add_argument("--runs", type=positive, default=15, help="turns of each contender")
+    trials.add_argument("--allow-load", action="store_true", help="measure on a busy machine too; the first line will say so")
+    trials.set_defaults(run=_trials)
 
 
 def _any_parts(text: str) -> list[str]:
@@ -115,12 +164,6 @@ def _some_of(known: tuple[str, ...], text: str) -> list[str]:
     if unknown := [name for name in names if name not in known]:
         raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: there are {', '.join(known)}")
     return names
-
-
-def _positive(text: str) -> int:
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be at least 1")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers import IN_FLOAT32
 from benchmarks.report import Point, Report, target_lines
+from benchmarks.speed.peers import IN_FLOAT32
 
 DOCS = Path(__file__).parents[1] / "docs"
 INTRODUCTION = (

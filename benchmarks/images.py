@@ -14,6 +14,8 @@ from skimage import io
 from napari_ne_denoise.core.metrics import fit_gain_and_offset, psnr
 
 NOISE, SIGNAL, PEDESTAL = 100.0, 300.0, 2000.0  # grey levels; SIGNAL is an amplitude
+MICROGRAPH_SIDE = 512  # at most, so that it does not take too long
+MICROGRAPH_SIGMA = 0.1  # of the range, where the strength of noise is not the question
 BAND = 256  # rows made at once, so that making a large image takes no memory of its own
 
 
@@ -42,7 +44,8 @@ class Sample:
     truth_variance
         Of the noise that the truth itself still has.
     spectrum
-        Expected squared magnitude of the noise's `numpy.fft.fft2`, (Y, X).  None where it is not known, or white.
+        Expected squared magnitude of the noise's `numpy.fft.fft2`, (Y, X), the same everywhere for white noise.  None where nothing but
+        `sigma` is known, or is needed because the noise is white.
     """
 
     name: str
@@ -137,6 +140,14 @@ def clean_images(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
     """Name and float64 image (Y, X) of every clean micrograph, in sorted order."""
     for path in image_files(folder):
         yield path.stem, io.imread(path).astype(np.float64)
+
+
+def micrographs(folder: Path, sigma: float = MICROGRAPH_SIGMA) -> Iterator[Sample]:
+    """The middle of every clean micrograph, from 0 to 1, with white noise; the seed is its index in sorted order."""
+    for index, (name, image) in enumerate(clean_images(folder)):
+        truth = from_zero_to_one(middle(image, MICROGRAPH_SIDE))
+        noise = np.random.default_rng(index).standard_normal(truth.shape)
+        yield Sample(name, truth + sigma * noise, truth, sigma, peak=1.0)
 
 
 def image_files(folder: Path, pattern: str = "*") -> list[Path]:

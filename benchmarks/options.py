@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from argparse import ArgumentTypeError
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from benchmarks.ours import models_to_compare
 
 SECTIONS = ("gaussian", "real", "correlated", "strange")  # of `quality`
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -41,14 +44,16 @@ class Options:
     data: Path = DATA
     large: bool = False
     megapixels: float = 400
-    models: tuple[str, ...] = ("fast",)
+    models: tuple[str, ...] = field(default_factory=models_to_compare)
     sets: tuple[str, ...] = SECTIONS
     peers: bool = True
     limit: int | None = None
     fresh: bool = False
     worst: Path | None = None
 
-    @property
-    def is_glance(self) -> bool:
-        """Whether something was left out of `quality`, so that its report must not stand for the whole."""
-        return self.limit is not None or not self.peers or set(self.sets) != set(SECTIONS)
+
+def positive(text: str) -> int:
+    """A number of at least one, from the command line."""
+    if int(text) < 1:
+        raise ArgumentTypeError(f"{text}: must be at least 1")
+    return int(text)

@@ -2,24 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+import napari_ne_denoise
 from napari_ne_denoise import Denoiser, Step, denoise, iter_denoise
 from napari_ne_denoise.core.inference import prepare_denoising
 from napari_ne_denoise.core.models.registry import list_models
+from napari_ne_denoise.core.networks import DenoisingNetwork
 from napari_ne_denoise.core.tiling import Window, read_window
 
 # the peers know no other device
 DEVICE = "cpu"
 PRECISIONS = ("auto", "float32")
+CORE = Path(napari_ne_denoise.__file__).parent / "core"
+TWIN = "ordinary-twin"
 
 
 def packaged_models() -> list[str]:
-    """Names of the norm-equiv models inside the package that need no noise level."""
-    return [row.name for row in list_models() if row.packaged and row.blind and row.equivariance == "norm-equiv"]
+    """Names of the norm-equiv models inside the package that need no noise level, but for those that are there only to compare with."""
+    return [
+        row.name for row in list_models() if row.packaged and row.blind and row.equivariance == "norm-equiv" and not row.comparison_only
+    ]
+
+
+def models_to_compare() -> tuple[str, ...]:
+    """What a whole run of `quality` measures: the models of the package, and beside them one that lacks the law."""
+    return (*packaged_models(), TWIN)
+
+
+def is_compared_only(model: str) -> bool:
+    """Whether a model, by name or path, is registered only to compare with."""
+    return any(row.comparison_only for row in list_models() if row.name == model)
+
+
+@cache
+def computed_by() -> str:
+    """Of all that a result of ours depends on, but for image and weights: device, torch, and the source of the package."""
+    left_out = ("training", "jacobian", "io")
+    sources = [path for path in CORE.rglob("*.py") if path.relative_to(CORE).parts[0] not in left_out]
+    return f"{DEVICE}; torch {torch.__version__}; {source_hash(sources)}"
+
+
+def source_hash(paths: Sequence[Path]) -> str:
+    """Of what stands in these files."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(paths))).hexdigest()[:12]
+
+
+def weights_hash(network: DenoisingNetwork) -> str:
+    """Of the weights alone: a card may gain scores."""
+    weights = sorted(network.state_dict().items())
+    return hashlib.sha256(b"".join(key.encode() + value.numpy().tobytes() for key, value in weights)).hexdigest()
 
 
 def denoised(image: np.ndarray, model: Denoiser, **settings: Any) -> np.ndarray:

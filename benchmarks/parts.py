@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from benchmarks.architectures import reference, tax, training
 from benchmarks.machine import Machine, OthersWatch
-from benchmarks.memory import memory, memory_drunet
 from benchmarks.options import SECTIONS, Options
-from benchmarks.peers import peers
-from benchmarks.precision import precision
-from benchmarks.quality import folders, quality
+from benchmarks.quality.suite import folders, is_glance, quality
 from benchmarks.report import Report, save
-from benchmarks.sizes import cancel, latency, scaling, stacks
+from benchmarks.speed.architectures import reference, tax, training
+from benchmarks.speed.memory import memory, memory_drunet
+from benchmarks.speed.peers import peers
+from benchmarks.speed.precision import precision
+from benchmarks.speed.sizes import cancel, latency, scaling, stacks
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,15 @@ class Part:
         Whether it takes times, and so needs a machine that has nothing else to do.
     sets
         The test images it needs; a function where that depends on the options.
+    is_glance
+        Whether something is left out with these options, so that what is found must not stand for the whole.
     """
 
     run: Callable[[Options], Report]
     command: str
     timed: bool = True
     sets: tuple[str, ...] | Callable[[Options], tuple[str, ...]] = ()
+    is_glance: Callable[[Options], bool] = lambda _: False
 
     def lacks(self, options: Options) -> list[str]:
         """The image folders it needs that are not there."""
@@ -55,7 +58,7 @@ PARTS = {
     "memory": Part(memory, "memory --megapixels {megapixels:g}", timed=False),
     "memory-drunet": Part(memory_drunet, "memory --drunet --megapixels {megapixels:g}", timed=False),
     "precision": Part(precision, "precision {model}", timed=False, sets=("set12", "fmd")),
-    "quality": Part(quality, "quality {models}{glance}", timed=False, sets=folders),
+    "quality": Part(quality, "quality {models}{glance}", timed=False, sets=folders, is_glance=is_glance),
 }
 SPEED = tuple(name for name, part in PARTS.items() if part.timed)
 
@@ -66,7 +69,7 @@ def measure(name: str, options: Options, machine: Machine) -> Report:
     report = part.run(options)
     where = replace(machine, others=watch.cores()) if part.timed else replace(machine, load=None)
     report = replace(report, command=command_of(part, options), machine=where)
-    if not options.is_glance:
+    if not part.is_glance(options):
         save(name, report)
     return report
 

@@ -89,6 +89,8 @@ class Report:
         For the plot, by panel.
     command, machine
         What made it, and where; filled in by `parts.measure`.
+    weights
+        Hash of the weights of each of our models that was measured, by name, where that matters.
     """
 
     title: str
@@ -98,6 +100,7 @@ class Report:
     points: dict[str, list[Point]] = field(default_factory=dict)
     command: str = ""
     machine: Machine | None = None
+    weights: dict[str, str] = field(default_factory=dict)
 
     def lines(self) -> Iterator[str]:
         """The section as Markdown, without its targets."""

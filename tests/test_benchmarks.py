@@ -9,14 +9,16 @@ import pytest
 import torch
 from skimage import io
 
-from benchmarks import architectures, document, fresh, machine, memory, ours, parts, peers, precision, processes, report, sizes
+from benchmarks import document, machine, ours, parts, report
 from benchmarks.__main__ import main, options_of, parser
-from benchmarks.architectures import Architecture, float32_difference, noisy_batch
 from benchmarks.images import Sample, fluorescence_samples, gaussian_samples, noisy_plane
 from benchmarks.options import Options
-from benchmarks.reference import reference_of
+from benchmarks.quality import classical
 from benchmarks.report import Point, Report, Table, Target
-from benchmarks.timing import interleaved, median_ratio
+from benchmarks.speed import architectures, fresh, memory, peers, precision, processes, sizes
+from benchmarks.speed.architectures import Architecture, float32_difference, noisy_batch
+from benchmarks.speed.reference import reference_of
+from benchmarks.speed.timing import interleaved, median_ratio
 from napari_ne_denoise import load_denoiser
 from napari_ne_denoise.core.networks import DRUNet, FDnCNN
 
@@ -219,7 +221,7 @@ def test_architectures_are_compared_mode_by_mode(monkeypatch):
 
 def test_peers_get_the_same_images(images, monkeypatch):
     pytest.importorskip("pywt")
-    monkeypatch.setattr(peers, "find_spec", lambda name: None)
+    monkeypatch.setattr(classical, "find_spec", lambda name: None)
     found = peers.peers(Options(runs=1, data=images))
     assert [len(table.rows) for table in found.tables] == [3 + 2 * len(ours.packaged_models())] * 2
     assert {point.name for point in found.points["FMD"] if point.ours} == {
@@ -251,7 +253,7 @@ def test_waiting_is_measured_in_fresh_processes(monkeypatch):
     asked = []
     monkeypatch.setattr(sizes, "in_fresh_process", lambda *what: asked.append(what) or {"load": 0.1, "first": 0.2})
     found = sizes.latency(Options(runs=1), 48, 3)
-    assert asked == [("benchmarks.fresh", 48)] * 3
+    assert asked == [("benchmarks.speed.fresh", 48)] * 3
     assert [target.measured for target in found.targets[:2]] == [0.1, 0.2]
 
 

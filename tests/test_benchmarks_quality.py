@@ -9,7 +9,7 @@ import tifffile
 from scipy import ndimage
 from skimage import io
 
-from benchmarks import correlated, methods, parts, quality, report, scores, strange, worst
+from benchmarks import images, ours, parts, report
 from benchmarks.__main__ import main
 from benchmarks.images import (
     Sample,
@@ -21,10 +21,12 @@ from benchmarks.images import (
     paired_samples,
     photon_samples,
 )
-from benchmarks.noise_curve import NoiseCurve, estimate_noise_curve
 from benchmarks.options import Options
-from benchmarks.scores import Comparison, Found, Method, Scoreboard, lag_one
-from benchmarks.stabilise import stabilised, through_anscombe, unstabilised
+from benchmarks.quality import classical, correlated, methods, scores, strange, suite, worst
+from benchmarks.quality.noise_curve import NoiseCurve, estimate_noise_curve
+from benchmarks.quality.scores import Comparison, Method, Score, Scoreboard, lag_one
+from benchmarks.quality.stabilise import generalized_anscombe, inverse_generalized_anscombe, through_anscombe
+from napari_ne_denoise import load_denoiser
 
 GAIN, PEDESTAL = 3.0, 20.0
 
@@ -54,9 +56,10 @@ def data(tmp_path):
 @pytest.fixture
 def small(monkeypatch):
     """Strange images are as small as the others, and BM3D takes its time elsewhere."""
-    monkeypatch.setattr(methods, "find_spec", lambda name: None)
+    monkeypatch.setattr(classical, "find_spec", lambda name: None)
     for name, value in (("SIDE", 48), ("SEAM", 8), ("SEEDS", range(2)), ("MADE", 1), ("SIGMAS", (0.1, 0.5)), ("BINNING", 2)):
         monkeypatch.setattr(strange, name, value)
+    monkeypatch.setattr(images, "MICROGRAPH_SIDE", 48)
 
 
 def _picture(rng, shape=(48, 56)):
@@ -104,7 +107,7 @@ def test_fluorescence_pairs_frames_with_their_field_and_clips(kept):
 
 
 def test_what_was_scaled_apart_is_fitted(data):
-    samples = list(paired_samples(data / "test" / "w2s", scaled_apart=True, group=quality._colour))
+    samples = list(paired_samples(data / "test" / "w2s", scaled_apart=True, group=suite._colour))
     assert [(sample.group, sample.peak) for sample in samples] == [("colour 0", 255), ("colour 2", 255)]
     assert samples[0].psnr(0.2 * samples[0].truth + 90) > 200
     (float_sample,) = paired_samples(data / "test" / "twophoton_float")
@@ -205,7 +208,7 @@ def test_a_score_tells_what_was_taken_away():
     sample = Sample("x", np.tile([1.0, -1.0], (10, 30)), np.zeros((10, 60)), peak=1.0)
     found = scores.measure(sample, _method(lambda sample: 0 * sample.noisy))
     # along rows its sign alternates, along columns it is constant
-    assert (found.psnr, found.spread) == (np.inf, 0)
+    assert (found.psnr, found.std) == (np.inf, 0)
     assert found.lag == pytest.approx(0)
     assert lag_one(np.random.default_rng(0).standard_normal((300, 300))) == pytest.approx(0, abs=0.01)
     assert lag_one(np.ones((5, 5))) == 0
@@ -221,7 +224,7 @@ def test_the_noise_curve_of_photons_is_found_in_any_unit(scale, shift):
     truth = (scale * GAIN) * (scale * (expected - PEDESTAL))
     np.testing.assert_allclose(curve.variance(scale * expected + shift).mean(), truth.mean(), rtol=0.1)
     assert curve.gain == pytest.approx(scale * GAIN, rel=0.15)
-    assert curve.offset == pytest.approx(-scale * GAIN * (scale * PEDESTAL + shift), rel=0.2)
+    assert curve.variance_at_zero == pytest.approx(-scale * GAIN * (scale * PEDESTAL + shift), rel=0.2)
 
 
 def test_the_variance_of_white_noise_is_found():
@@ -244,9 +247,9 @@ def test_stabilised_noise_is_one_and_its_mean_comes_back(photons, read_noise):
     rng = np.random.default_rng(0)
     noisy = GAIN * (rng.poisson(photons, (400, 400)) + read_noise * rng.standard_normal((400, 400))) + PEDESTAL
     curve = NoiseCurve(GAIN, -GAIN * PEDESTAL + (GAIN * read_noise) ** 2)
-    stable = stabilised(noisy, curve)
+    stable = generalized_anscombe(noisy, curve)
     assert stable.std() == pytest.approx(1, abs=0.05)
-    assert unstabilised(stable.mean(), curve) == pytest.approx(GAIN * photons + PEDESTAL, rel=0.01)
+    assert inverse_generalized_anscombe(stable.mean(), curve) == pytest.approx(GAIN * photons + PEDESTAL, rel=0.01)
 
 
 def test_denoising_behind_the_transform_is_better_and_unbiased():
@@ -260,16 +263,25 @@ def test_noise_without_a_slope_is_only_scaled():
     curve = NoiseCurve(0.0, 4.0)
     assert curve.is_gaussian
     image = np.array([[-3.0, 8.0]])
-    np.testing.assert_array_equal(stabilised(image, curve), image / 2)
-    np.testing.assert_array_equal(unstabilised(image / 2, curve), image)
+    np.testing.assert_array_equal(generalized_anscombe(image, curve), image / 2)
+    np.testing.assert_array_equal(inverse_generalized_anscombe(image / 2, curve), image)
 
 
 def test_block_matching_is_told_the_spectrum(data):
     pytest.importorskip("bm3d")
     sample = next(correlated.samples(data / "test" / "clean_micro", 1.0))
-    blind = methods.classical.block_matching(sample.noisy, correlated.SIGMA, 1.0)
-    assert sample.psnr(methods._told_the_noise(sample)) > sample.psnr(blind) + 0.5
+    blind = classical.block_matching(sample.noisy, images.MICROGRAPH_SIGMA, 1.0)
+    assert sample.psnr(classical.told_the_noise(sample)) > sample.psnr(blind) + 0.5
     assert not hasattr(np, "trapz") or np.lib.NumpyVersion(np.__version__) < "2.4.0"
+
+
+def test_a_flat_half_has_no_noise_and_does_no_harm():
+    rng = np.random.default_rng(0)
+    noisy = np.where(np.arange(256) < 128, 100.0, 120 + 5 * rng.standard_normal((256, 256)))
+    curve = estimate_noise_curve(noisy)  # warnings are errors
+    assert curve.variance(np.array(120.0)) == pytest.approx(25, rel=0.1)
+    assert abs(curve.variance(np.array(100.0))) < 2.5
+    assert estimate_noise_curve(np.full((64, 64), 7.0)) == NoiseCurve(0.0, 0.0)
 
 
 # correlated noise
@@ -280,7 +292,7 @@ def test_correlated_noise_keeps_its_variance_and_has_its_spectrum(tmp_path, widt
     _save(tmp_path / "a.png", np.arange(256, dtype=np.uint8).repeat(256).reshape(256, 256))
     (sample,) = correlated.samples(tmp_path, width)
     noise = sample.noisy - sample.truth
-    assert noise.std() == pytest.approx(correlated.SIGMA, rel=0.05)
+    assert noise.std() == pytest.approx(images.MICROGRAPH_SIGMA, rel=0.05)
     assert np.mean(np.abs(np.fft.fft2(noise)) ** 2 / sample.spectrum) == pytest.approx(1, rel=0.05)
     assert lag_one(noise) == pytest.approx({0.0: 0, 0.4: 0.087, 0.7: 0.6, 1.0: 0.78}[width], abs=0.04)
     assert sample.psnr(correlated.wiener(sample)) > sample.psnr(sample.noisy) + 10
@@ -291,7 +303,9 @@ def test_correlated_noise_keeps_its_variance_and_has_its_spectrum(tmp_path, widt
 
 def test_all_sets_are_reported(data, kept, small, monkeypatch, capsys):
     pictured = []
-    monkeypatch.setattr(quality, "write_worst", lambda folder, comparison, *_: pictured.append(comparison.name))
+    # the package may come to have more models
+    monkeypatch.setattr(suite, "models_to_compare", lambda: ("fast", ours.TWIN))
+    monkeypatch.setattr(suite, "write_worst", lambda folder, comparison, *_: pictured.append(comparison.name))
     command = ["quality", "fast", "ordinary-twin", "--data", str(data), "--worst", "sheets"]
     assert main(command) == 0
     out = capsys.readouterr().out
@@ -300,7 +314,9 @@ def test_all_sets_are_reported(data, kept, small, monkeypatch, capsys):
     assert "| fast: Set12, σ = 10 | ≥ 33.9 dB |" in out
     assert "ordinary-twin:" not in out  # it breaks the law: nothing is wanted of it
     assert pictured[::2] == ["Set12, σ = 25", "BSD68, σ = 25", "FMD", "W2S", "GigaDB", "Photon counting", "Two-photon, float"]
-    assert len(report.load("quality").tables) == 7
+    kept_report = report.load("quality")
+    assert len(kept_report.tables) == 7
+    assert kept_report.weights["fast"] == ours.weights_hash(load_denoiser("fast").network)
 
     assert main(command) == 0
     again = capsys.readouterr()
@@ -317,16 +333,63 @@ def test_a_glance_is_not_kept(data, kept, small, capsys):
     assert report.load("quality") is None
 
 
+def test_a_run_without_one_of_the_models_is_a_glance():
+    assert not suite.is_glance(Options())
+    assert not suite.is_glance(Options(models=("other.safetensors", *ours.models_to_compare())))
+    for options in (Options(models=("fast",)), Options(sets=("real",)), Options(peers=False), Options(limit=1)):
+        assert suite.is_glance(options)
+
+
+def test_models_are_called_as_the_speed_tables_call_them(monkeypatch):
+    asked = []
+    monkeypatch.setattr(ours, "denoise", lambda image, **settings: asked.append(settings["device"]))
+    (method,) = methods.our_models(["fast"])
+    method.denoise(_samples(1)[0])
+    assert asked == ["cpu"]
+
+
+def test_scores_depend_on_torch_and_on_the_source_of_what_is_called(monkeypatch):
+    def identity():
+        ours.computed_by.cache_clear()
+        (method,) = methods.our_models(["fast"])
+        return method.identity
+
+    before = identity()
+    assert identity() == before
+    with monkeypatch.context() as changed:
+        changed.setattr(ours.torch, "__version__", "0.0")
+        other_torch = identity()
+    with monkeypatch.context() as changed:
+        changed.setattr(ours, "source_hash", lambda paths: "another source")
+        other_source = identity()
+    assert len({before, other_torch, other_source}) == 3
+    assert identity() == before
+
+
+def test_models_that_are_there_to_compare_with_are_not_to_reach_anything():
+    fast, twin = methods.our_models(["fast", ours.TWIN])
+    assert (fast.aims, twin.aims) == (True, False)
+    assert fast.weights != twin.weights
+    assert ours.TWIN not in ours.packaged_models()
+
+
+def test_captions_say_how_the_others_are_called(monkeypatch):
+    monkeypatch.setattr(classical, "find_spec", lambda name: None)
+    text = classical.protocol_of((classical.NLM, classical.BM3D))
+    assert classical.NLM.protocol in text
+    assert "BM3D" not in text
+
+
 def test_only_the_sets_that_are_asked_for_are_needed():
     part = parts.PARTS["quality"]
-    assert [path.rsplit("/", 1)[1] for path in part.lacks(Options(data=quality.Path("nowhere"), sets=("correlated", "strange")))] == [
+    assert [path.rsplit("/", 1)[1] for path in part.lacks(Options(data=suite.Path("nowhere"), sets=("correlated", "strange")))] == [
         "clean_micro"
     ]
-    assert len(part.lacks(Options(data=quality.Path("nowhere")))) == 8
+    assert len(part.lacks(Options(data=suite.Path("nowhere")))) == 8
 
 
 def _comparison(name, **psnrs):
-    found = {method: [Found(psnr, 0, 1) for psnr in values] for method, values in psnrs.items()}
+    found = {method: [Score(psnr, 0, 1) for psnr in values] for method, values in psnrs.items()}
     return Comparison(name, [""] * len(next(iter(found.values()))), found)
 
 
@@ -336,15 +399,15 @@ def test_targets_of_real_noise():
         _comparison("FMD", noisy=[20, 22], quality=[31, 33], twin=[0, 0], **{"GAT+BM3D": [30, 33], "GAT+TV": [32.5, 32.5], "TV": [30, 30]}),
         _comparison("W2S", noisy=[31, 31], quality=[30, 30], twin=[0, 0], **{"GAT+BM3D": [29, 29], "GAT+TV": [28, 28], "TV": [29.5, 29.5]}),
     ]
-    assert [(target.measured, target.met) for target in quality._better(found, models)] == [(0.5, True), (1.0, True)]
-    noisy, tv = quality._never_worse(found, models, "micrographs")
+    assert [(target.measured, target.met) for target in suite._better(found, models)] == [(0.5, True), (1.0, True)]
+    noisy, tv = suite._never_worse(found, models, "micrographs")
     assert (noisy.measured, noisy.met, noisy.what.endswith("W2S")) == (-1, False, True)
     assert (tv.measured, tv.what.endswith("FMD")) == (-0.5, True)
 
 
 def test_only_models_of_that_name_are_to_reach_what_is_wanted_of_it():
-    found = {(name, sigma): _comparison(name, quality=[30], fast=[30], other=[30]) for name, sigma in quality.WANTED}
-    targets = list(quality._enough(found, [_method(None, name) for name in ("quality", "fast", "other")]))
+    found = {(name, sigma): _comparison(name, quality=[30], fast=[30], other=[30]) for name, sigma in suite.WANTED}
+    targets = list(suite._enough(found, [_method(None, name) for name in ("quality", "fast", "other")]))
     assert [target.what for target in targets if target.limit in (30.3, 29.8)] == ["quality: Set12, σ = 25", "fast: Set12, σ = 25"]
     assert len(targets) == 12
 
@@ -354,7 +417,7 @@ def test_files_of_one_name_are_told_apart(tmp_path):
     for folder in ("a", "b"):
         path = tmp_path / folder / "last.safetensors"
         path.parent.mkdir()
-        path.write_bytes((methods.CORE / "models" / "fast.safetensors").read_bytes())
+        path.write_bytes((ours.CORE / "models" / "fast.safetensors").read_bytes())
         names.append(str(path))
     assert [method.name for method in methods.our_models([*names, "fast", "fast"])] == [*names, "fast"]
 
@@ -377,9 +440,9 @@ def test_the_worst_are_drawn(tmp_path, data):
 def test_an_image_with_noise_of_its_own_gets_no_less_than_that(data, monkeypatch):
     folder = data / "test" / "clean_micro"
     monkeypatch.setattr(strange, "GRAIN", {"a": 0.04})
-    assert [sample.name for sample in strange.noisy_micrographs(folder, 0.05, None)] == ["b"]
-    strong, usual = strange.noisy_micrographs(folder, 0.1, None)
+    assert [sample.name for sample in strange.with_noise(folder, 0.05, None)] == ["b"]
+    strong, usual = strange.with_noise(folder, 0.1, None)
     assert (strong.name, usual.name) == ("a", "b")
     # the noise of an image does not depend on those that are left out
-    weak = next(strange.noisy_micrographs(folder, 0.05, 1))
+    weak = next(strange.with_noise(folder, 0.05, 1))
     np.testing.assert_allclose(weak.noisy - weak.truth, (usual.noisy - usual.truth) / 2, atol=1e-12)

@@ -1,6 +1,7 @@
 """Weight files: what is opened, what is refused, and that nothing in them is executed."""
 
 import hashlib
+import json
 import pickle
 from dataclasses import replace
 
@@ -74,6 +75,8 @@ def test_half_the_bytes_hold_the_same_network(tmp_path, network):
     for found, kernel in zip(affine_kernels(opened), affine_kernels(network), strict=True):
         # which rounding the weights themselves would not keep: they have become many times larger than what they differ by
         assert (found - kernel).std() <= 1e-3 * kernel.std()
+        # what a kernel lacks to sum to one is borne by all of its taps alike
+        assert (found - kernel)[:, 0, 0, 0].square().mean().sqrt() <= 3 * (found - kernel).std()
     assert_to_sum_to_one(affine_kernels(opened))
     image, sigma = torch.randn(1, 1, 40, 40), None if network.blind else 0.5
     expected = network(image, sigma)
@@ -200,12 +203,36 @@ def damaged(folder):
     foreign = folder / "foreign.safetensors"
     save_file({"a": torch.zeros(2)}, foreign, {"architecture": "os.system", "config": "{}", "card": "{}"})
     yield foreign, "does not name a network"
-    for number, config in enumerate(
-        ('{"channels": []}', '{"channels": [-4, 8]}', '{"channels": [10000000, 10000000]}', "[]", '{"depth": 3}')
+    for number, (architecture, config) in enumerate(
+        (
+            ("ShuffleUNet", '{"channels": []}'),
+            ("ShuffleUNet", '{"channels": [-4, 8]}'),
+            ("ShuffleUNet", '{"channels": [10000000, 10000000]}'),
+            ("ShuffleUNet", "[]"),
+            ("ShuffleUNet", '{"depth": 3}'),
+            ("ShuffleUNet", '{"scale": 0}'),
+            ("ShuffleUNet", '{"scale": -2}'),
+            ("ShuffleUNet", '{"blocks": -1}'),
+            ("DRUNet", '{"blocks": -1}'),
+            ("DRUNet", '{"channels": [0, 8]}'),
+            ("FDnCNN", '{"depth": -1}'),
+        )
     ):
         absurd = folder / f"absurd{number}.safetensors"
-        save_file({"a": torch.zeros(2)}, absurd, {"architecture": "ShuffleUNet", "config": config, "card": '{"name": "x"}'})
+        save_file({"a": torch.zeros(2)}, absurd, {"architecture": architecture, "config": config, "card": '{"name": "x"}'})
         yield absurd, "does not name a network|do not fit"
+    # whose weights would fit
+    for name, network, config in (
+        ("mirrored", ShuffleUNet(channels=(8, 12), blocks=1), {"channels": (8, 12), "blocks": 1, "scale": -2}),
+        ("inside_out", ShuffleUNet(channels=(8, 12), blocks=0), {"channels": (8, 12), "blocks": -1}),
+        ("shallow", FDnCNN(channels=8, depth=2), {"channels": 8, "depth": -1}),
+    ):
+        path = folder / f"{name}.safetensors"
+        save_file(
+            network.state_dict(), path, {"architecture": type(network).__name__, "config": json.dumps(config), "card": '{"name": "x"}'}
+        )
+        yield path, "must be a whole number"
+    yield saved("odd_norm_equiv.pth", {"fdncnn.0.weight": torch.zeros(7, 1, 3, 3)}), "have shapes no FDnCNN or DRUNet has"
     metadata = {"architecture": "ShuffleUNet", "config": '{"channels": [8, 12], "blocks": 1}', "card": '{"name": "x"}'}
     whole = {key: torch.ones(value.shape) for key, value in ShuffleUNet(channels=(8, 12), blocks=1).state_dict().items()}
     for name, weights, more, words in (
@@ -231,7 +258,7 @@ def test_files_that_are_not_what_they_claim(tmp_path, monkeypatch):
             load_denoiser(path)
         assert str(path) in str(caught.value)
         count += 1
-    assert count == 25
+    assert count == 35
     assert not (tmp_path / "exploded").exists()
 
 
@@ -252,10 +279,10 @@ def test_packaged_models_are_what_their_row_and_card_say(row):
     card = model.card
     assert card.name == row.name
     assert card.licence == "BSD-3-Clause"
-    assert {"data", "degradation", "seed", "steps", "hardware"} <= set(card.training)
+    assert {"data", "degradation", "hardware", "recipes", "steps_done"} <= set(card.training)
     assert card.scores
     assert card.limits
-    assert (PACKAGE_FOLDER / row.file).stat().st_size <= {"fast": 5e6, "ordinary-twin": 1e6}[row.name]
+    assert (PACKAGE_FOLDER / row.file).stat().st_size <= {"fast": 5e6, "quality": 9e6, "ordinary-twin": 1e6}[row.name]
 
 
 def test_a_changed_packaged_file_is_refused():

@@ -9,10 +9,13 @@ import torch
 from skimage import io
 from typer.testing import CliRunner
 
-from benchmarks import report, study, study_measurements, study_networks
+from benchmarks import ours, report
+from benchmarks.__main__ import main
 from benchmarks.images import gaussian_samples
-from benchmarks.scores import Scoreboard
-from benchmarks.study_networks import TITLES, StudyError, open_variants
+from benchmarks.quality.scores import Scoreboard
+from benchmarks.report import Report, Table
+from benchmarks.study import command, measurements, networks
+from benchmarks.study.networks import TITLES, StudyError, open_variants
 from napari_ne_denoise.cli import app
 from napari_ne_denoise.cli import check as check_module
 from napari_ne_denoise.core import inference
@@ -24,7 +27,7 @@ from napari_ne_denoise.core.models.registry import ModelRow
 from napari_ne_denoise.core.networks import DRUNet, NormalizedDenoiser
 from napari_ne_denoise.core.training.degradation import Degradation
 from training import ship
-from training.__main__ import build_network, read_recipe
+from training.recipes import build_network, read_recipe
 
 LAWS = {
     "ordinary": {"mode": "ordinary"},
@@ -60,12 +63,12 @@ def checkpoint(runs, variant, seed=0, **changes):
 @pytest.fixture
 def runs(tmp_path, monkeypatch):
     """Checkpoints of four tiny networks; what is measured of them is kept in a folder of the test."""
-    monkeypatch.setattr(study_networks, "read_recipe", tiny_recipe)
+    monkeypatch.setattr(networks, "read_recipe", tiny_recipe)
     monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(study, "DOCS", tmp_path / "docs")
+    monkeypatch.setattr(command, "DOCS", tmp_path / "docs")
     # no more of the picture than is shown
-    monkeypatch.setattr(study_measurements, "PART", (slice(148, 244), slice(174, 270)))
-    monkeypatch.setattr(study_measurements, "PIXEL", (48, 48))
+    monkeypatch.setattr(measurements, "PART", (slice(148, 244), slice(174, 270)))
+    monkeypatch.setattr(measurements, "PIXEL", (48, 48))
     for variant in LAWS:
         checkpoint(tmp_path / "runs", variant)
     return tmp_path / "runs"
@@ -128,7 +131,7 @@ def test_what_cannot_be_compared_is_refused(runs, data, capsys):
     with pytest.raises(StudyError, match=r"training/sigma25-wne.toml names"):
         open_variants(runs)
     (runs / "sigma25-wne.pt").unlink()
-    assert study.main(["--runs", str(runs), "--data", str(data)]) == 1
+    assert main(["study", "--runs", str(runs), "--data", str(data)]) == 1
     assert "no such checkpoint; train first: python -m training sigma25-wne" in capsys.readouterr().err
 
 
@@ -137,14 +140,14 @@ def test_other_images_are_refused_too(runs, monkeypatch):
         recipe = tiny_recipe(name)
         return {**recipe, "data": {"synthetic": 4}} if name == "sigma25-norm-equiv" else recipe
 
-    monkeypatch.setattr(study_networks, "read_recipe", other_images)
+    monkeypatch.setattr(networks, "read_recipe", other_images)
     with pytest.raises(StudyError, match=r"data.synthetic: 3 and 4"):
         open_variants(runs)
 
 
 def test_scores_follow_the_protocol(runs, data, board):
     variants = open_variants(runs)
-    scores = study_measurements.all_scores(data / "test", None, variants, board)
+    scores = measurements.all_scores(data / "test", None, variants, board)
     assert list(scores["set12"]["wne"]) == [2, 5, 11, 15, 25, 35, 53, 75, 100]
     for variant in variants:
         expected = []
@@ -157,17 +160,17 @@ def test_scores_follow_the_protocol(runs, data, board):
 
 def test_an_interrupted_study_goes_on_and_new_weights_are_measured_anew(runs, data, tmp_path, monkeypatch):
     measured = []
-    denoise = study_networks.Variant.denoise
+    denoise = networks.Variant.denoise
 
     def counted(self, image):
         measured.append(self.name)
         return denoise(self, image)
 
-    monkeypatch.setattr(study_networks.Variant, "denoise", counted)
+    monkeypatch.setattr(networks.Variant, "denoise", counted)
 
     def scores():
         measured.clear()
-        return study_measurements.all_scores(data / "test", None, open_variants(runs), Scoreboard(tmp_path / "scores.jsonl"))
+        return measurements.all_scores(data / "test", None, open_variants(runs), Scoreboard(tmp_path / "scores.jsonl"))
 
     first = scores()
     assert len(measured) == 4 * 2 * (9 + 5)
@@ -179,16 +182,16 @@ def test_an_interrupted_study_goes_on_and_new_weights_are_measured_anew(runs, da
 
 
 def test_a_range_matters_to_those_that_lack_the_law(runs, data, board):
-    found = study_measurements.all_ranges(data / "test", None, open_variants(runs), board)
+    found = measurements.all_ranges(data / "test", None, open_variants(runs), board)
     spread = {name: np.ptp(list(scores.values())) for name, scores in found.items()}
     assert max(spread["norm-equiv"], spread["wne"]) < 1e-3
     assert min(spread["ordinary"], spread["scale-equiv"]) > 0.01
-    assert np.ptp([found["scale-equiv"][limits] for limits in study_measurements.WIDTHS]) < 1e-3
-    assert np.ptp([found["ordinary"][limits] for limits in study_measurements.WIDTHS]) > 0.01
+    assert np.ptp([found["scale-equiv"][limits] for limits in measurements.WIDTHS]) < 1e-3
+    assert np.ptp([found["ordinary"][limits] for limits in measurements.WIDTHS]) > 0.01
 
 
 def test_a_filter_explains_the_pixel_where_the_law_says_so(runs):
-    views = {variant.name: study_measurements.view(variant, 25) for variant in open_variants(runs)}
+    views = {variant.name: measurements.view(variant, 25) for variant in open_variants(runs)}
     for name in ("norm-equiv", "wne"):
         assert views[name].total == pytest.approx(1, abs=1e-9)
         assert views[name].rest == pytest.approx(0, abs=1e-9)
@@ -203,12 +206,12 @@ def test_a_filter_explains_the_pixel_where_the_law_says_so(runs):
 
 def test_the_page_says_what_was_measured(runs, data, tmp_path):
     pytest.importorskip("matplotlib")
-    arguments = ["--runs", str(runs), "--data", str(data)]
-    assert study.main(arguments) == 0
+    arguments = ["study", "--runs", str(runs), "--data", str(data)]
+    assert main(arguments) == 0
     text = (tmp_path / "docs" / "study.md").read_text()
     assert "5 steps of 2 crops of 16×16 pixels, adam with a learning rate of 0.001, seed 3" in text
     variants, board = open_variants(runs), Scoreboard(report.results_folder() / "study.jsonl")
-    found = study_measurements.all_scores(data / "test", None, variants, board)["bsd68"]["wne"]
+    found = measurements.all_scores(data / "test", None, variants, board)["bsd68"]["wne"]
     assert f"| ordinary + WNE | {' | '.join(f'{value:.2f}' for value in found.values())} |" in text
     assert "| *norm-equiv, published* | – | 36.1 | 33.9 | – | 30.42 | – | 26.7 | – | 23.7 |" in text
     for name in ("psnr", "ranges", "filters"):
@@ -219,8 +222,8 @@ def test_the_page_says_what_was_measured(runs, data, tmp_path):
 def test_figures_may_be_drawn_alone(runs, data, tmp_path, monkeypatch, capsys):
     drawn = []
     for figure in ("draw_scores", "draw_ranges", "draw_poster"):
-        monkeypatch.setattr(study, figure, lambda *arguments: drawn.append(arguments[-1].name))
-    assert study.main(["--runs", str(runs), "--data", str(data), "--only-figures"]) == 0
+        monkeypatch.setattr(command, figure, lambda *arguments: drawn.append(arguments[-1].name))
+    assert main(["study", "--runs", str(runs), "--data", str(data), "--only-figures"]) == 0
     assert drawn == ["study-psnr.png", "study-ranges.png", "study-filters.png"]
     assert capsys.readouterr().out.count("wrote") == 3
     assert not (tmp_path / "docs" / "study.md").exists()
@@ -228,15 +231,15 @@ def test_figures_may_be_drawn_alone(runs, data, tmp_path, monkeypatch, capsys):
 
 def test_a_quick_look_leaves_the_documentation_alone(runs, data, tmp_path, monkeypatch):
     for figure in ("draw_scores", "draw_ranges", "draw_poster"):
-        monkeypatch.setattr(study, figure, lambda *arguments: None)
-    assert study.main(["--runs", str(runs), "--data", str(data), "--limit", "1"]) == 0
+        monkeypatch.setattr(command, figure, lambda *arguments: None)
+    assert main(["study", "--runs", str(runs), "--data", str(data), "--limit", "1"]) == 0
     assert not (tmp_path / "docs").exists()
     assert "A quick look, at 1 of the images" in (tmp_path / "results" / "study-quick" / "study.md").read_text()
 
 
 def test_a_folder_without_images_is_refused(runs, tmp_path, board):
     with pytest.raises(StudyError, match="holds no PNG files"):
-        study_measurements.all_scores(tmp_path, None, open_variants(runs), board)
+        measurements.all_scores(tmp_path, None, open_variants(runs), board)
     assert not list(gaussian_samples(tmp_path, 5))
 
 
@@ -247,7 +250,36 @@ def package(tmp_path, monkeypatch):
     folder.mkdir()
     for module in (ship, fetch):
         monkeypatch.setattr(module, "PACKAGE_FOLDER", folder)
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
     return folder
+
+
+def keep_scores(weights):
+    tables = [Table(["PSNR, dB", "fast"], [["Set12, σ = 25", "30.25"]]), Table(["loss against white noise, dB", "fast"], [["x", "1.00"]])]
+    report.save("quality", Report("Quality", tables, weights={"fast": weights}))
+
+
+def test_a_card_gets_no_scores_of_other_weights(package, capsys):
+    assert ship.measured_scores("fast", "ab") == {}
+    assert "measure them and ship again: python -m benchmarks quality fast" in capsys.readouterr().err
+    keep_scores("ab")
+    assert ship.measured_scores("fast", "ab") == {"Set12, σ = 25": 30.25}
+    assert not capsys.readouterr().err
+    assert ship.measured_scores("fast", "cd") == {}
+    assert "fast: the last full run of the benchmark had no such weights" in capsys.readouterr().err
+
+
+def test_a_card_gets_the_scores_of_the_weights_that_are_stored(package, tmp_path):
+    torch.manual_seed(0)
+    trained = build_network({**read_recipe("fast")["network"]})
+    torch.save({"config": trained.config, "trained": trained.state_dict(), "step": 1}, tmp_path / "fast.pt")
+    (tmp_path / "fast.jsonl").write_text("")
+    (package / "models.toml").write_text('[[model]]\nname = "fast"\nfile = "fast.safetensors"\nsha256 = ""\n')
+    first = read_model(ship.ship("fast", tmp_path, "float16"))
+    assert "PSNR in dB, by `python -m benchmarks quality`" in first.card.scores
+    keep_scores(ours.weights_hash(first.network))  # rounded, and not those of the checkpoint
+    again = read_model(ship.ship("fast", tmp_path, "float16"))
+    assert again.card.scores["PSNR in dB, by `python -m benchmarks quality`"] == {"Set12, σ = 25": 30.25}
 
 
 def test_a_network_of_the_study_is_shipped_as_what_it_is(package, tmp_path):

@@ -1,10 +1,13 @@
 """Training: the same seed gives the same steps, whatever interrupts it; noise and crops are what they say."""
 
 import copy
+import json
 
 import numpy as np
 import pytest
 import torch
+from skimage.io import imsave
+from tifffile import TiffWriter
 
 from napari_ne_denoise.core.errors import FileError, SettingsError
 from napari_ne_denoise.core.networks import DRUNet, NormalizedDenoiser, ShuffleUNet
@@ -14,6 +17,10 @@ from napari_ne_denoise.core.training.degradation import Degradation
 from napari_ne_denoise.core.training.optimizer import WeightOptimizer
 from napari_ne_denoise.core.training.synthetic import KINDS, pupil_spread, seen_through_a_microscope
 from napari_ne_denoise.core.training.trainer import Trainer, TrainingSettings, relative_error
+from training import __main__ as command
+from training import explore
+
+needs_muon = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason=f"torch {torch.__version__} has no Muon; 2.9 has")
 
 
 def images(count=4):
@@ -34,7 +41,7 @@ def trainer(path, steps=6, degradation=None, **choices):
     )
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+@pytest.mark.parametrize("optimizer", ["adam", pytest.param("muon", marks=needs_muon)])
 def test_a_resumed_training_is_the_uninterrupted_one(tmp_path, optimizer):
     whole = trainer(tmp_path / "whole.pt", optimizer=optimizer)
     list(whole.run())
@@ -65,6 +72,7 @@ def test_training_learns(tmp_path):
     assert losses[-1] < 0.8 * losses[0]
 
 
+@needs_muon
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_muon_changes_kernels_in_place_whatever_lies_where(memory_format):
     torch.manual_seed(0)
@@ -80,6 +88,7 @@ def test_muon_changes_kernels_in_place_whatever_lies_where(memory_format):
         torch.testing.assert_close(after, before)
 
 
+@needs_muon
 def test_muon_moves_a_kernel_along_orthogonal_directions():
     torch.manual_seed(0)
     kernel = torch.nn.Conv2d(8, 6, 3, bias=False)
@@ -125,7 +134,7 @@ def test_a_checkpoint_trained_on_other_images_is_refused(tmp_path):
     learner = trainer(tmp_path / "f.pt")
     learner.save()
     learner.sampler = CropSampler(images(1), {"blocks": 1}, 24)
-    with pytest.raises(SettingsError, match="other images"):
+    with pytest.raises(SettingsError, match=r"other images.*go on with the same data"):
         Trainer(learner.published, learner.sampler, learner.degradation, learner.settings, tmp_path / "f.pt")
 
 
@@ -134,6 +143,44 @@ def test_a_checkpoint_says_what_it_began_from(tmp_path):
     first = trainer(tmp_path / "g.pt")
     Trainer(first.published, first.sampler, first.degradation, first.settings, tmp_path / "g.pt", began_from=origin).save()
     assert trainer(tmp_path / "g.pt").began_from == origin
+
+
+@pytest.fixture
+def tiny_recipe(monkeypatch):
+    """What any recipe name stands for: six steps of a tiny network."""
+
+    def build(recipe, data, runs, name, device):
+        return trainer(runs / f"{name}.pt")
+
+    for module in (command, explore):
+        monkeypatch.setattr(module, "build_trainer", build)
+
+
+def entries(log):
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+@pytest.mark.usefixtures("tiny_recipe")
+def test_a_training_that_was_ended_before_its_last_validation_makes_up_for_it(tmp_path):
+    log = tmp_path / "study-white.jsonl"
+    command.train("study-white", tmp_path, tmp_path, "cpu")
+    (last,) = entries(log)
+    assert (last["step"], bool(last["validation"])) == (6, True)
+    command.train("study-white", tmp_path, tmp_path, "cpu")
+    assert entries(log) == [last]  # all is there
+    log.write_text(json.dumps(last | {"step": 3, "validation": {"gaussian 0.02": 1.0}}) + "\n")
+    command.train("study-white", tmp_path, tmp_path, "cpu")
+    *_, again = entries(log)
+    assert (again["step"], again["validation"]) == (6, last["validation"])
+
+
+@pytest.mark.usefixtures("tiny_recipe")
+def test_a_variant_that_was_trained_before_is_measured_again(tmp_path):
+    name = next(iter(explore.VARIANTS))
+    first = explore.explore(name, tmp_path, tmp_path)
+    assert first["steps"] == 6
+    assert {"parameters", "gaussian 0.1"} <= set(first)
+    assert explore.explore(name, tmp_path, tmp_path) == first
 
 
 def test_a_crop_without_noise_does_no_harm():
@@ -273,32 +320,49 @@ def test_a_pupil_passes_nothing_beyond_its_cutoff():
 
 
 def test_a_pack_stands_for_the_folder(tmp_path):
-    training, validation = images(3), images(1)
-    write_pack(tmp_path / "pack.tif", training, validation)
-    again = read_clean_images(tmp_path / "pack.tif", largest_grain=1, smallest_side=1)
-    assert [len(part) for part in again] == [3, 1]
+    folder, pack, demands = folder_of_images(tmp_path / "data"), tmp_path / "pack.tif", {"largest_grain": 0.01, "smallest_side": 30}
+    training, validation = read_clean_images(folder, **demands)
+    write_pack(pack, training, validation, **demands)
+    again = read_clean_images(pack, **demands)
+    assert [len(part) for part in again] == [len(training), len(validation)] == [1, 1]
     for before, after in zip((*training, *validation), (*again[0], *again[1]), strict=True):
         assert (after.origin, after.grain) == (before.origin, before.grain)
-        np.testing.assert_allclose(after.pixels, before.pixels, atol=0.51 * 1.5 / 4095)
-    assert [path.name for path in tmp_path.iterdir()] == ["pack.tif"]
+        assert after.pixels.dtype == before.pixels.dtype == np.float32
+        np.testing.assert_array_equal(after.pixels, before.pixels)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "pack.tif"]
+    for others in ({"largest_grain": 0.02}, {"smallest_side": 40}):
+        with pytest.raises(FileError, match="was packed with"):
+            read_clean_images(pack, **{**demands, **others})
 
 
-def test_files_are_read_binned_and_split(tmp_path):
-    from skimage import io
+def test_a_pack_that_does_not_say_what_was_asked_of_its_images_is_read(tmp_path):
+    with TiffWriter(tmp_path / "old.tif") as pack:
+        told = json.dumps({"for": "training", "origin": "blocks", "grain": 0.001})
+        pack.write(np.full((8, 8), 2730, np.uint16), description=told, metadata=None)
+    (image,), none = read_clean_images(tmp_path / "old.tif", largest_grain=1, smallest_side=1)
+    assert image.pixels == pytest.approx(1.0)
+    assert not none
 
-    folder = tmp_path / "train" / "permissive"
+
+def folder_of_images(path):
+    """A folder as recipes read it: one image for training, one for validation, and one that is too noisy."""
+    folder = path / "train" / "permissive"
     folder.mkdir(parents=True)
     rng, rows = np.random.default_rng(0), ["path,set,noise_frac,sha256"]
     for name, grain, digest in (("a", 0.02, "0000000c"), ("b", 0, "00000001"), ("c", 0.5, "00000002")):
-        io.imsave(folder / f"{name}.png", rng.integers(0, 255, (80, 90), np.uint8), check_contrast=False)
+        imsave(folder / f"{name}.png", rng.integers(0, 255, (80, 90), np.uint8), check_contrast=False)
         rows.append(f"train/permissive/{name}.png,made,{grain},{digest}")
-    (tmp_path / "files.csv").write_text("\n".join(rows))
-    training, validation = read_clean_images(tmp_path, largest_grain=0.01, smallest_side=30)
+    (path / "files.csv").write_text("\n".join(rows))
+    return path
+
+
+def test_files_are_read_binned_and_split(tmp_path):
+    training, validation = read_clean_images(folder_of_images(tmp_path), largest_grain=0.01, smallest_side=30)
     assert [image.pixels.shape for image in validation] == [(40, 45)]  # binned once to half the grain
     assert validation[0].grain == 0.01
     assert [image.pixels.shape for image in training] == [(80, 90)]  # c stays too noisy until it is too small
     with pytest.raises(FileError, match=r"files\.csv"):
-        read_clean_images(folder, largest_grain=1, smallest_side=1)
+        read_clean_images(tmp_path / "train", largest_grain=1, smallest_side=1)
 
 
 def wrapped_trainer(path, network=None):

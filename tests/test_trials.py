@@ -1,4 +1,4 @@
-"""What `python -m benchmarks.trials` times against each other does the same work."""
+"""What `python -m benchmarks trials` times against each other does the same work."""
 
 from functools import partial
 
@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from benchmarks import machine, operations, trials
-from napari_ne_denoise.core.networks.inplace import sort_rotated
+from benchmarks import machine
+from benchmarks.__main__ import BUSY, main
+from benchmarks.speed import operations, trials
 from napari_ne_denoise.core.networks.layers import reflect_pad
 
 SIDE, CHANNELS = 24, 8
@@ -61,11 +62,55 @@ def test_strips_of_other_bits_are_told(monkeypatch):
     assert operations.other_bits(torch.float32, SIDE, [9, SIDE]) == [9]
 
 
+def _sorted(way):
+    """What one of the ways of `operations.sorting` makes of the same features; some overwrite them."""
+    return operations.sorting(torch.float32, SIDE, CHANNELS)[way]()
+
+
 def test_ways_to_take_signs_away_agree():
-    x = operations.features(SIDE, torch.float32, CHANNELS)
-    levels, contrasts = x.clone().chunk(2, 1)
-    torch.testing.assert_close(trials.PlainAbs()(x), sort_rotated(x.clone()))
-    torch.testing.assert_close(trials.PerChannelPrelu()(x), torch.cat((levels, contrasts.abs()), 1))
+    shipped, in_place, out_of_place, prelu, pairs, relu = operations.sorting(torch.float32, SIDE, CHANNELS)
+    levels, contrasts = operations.features(SIDE, torch.float32, CHANNELS).chunk(2, 1)
+    expected = torch.cat((levels, contrasts.abs()), 1)
+    torch.testing.assert_close(_sorted(in_place), contrasts.abs())
+    for way in (shipped, out_of_place, prelu):
+        torch.testing.assert_close(_sorted(way), expected)
+    for other_function in (pairs, relu):
+        assert not torch.allclose(_sorted(other_function), expected)
+
+
+class Nothing(torch.nn.Module):
+    """In place of any module: its result is zero."""
+
+    def forward(self, x, *_):
+        return torch.zeros_like(x)
+
+
+def _output(network):
+    return trials._run(network, torch.randn((1, 1, 32, 32), generator=torch.Generator().manual_seed(0)))
+
+
+def test_what_a_trial_replaces_takes_part_in_the_result(small, monkeypatch):
+    built, replaced = [], trials.replaced
+    shipped = _output(trials.trials(torch.float32)["shipped"]())
+
+    def emptied(network, kind, _):
+        built.append(replaced(network, kind, lambda _: Nothing()))
+        return built[-1]
+
+    monkeypatch.setattr(trials, "replaced", emptied)
+    monkeypatch.setattr(trials, "traced", lambda network, _: network)
+    monkeypatch.setattr(torch, "compile", lambda network, **_: network)  # takes a minute
+    for build in trials.trials(torch.float32).values():
+        build()
+    assert built
+    for network in built:
+        assert not torch.allclose(_output(network), shipped)
+
+
+@pytest.mark.parametrize("name", ["residual out of place", "contiguous instead of channels_last"])
+def test_a_changed_network_is_the_same_function(small, name):
+    shipped, changed = (trials.trials(torch.float32)[which]() for which in ("shipped", name))
+    torch.testing.assert_close(_output(changed), _output(shipped), atol=1e-4, rtol=1e-4)
 
 
 def test_kernels_are_made_with_their_gradients(monkeypatch):
@@ -82,7 +127,7 @@ def test_kernels_are_made_with_their_gradients(monkeypatch):
 
 def test_every_subject_prints_a_table(small, capsys):
     subjects = [name for name in trials.SUBJECTS if name not in ("network", "pages")]  # which compile, and start processes
-    assert trials.main([*subjects, "--runs", "1", "--allow-load"]) == 0
+    assert main(["trials", *subjects, "--runs", "1", "--allow-load"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("## ")] == [f"## {name}" for name in subjects]
     assert sum(line.startswith("|---") for line in lines) == len(subjects) + 1  # a second one of borders
@@ -109,12 +154,12 @@ def test_pages_are_compared_between_processes(small, monkeypatch):
 
     monkeypatch.setattr(trials, "in_fresh_process", process)
     (table,) = trials.pages(2)
-    assert asked == [("benchmarks.pages", 40, "float32", 2, "1"), ("benchmarks.pages", 40, "float32", 2, "0")]
+    assert asked == [("benchmarks.speed.pages", 40, "float32", 2, "1"), ("benchmarks.speed.pages", 40, "float32", 2, "0")]
     assert [row[0] for row in table.rows] == ["1", "0"]
 
 
 def test_a_busy_machine_is_refused(monkeypatch, capsys):
     monkeypatch.setattr(machine, "PATIENCE", 0)
     monkeypatch.setattr(machine.os, "getloadavg", lambda: (3.0, 0.0, 0.0))
-    assert trials.main(["kernels"]) == trials.BUSY
+    assert main(["trials", "kernels"]) == BUSY
     assert "3.00" in capsys.readouterr().err

@@ -6,7 +6,6 @@ A short training does not tell how good a variant becomes, but which of two of a
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 from statistics import median
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 
 from napari_ne_denoise.core.networks import DenoisingNetwork
-from training.__main__ import DATA, HERE, build_network, build_trainer, merged, read_recipe
+from training.recipes import DATA, HERE, build_network, build_trainer, merged, read_recipe
 
 
 def _shape(*channels: int, blocks: int = 2, scale: int = 2) -> dict[str, Any]:
@@ -41,18 +40,12 @@ IMAGE_SIDE = 1024
 
 
 def explore(name: str, data: Path, runs: Path) -> dict[str, Any]:
-    """Train one variant, or read what was found when it was trained before."""
-    kept = runs / f"explore {name}.json"
-    if kept.exists():
-        found: dict[str, Any] = json.loads(kept.read_text())
-        return found
+    """Train one variant to its end, if that was not done before, and measure it."""
     recipe = merged(read_recipe("explore"), VARIANTS[name])
     trainer = build_trainer(recipe, data, runs, f"explore {name}", "cpu")
     for progress in trainer.run(validate_every=trainer.settings.steps):
         print(f"{name}: {progress.step}/{progress.total}  loss {progress.loss:.4f}  {progress.seconds:.0f} s", flush=True)
-    found = {"parameters": parameters(trainer.trained()), "steps": trainer.step, **progress.validation}
-    kept.write_text(json.dumps(found))
-    return found
+    return {"parameters": parameters(trainer.trained()), "steps": trainer.step, **trainer.validate()}
 
 
 def parameters(network: DenoisingNetwork) -> int:

@@ -1,6 +1,6 @@
 """``python -m training.pack FILE``: put all clean images that recipes train and validate on into one file that travels.
 
-A pack stands for the data folder: ``python -m training fast --data FILE``.  Images are kept in 12 bits, a step of 0.04 % of their range.
+A pack stands for the data folder: ``python -m training fast --data FILE``, to the bit.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from napari_ne_denoise.core.training.dataset import read_clean_images, write_pack
-from training.__main__ import DATA, read_recipe
+from training.recipes import DATA, read_recipe
 
 
 def main() -> None:
@@ -20,8 +20,9 @@ def main() -> None:
     parser.add_argument("--recipe", default="fast", help="whose [data] table says which images are clean enough")
     given = parser.parse_args()
     wanted = read_recipe(given.recipe)["data"]
-    training, validation = read_clean_images(given.data, largest_grain=wanted["largest_grain"], smallest_side=wanted["smallest_side"])
-    write_pack(given.file, training, validation)
+    demands = {key: wanted[key] for key in ("largest_grain", "smallest_side")}
+    training, validation = read_clean_images(given.data, **demands)
+    write_pack(given.file, training, validation, **demands)
     print(
         f"{given.file}: {len(training)} images to train on, {len(validation)} for validation, {given.file.stat().st_size / 2**20:.1f} MiB"
     )

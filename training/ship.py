@@ -10,20 +10,21 @@ import argparse
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
+from benchmarks.ours import models_to_compare, weights_hash
 from benchmarks.report import load
 from napari_ne_denoise.core.models.card import ModelCard
-from napari_ne_denoise.core.models.files import ARCHITECTURES, write_model
+from napari_ne_denoise.core.models.files import ARCHITECTURES, read_model, write_model
 from napari_ne_denoise.core.models.registry import PACKAGE_FOLDER
 from napari_ne_denoise.core.networks import DenoisingNetwork
-from training.__main__ import read_recipe
-
-HERE = Path(__file__).parent
+from training.recipes import HERE, read_recipe
 
 
 def ship(recipe_name: str, runs: Path, dtype: Literal["float16"] | None = None) -> Path:
@@ -40,22 +41,41 @@ def ship(recipe_name: str, runs: Path, dtype: Literal["float16"] | None = None) 
         source=written["source"],
         training={**written["training"], "recipes": dict(_stages(recipe_name)), "steps_done": state["step"]},
         began_from=state.get("began_from", {}),
-        scores={
-            "validation, dB for a peak of 1": {name: round(score, 2) for name, score in validation.items()},
-            "PSNR in dB, by `python -m benchmarks quality`": measured_scores(recipe_name),
-        },
+        scores={"validation, dB for a peak of 1": {name: round(score, 2) for name, score in validation.items()}},
         limits=tuple(written["limits"]),
     )
     path = PACKAGE_FOLDER / f"{recipe_name}.safetensors"
     write_model(network, card, path, dtype)
+    # the benchmark measured what is read back, which `dtype` may have rounded
+    measured = measured_scores(recipe_name, weights_hash(read_model(path).network))
+    write_model(network, replace(card, scores={**card.scores, "PSNR in dB, by `python -m benchmarks quality`": measured}), path, dtype)
     _write_hash(path)
     return path
 
 
-def measured_scores(name: str) -> dict[str, float]:
-    """What the last full run of `python -m benchmarks quality` found for a model, by set; empty if it was not measured."""
+def measured_scores(name: str, weights: str) -> dict[str, float]:
+    """What the last full run of `python -m benchmarks quality` found for a model, by set.
+
+    Parameters
+    ----------
+    name
+        Of the model.
+    weights
+        Their hash; scores of other weights do not count.
+
+    Returns
+    -------
+    dict
+        PSNR in dB; empty, and said on stderr, if these weights were not measured.
+    """
     report = load("quality")
-    tables = [table for table in (report.tables if report else []) if name in table.columns and table.columns[0] == "PSNR, dB"]
+    if report is None or report.weights.get(name) != weights:
+        command = " ".join(["python -m benchmarks quality", *dict.fromkeys([*models_to_compare(), name])])
+        print(
+            f"ship: {name}: the last full run of the benchmark had no such weights; measure them and ship again: {command}", file=sys.stderr
+        )
+        return {}
+    tables = [table for table in report.tables if name in table.columns and table.columns[0] == "PSNR, dB"]
     return {row[0]: float(row[table.columns.index(name)]) for table in tables for row in table.rows}
 
 

@@ -89,7 +89,7 @@ def usable_models() -> list[ModelRow]:
     """
     there = [row for row in list_models() if row.blind and local_path(row).exists()]
     # a box falls back on its first choice, and nobody is to get a slower model than the default without choosing it
-    return sorted(there, key=lambda row: (row.name != DEFAULTS.model, row.equivariance == "ordinary", not row.packaged))
+    return sorted(there, key=lambda row: (row.name != DEFAULTS.model, row.comparison_only, not row.packaged))
 
 
 def device_box() -> ComboBox:

@@ -25,7 +25,7 @@ ROWS = {
     "Pixel": "Place in the array, in pixels",
     "World": "Place in the world, in the layer's units",
     "Sum of weights": "1 for a normalization-equivariant model: the output is a weighted mean of the input",
-    "of these": "Near the border the missing pixels are replaced by the mean of the image",
+    "of these": "Where an image's sides do not fit a DRUNet, it continues the image with its mean",
     "Output value": "The denoised pixel, in image units",
     "Σ w·y": "Weights times noisy pixels, summed, in image units: the output value",
     "Pixels averaged": "1 / Σw²: so many equal weights would reduce noise as much",

@@ -21,7 +21,7 @@ from napari_ne_denoise.core.models.fetch import verify
 from napari_ne_denoise.core.models.registry import ModelRow, list_models
 from napari_ne_denoise.core.networks import DenoisingNetwork, DRUNet, FDnCNN, ShuffleUNet
 from napari_ne_denoise.core.networks.kernels import stored_weight
-from napari_ne_denoise.core.networks.layers import MODES, AffineConv2d
+from napari_ne_denoise.core.networks.layers import MODES, AffineConv2d, layers_for
 
 ARCHITECTURES: dict[str, type[DenoisingNetwork]] = {"ShuffleUNet": ShuffleUNet, "FDnCNN": FDnCNN, "DRUNet": DRUNet}
 
@@ -105,6 +105,9 @@ def _take_kernels(network: DenoisingNetwork) -> None:
     """Undo `_halved`: set the weights whose kernels are given in their place, but for what a kernel lacks to sum to one."""
     for _, convolution in _affine_convolutions(network):
         kernel = convolution.weight.double()
+        constrained = kernel[:, : convolution.in_channels - convolution.free_channels]
+        # a kernel that is rounded tap by tap misses its sum by some of the last digit; no tap is to bear that alone
+        constrained += (1 - constrained.sum((1, 2, 3), keepdim=True)) / constrained[0].numel()
         convolution.weight.copy_(stored_weight(kernel, convolution.free_channels))
 
 
@@ -211,14 +214,16 @@ def _network_for(state: dict[str, Tensor], path: Path, mode: str | None) -> Deno
     if first is None or first.ndim != 4:
         raise ModelError(f"{path}: has neither fdncnn.0.weight nor m_head.weight; expected the state_dict of a published FDnCNN or DRUNet.")
     arguments: dict[str, Any] = {"blind": first.shape[1] == 1}
+    of_drunet = "m_head.weight" in state
+    arguments["mode"] = _mode_of_drunet(state) if of_drunet else _mode_of_fdncnn(state, path, mode)
     try:
-        if "m_head.weight" in state:
+        if of_drunet:
             levels = [first.shape[0], *(state[key].shape[0] for key in _numbered(state, r"m_down\.\d+\.\d+\.weight"))]
             blocks = len(_numbered(state, r"m_body\.\d+\.m_res\.0\.weight"))
-            return DRUNet(_mode_of_drunet(state), channels=levels, blocks=blocks, **arguments)
+            return DRUNet(channels=levels, blocks=blocks, **arguments)
         depth = len(_numbered(state, r"fdncnn\.\d+\.weight"))
-        return FDnCNN(_mode_of_fdncnn(state, path, mode), channels=first.shape[0], depth=depth, **arguments)
-    except (RuntimeError, IndexError, ZeroDivisionError) as error:
+        return FDnCNN(channels=first.shape[0], depth=depth, **arguments)
+    except (RuntimeError, IndexError, SettingsError) as error:
         raise ModelError(f"{path}: its weights have shapes no FDnCNN or DRUNet has ({_first_line(error)}).") from error
 
 
@@ -232,7 +237,7 @@ def _mode_of_fdncnn(state: dict[str, Tensor], path: Path, mode: str | None) -> s
     if "fdncnn.0.bias" in state:
         return "ordinary"
     if mode is not None:
-        return mode
+        return layers_for(mode).equivariance  # refused here, where it was given
     named = [candidate for candidate in MODES if candidate in path.stem.replace("_", "-")]
     if len(named) != 1:
         raise ModelError(

@@ -44,7 +44,7 @@ class OpenModel:
 
     @property
     def reach(self) -> int:
-        """Pixels around an output pixel that it may depend on, but for the image's mean near its border."""
+        """Pixels around an output pixel that it may depend on; `DenoisingNetwork.reach` has the one exception."""
         return self.network.reach
 
     @property

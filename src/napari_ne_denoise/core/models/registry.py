@@ -40,6 +40,8 @@ class ModelRow:
         In float32 on two processor cores, as measured; None where it was not.
     relative_cost
         Time over that of the default model, turn by turn on one machine; None where it was not measured.
+    comparison_only
+        Whether it is there to show what another law or training does, and not for results.
     """
 
     name: str
@@ -55,6 +57,7 @@ class ModelRow:
     quality: str = ""
     seconds_per_megapixel: float | None = None
     relative_cost: float | None = None
+    comparison_only: bool = False
 
     @property
     def speed(self) -> str:
@@ -68,8 +71,8 @@ class ModelRow:
 
     @property
     def character(self) -> str:
-        """Quality and speed in one line, as far as they are known."""
-        return ", ".join(filter(None, (self.quality, self.speed)))
+        """What to choose it by, in one line: quality and speed as far as they are known, or that it is for comparison."""
+        return "only to compare with" if self.comparison_only else ", ".join(filter(None, (self.quality, self.speed)))
 
     @property
     def packaged(self) -> bool:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.networks.layers import LayerSet
 from napari_ne_denoise.core.tiling import Window, inside
 
@@ -42,12 +43,19 @@ class UBackbone(nn.Module):
         Residual blocks a level.
     free_channels
         How many of the last input channels are no intensities (a noise-level map).
+
+    Raises
+    ------
+    SettingsError
+        If there is no such network.
     """
 
     def __init__(
         self, layers: LayerSet, in_channels: int, out_channels: int, channels: Sequence[int], blocks: int, free_channels: int = 0
     ) -> None:
         super().__init__()
+        check_widths(channels)
+        check_at_least(0, blocks=blocks)
         self.blocks = blocks
         steps = list(pairwise(channels))
         self.m_head = layers.convolution(in_channels, channels[0], free_channels=free_channels)
@@ -73,9 +81,9 @@ class UBackbone(nn.Module):
             skips.append(down(skips[-1]))  # N, channels[k], H/2^k, W/2^k
         x = self.m_body(skips[-1])
         levels = [_all_of(skip) for skip in skips]
-        finest, *coarser = self._of_use(window or levels[0], levels)
+        finest, *others = self._of_use(window or levels[0], levels)
         covered = _all_of(x)
-        for mix, up, skip, part in zip(self.res, self.m_up, reversed(skips), reversed(coarser), strict=False):
+        for mix, up, skip, part in zip(self.res, self.m_up, reversed(skips), reversed(others), strict=False):
             x = up(mix(cut(x, inside(part, covered)), cut(skip, part)))
             covered = finer(part)
         x = self.res[-1](cut(x, inside(finest, covered)), cut(skips[0], finest))
@@ -89,6 +97,19 @@ class UBackbone(nn.Module):
         for level in levels[1:]:
             part = _within(coarser(_grown(part, 2 * self.blocks)), level)
             yield part
+
+
+def check_widths(channels: Sequence[int]) -> None:
+    """Refuse widths that no network of ours has: channels come in pairs."""
+    if not channels or not all(isinstance(width, int) and width > 0 and width % 2 == 0 for width in channels):
+        raise SettingsError(f"channels={channels!r}: must be positive even numbers.")
+
+
+def check_at_least(least: int, **counts: int) -> None:
+    """Refuse numbers of parts, given by the names of their settings, that no network has."""
+    for name, count in counts.items():
+        if not isinstance(count, int) or count < least:
+            raise SettingsError(f"{name}={count!r}: must be a whole number, {least} or larger.")
 
 
 def cut(x: Tensor, window: Window) -> Tensor:

@@ -30,6 +30,11 @@ class DRUNet(UBackbone, DenoisingNetwork):
     blocks
         Residual blocks a level.
 
+    Raises
+    ------
+    SettingsError
+        If there is no such network.
+
     Source: Herbreteau et al., NeurIPS 2023.
     """
 

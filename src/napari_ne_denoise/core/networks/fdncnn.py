@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from napari_ne_denoise.core.networks.blocks import cut
+from napari_ne_denoise.core.networks.blocks import check_at_least, check_widths, cut
 from napari_ne_denoise.core.networks.layers import layers_for
 from napari_ne_denoise.core.networks.network import DenoisingNetwork, with_noise_map
 from napari_ne_denoise.core.tiling import Window
@@ -24,11 +24,18 @@ class FDnCNN(DenoisingNetwork):
     depth
         Number of convolutions; at least two.
 
+    Raises
+    ------
+    SettingsError
+        If there is no such network.
+
     Source: Herbreteau et al., NeurIPS 2023; K. Zhang et al., TIP 2017.
     """
 
     def __init__(self, mode: str = "norm-equiv", blind: bool = True, channels: int = 64, depth: int = 20) -> None:
         super().__init__()
+        check_widths([channels])
+        check_at_least(2, depth=depth)
         layers = layers_for(mode)
         self.config = {"mode": mode, "blind": blind, "channels": channels, "depth": depth}
         self.equivariance, self.blind, self.reach, self.stride = layers.equivariance, blind, depth, 1

@@ -25,10 +25,10 @@ class WidenedConv2d(PaddedConv2d):
 
     used_outputs: int = FEWEST_CHANNELS
 
-    def convolve(self, x: Tensor, margin: int) -> Tensor:
+    def convolve(self, x: Tensor) -> Tensor:
         """(N, C, H, W) with the C channels that there were before widening."""
         widened = F.pad(x, (0, 0, 0, 0, 0, self.in_channels - x.shape[1])).contiguous(memory_format=torch.channels_last)
-        return super().convolve(widened, margin)[:, : self.used_outputs]
+        return super().convolve(widened)[:, : self.used_outputs]
 
 
 class BlockConv2d(PaddedConv2d):
@@ -38,10 +38,10 @@ class BlockConv2d(PaddedConv2d):
     convolution of 1×1, does not, and takes no longer.
     """
 
-    def convolve(self, x: Tensor, margin: int) -> Tensor:
+    def convolve(self, x: Tensor) -> Tensor:
         """(N, out, H/2, W/2)."""
         if x.dtype.itemsize > 2 or x.device.type != "cpu":
-            return super().convolve(x, margin)
+            return super().convolve(x)
         kernel = self.weight.permute(0, 2, 3, 1).flatten(1)[..., None, None]  # out, 2·2·in, 1, 1
         return F.conv2d(_gather_blocks(x), kernel, self.bias)
 

@@ -73,17 +73,15 @@ class PaddedConv2d(nn.Conv2d):
         """The kernel that is applied, (out, in, kH, kW), computed in `dtype` (None: that of the weight)."""
         return self.weight.to(dtype or self.weight.dtype)
 
-    def convolve(self, x: Tensor, margin: int) -> Tensor:
-        """Convolve `x` padded with `margin` zeros on every side."""
-        return F.conv2d(x, self.kernel(), self.bias, self.stride, margin)
+    def convolve(self, x: Tensor) -> Tensor:
+        """Convolve `x` (N, in, H, W), padded with zeros whatever the padding mode, to (N, out, H/stride, W/stride)."""
+        return F.conv2d(x, self.kernel(), self.bias, self.stride, self.margin)
 
-    def forward(self, x: Tensor, margin: int | None = None) -> Tensor:
-        """Convolve `x` (N, in, H, W) to (N, out, H/stride, W/stride); a margin replaces the padding by so many zeros."""
-        if margin is not None:
-            return self.convolve(x, margin)
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve `x` (N, in, H, W) to (N, out, H/stride, W/stride)."""
         if self.padding_mode == "reflect" and self.margin:
-            return without_frame(self.convolve(reflect_pad(x, self.margin), self.margin))
-        return self.convolve(x, self.margin)
+            return without_frame(self.convolve(reflect_pad(x, self.margin)))
+        return self.convolve(x)
 
 
 class AffineConv2d(PaddedConv2d):

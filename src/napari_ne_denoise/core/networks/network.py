@@ -25,7 +25,8 @@ class DenoisingNetwork(nn.Module):
     blind : bool
         Whether the network finds the noise level itself; otherwise `sigma` is required.
     reach : int
-        No input pixel farther than this (in rows or columns) changes an output pixel, but for the image's mean.
+        No input pixel farther than this (in rows or columns) changes an output pixel.  Of a `DRUNet` whose stride the image's sides
+        do not fit, the image's mean does too, within this of the border on the right and below.
     stride : int
         Windows that start at multiples of this see the same grid as the whole image.
     floats_per_pixel : float
@@ -53,8 +54,8 @@ class DenoisingNetwork(nn.Module):
         sigma
             Standard deviation of the noise in image units, a float or a tensor (N,).  None for a blind network.
         mean
-            What stands for the image's mean beyond its border, a float or a tensor (N,).  None takes the mean of each
-            image of the batch, differentiably; a tile must be given its whole image's.
+            With what a `DRUNet` continues images whose sides do not fit, a float or a tensor (N,); others ignore it.  None takes the
+            mean of each image of the batch, differentiably; a tile must be given its whole image's.
         window
             Rows and columns to return, from 0 to H and W.  None: all.  What only others need is not computed.
 

@@ -39,7 +39,7 @@ class CentredConv2d(PaddedConv2d):
             source.out_channels,
             source.kernel_size[0],
             stride=source.stride[0],
-            padding_mode=source.padding_mode,  # type: ignore[arg-type]
+            padding_mode="reflect",
         )
         self.takes_levels, self.gives_levels, self.free_channels = takes_levels, gives_levels, source.free_channels
         kernel = source.kernel(torch.float64)
@@ -93,11 +93,11 @@ class _Centre(torch.autograd.Function):
 
 
 class AbsHalf(nn.Module):
-    """What is left of `SortPool` between rotated kernels."""
+    """What is left of `SortPool` between the rotated kernels of a chain."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Change `x` (N, C, H, W) in place and return it."""
-        return sort_rotated(x)
+        """Change a canvas (N, C, H + 2, W + 2) in place, its frame the mirror image of its inside, and return it."""
+        return sort_rotated(x, mirrored=True)
 
 
 class TrainedResidual(AffineResidual):
@@ -111,21 +111,15 @@ class TrainedResidual(AffineResidual):
 class RotatedChain(nn.Sequential):
     """Convolution → `AbsHalf` → convolution…: a `SortedChain` in rotated coordinates.
 
-    Where convolutions pad by reflection, the image is padded once, and each layer only mirrors the frame anew: the inside needs
-    no copy.
+    The image is padded once, and each layer only mirrors the frame anew: between layers the inside needs no copy.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) through all convolutions."""
-        first = self[0]
-        if not (isinstance(first, PaddedConv2d) and first.padding_mode == "reflect"):
-            plain: Tensor = super().forward(x)
-            return plain
         x = frame(x)  # N, C, H + 2, W + 2
-        *inner, last = (part for part in self if isinstance(part, PaddedConv2d))
-        for convolution in inner:
-            x = sort_rotated(convolution(x, margin=1), mirrored=True)
-        return without_frame(last(x, margin=1))
+        for part in self:
+            x = part.convolve(x) if isinstance(part, PaddedConv2d) else part(x)
+        return without_frame(x)
 
 
 def rotated_form(network: ModuleT) -> ModuleT:

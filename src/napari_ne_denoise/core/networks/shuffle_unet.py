@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_ne_denoise.core.networks.blocks import UBackbone, backbone_reach, coarser, cut, finer, mirror_to_multiple, pad_to_multiple
+from napari_ne_denoise.core.networks.blocks import (
+    UBackbone,
+    backbone_reach,
+    check_at_least,
+    coarser,
+    cut,
+    finer,
+    mirror_to_multiple,
+    pad_to_multiple,
+)
 from napari_ne_denoise.core.networks.layers import layers_for
 from napari_ne_denoise.core.networks.network import DenoisingNetwork
 from napari_ne_denoise.core.tiling import Window, inside
@@ -29,17 +38,23 @@ class ShuffleUNet(DenoisingNetwork):
         Residual blocks a level.
     scale
         Side of the pixel blocks.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such network.
     """
 
     def __init__(self, mode: str = "norm-equiv", channels: Sequence[int] = (32, 64, 128), blocks: int = 2, scale: int = 2) -> None:
         super().__init__()
+        check_at_least(1, scale=scale)
         layers = layers_for(mode)
+        self.backbone = UBackbone(layers, scale**2, scale**2, channels, blocks)
         self.config = {"mode": mode, "channels": tuple(channels), "blocks": blocks, "scale": scale}
         self.equivariance, self.blind = layers.equivariance, True
         self.scale = scale
         self.reach, self.stride = backbone_reach(len(channels), blocks, scale), scale * 2 ** (len(channels) - 1)
         self.floats_per_pixel = 6 * channels[0] / scale**2
-        self.backbone = UBackbone(layers, scale**2, scale**2, channels, blocks)
 
     def _denoise(self, x: Tensor, sigma: Tensor | None, mean: Tensor, window: Window | None) -> Tensor:
         window = window or (slice(0, x.shape[-2]), slice(0, x.shape[-1]))

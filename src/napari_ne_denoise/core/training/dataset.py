@@ -20,7 +20,7 @@ from napari_ne_denoise.core.training.synthetic import synthetic_image
 # a photograph's "noise" is its texture: leaving out by noise_frac would leave out the lawns
 TRUSTED_SETS = frozenset({"photos"})
 BRIGHTEST = 1.5  # what a few hot pixels may reach, where 1 is the brightest of the others
-PACK_LEVELS = 4095
+LEVELS = 4095  # what pixels are rounded to: 12 bits
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def read_clean_images(folder: Path, *, largest_grain: float, smallest_side: int)
     """Read every file listed in `folder`/files.csv under train/permissive, or what a pack (`write_pack`) kept of them.
 
     Noisy files are binned 2×2 until their grain is below `largest_grain` (a fraction of the range), and left out if a side
-    falls below `smallest_side` pixels first.
+    falls below `smallest_side` pixels first.  Pixels have 12 bits, so that a folder and a pack of it give the same arrays.
 
     Returns
     -------
@@ -46,10 +46,11 @@ def read_clean_images(folder: Path, *, largest_grain: float, smallest_side: int)
     Raises
     ------
     FileError
-        If there is no such list.
+        If there is no such list, or a pack was made with other demands.
     """
+    demands = {"largest_grain": largest_grain, "smallest_side": smallest_side}
     if folder.is_file():
-        return _read_pack(folder)
+        return _read_pack(folder, demands)
     table = folder / "files.csv"
     if not table.is_file():
         raise FileError(f"{table}: no such file; the training data must be a folder with files.csv and the files it names, or a pack.")
@@ -68,26 +69,40 @@ def read_clean_images(folder: Path, *, largest_grain: float, smallest_side: int)
     return training, validation
 
 
-def write_pack(path: Path, training: list[CleanImage], validation: list[CleanImage]) -> None:
-    """Write clean images into one TIFF file, which `read_clean_images` takes instead of a folder; in 12 bits of their range."""
+def write_pack(path: Path, training: list[CleanImage], validation: list[CleanImage], *, largest_grain: float, smallest_side: int) -> None:
+    """Write what `read_clean_images` gave, and what it was asked for, into one TIFF file that stands for the folder."""
+    demands = {"largest_grain": largest_grain, "smallest_side": smallest_side}
     temporary = path.with_suffix(".part")
     with TiffWriter(temporary) as pack:
         for purpose, images in (("training", training), ("validation", validation)):
             for image in images:
-                told = json.dumps({"for": purpose, "origin": image.origin, "grain": image.grain})
-                levels = np.round(image.pixels / BRIGHTEST * PACK_LEVELS).astype(np.uint16)
-                pack.write(levels, compression="lzma", description=told, metadata=None)
+                told = json.dumps({"for": purpose, "origin": image.origin, "grain": image.grain, "demands": demands})
+                pack.write(_to_levels(image.pixels), compression="lzma", description=told, metadata=None)
     os.replace(temporary, path)
 
 
-def _read_pack(path: Path) -> tuple[list[CleanImage], list[CleanImage]]:
+def _read_pack(path: Path, demands: dict[str, float]) -> tuple[list[CleanImage], list[CleanImage]]:
     images: dict[str, list[CleanImage]] = {"training": [], "validation": []}
     with TiffFile(path) as pack:
         for page in (page for page in pack.pages if isinstance(page, TiffPage)):
             told = json.loads(page.tags["ImageDescription"].value)
-            pixels = page.asarray().astype(np.float32) * np.float32(BRIGHTEST / PACK_LEVELS)
-            images[told["for"]].append(CleanImage(pixels, told["origin"], told["grain"]))
+            # the first packs do not say what was asked of their images
+            if told.get("demands", demands) != demands:
+                raise FileError(
+                    f"{path}: was packed with {told['demands']}, but images with {demands} are wanted; "
+                    f"pack them for this recipe, with python -m training.pack FILE --recipe NAME, or give the folder."
+                )
+            images[told["for"]].append(CleanImage(_from_levels(page.asarray()), told["origin"], told["grain"]))
     return images["training"], images["validation"]
+
+
+def _to_levels(pixels: np.ndarray) -> np.ndarray:
+    levels: np.ndarray = np.round(pixels / BRIGHTEST * LEVELS).astype(np.uint16)
+    return levels
+
+
+def _from_levels(levels: np.ndarray) -> np.ndarray:
+    return levels.astype(np.float32) * np.float32(BRIGHTEST / LEVELS)
 
 
 def synthetic_images(count: int, seed: int) -> list[CleanImage]:
@@ -116,7 +131,8 @@ def _clean_image(plane: np.ndarray, origin: str, grain: float, largest_grain: fl
     low, high = np.percentile(pixels, (0.01, 99.99))
     if min(pixels.shape) < smallest_side or high <= low:
         return None
-    return CleanImage(np.clip((pixels - low) / (high - low), 0, BRIGHTEST), origin, grain)
+    stretched = np.clip((pixels - low) / (high - low), 0, BRIGHTEST)
+    return CleanImage(_from_levels(_to_levels(stretched)), origin, grain)
 
 
 class CropSampler:

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from napari_ne_denoise.core.errors import SettingsError
 
-IMAGE_CHANNELS = 4  # a kernel with no more channels than that on one side reads or writes the image itself
+# A kernel with no more channels than that on one side reads or writes the image itself, pixel by pixel or in blocks of 2×2.  Head and tail
+# of a network on larger blocks have more, and go with the kernels between features.
+IMAGE_CHANNELS = 4
 
 
 class WeightOptimizer:

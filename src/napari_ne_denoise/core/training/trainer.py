@@ -226,7 +226,11 @@ class Trainer:
         if before != now:
             raise SettingsError(f"{self.checkpoint}: was trained with {before}, not {now}; train into another file.")
         if state.get("first_batch", self._first_batch) != self._first_batch:
-            raise SettingsError(f"{self.checkpoint}: was trained on other images; train into another file.")
+            raise SettingsError(
+                f"{self.checkpoint}: its first batch was of other numbers: other images, other shares of them, a folder in place of an "
+                "older pack, or noise drawn by another version of numpy or scipy or on another kind of processor; go on with the same "
+                "data on the same kind of machine, or train into another file."
+            )
         self.step, self.began_from = int(state["step"]), state.get("began_from", self.began_from)
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])

@@ -9,19 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.images import Sample, binned, clean_images, from_zero_to_one, middle
-from benchmarks.methods import NOISY
+from benchmarks.images import MICROGRAPH_SIDE, MICROGRAPH_SIGMA, Sample, binned, clean_images, micrographs
 from benchmarks.options import Options
+from benchmarks.quality.methods import NOISY
+from benchmarks.quality.scores import Comparison, Method, Score, Scoreboard
 from benchmarks.report import Report, Table, Target
-from benchmarks.scores import Comparison, Found, Method, Scoreboard
 from napari_ne_denoise.core.training.synthetic import synthetic_image
 
-SIDE = 512  # at most
+SIDE = 512  # of pure noise
 SEEDS, OFFSETS = range(4), (0.0, 1e4)  # of pure noise with σ = 1
 MADE, FIRST_SEED = 8, 10**6  # images of our generator, from seeds that training does not use
 BINNING = 4
 SIGMAS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # of the range
-SIGMA = 0.1  # where the strength is not the question
 BRIGHTER = 100
 SEAM = 64  # pixels beside what is brighter, which may be left out
 # noise that a clean image has of its own, as a share of its range: who takes that away too loses by it where little is added
@@ -107,7 +106,7 @@ def dim_beside_bright(folder: Path, limit: int | None, board: Scoreboard, models
     """The left half, with its right half made brighter, and alone: what the neighbour costs, near to it and farther away."""
     for seam, where in ((0, "all of it"), (SEAM, f"beyond {SEAM} px")):
         alone, beside = [], []
-        for sample in noisy_micrographs(folder, SIGMA, limit):
+        for sample in with_noise(folder, MICROGRAPH_SIGMA, limit):
             half = sample.noisy.shape[1] // 2
             left = replace(sample, truth=sample.truth[:, : half - seam])
             alone.append(replace(left, noisy=sample.noisy[:, :half]))
@@ -119,7 +118,7 @@ def dim_beside_bright(folder: Path, limit: int | None, board: Scoreboard, models
 
 def below_zero(folder: Path, limit: int | None, board: Scoreboard, models: Sequence[Method]) -> Iterator[Condition]:
     """The image minus its largest value: what that changes."""
-    usual = list(noisy_micrographs(folder, SIGMA, limit))
+    usual = list(with_noise(folder, MICROGRAPH_SIGMA, limit))
     lowered = [replace(sample, noisy=sample.noisy - sample.noisy.max(), truth=sample.truth - sample.noisy.max()) for sample in usual]
     name = "nothing above zero: change of PSNR"
     changes = {model: [abs(loss) for loss in losses] for model, losses in _losses(board, name, usual, lowered, models).items()}
@@ -134,20 +133,13 @@ CONDITIONS: tuple[Callable[[Path, int | None, Scoreboard, Sequence[Method]], Ite
 )
 
 
-def noisy_micrographs(folder: Path, sigma: float, limit: int | None) -> Iterator[Sample]:
-    """The middle of clean micrographs, from 0 to 1, with white noise; the seed is the index in sorted order."""
-    return islice(_noisy_micrographs(folder, sigma), limit)
-
-
-def _noisy_micrographs(folder: Path, sigma: float) -> Iterator[Sample]:
-    for index, (name, image) in enumerate(clean_images(folder)):
-        if sigma >= 2 * GRAIN.get(name, 0):
-            truth = from_zero_to_one(middle(image, SIDE))
-            yield Sample(name, truth + sigma * np.random.default_rng(index).standard_normal(truth.shape), truth, sigma, peak=1.0)
+def with_noise(folder: Path, sigma: float, limit: int | None) -> Iterator[Sample]:
+    """`micrographs`, but for those with too much noise of their own."""
+    return islice((sample for sample in micrographs(folder, sigma) if sigma >= 2 * GRAIN.get(sample.name, 0)), limit)
 
 
 def _strength(folder: Path, sigma: float, limit: int | None, board: Scoreboard, models: Sequence[Method]) -> Comparison:
-    return board.compare(f"σ = {sigma:.1%} of the range", noisy_micrographs(folder, sigma, limit), [NOISY, *models])
+    return board.compare(f"σ = {sigma:.1%} of the range", with_noise(folder, sigma, limit), [NOISY, *models])
 
 
 def _strengths_table(strengths: Sequence[Comparison], models: Sequence[Method]) -> Table:
@@ -160,8 +152,8 @@ def _strengths_table(strengths: Sequence[Comparison], models: Sequence[Method]) 
         for each in strengths
     ]
     caption = (
-        f"Noise of every strength on clean micrographs (at most {SIDE}×{SIDE} pixels); in brackets the least gain of an image. "
-        f"Images with noise of their own ({', '.join(GRAIN)}) are left out where less than twice as much is added."
+        f"Noise of every strength on clean micrographs (at most {MICROGRAPH_SIDE}×{MICROGRAPH_SIDE} pixels); in brackets the least gain of "
+        f"an image. Images with noise of their own ({', '.join(GRAIN)}) are left out where less than twice as much is added."
     )
     return Table(["PSNR, dB", NOISY.name, *(model.name for model in models)], rows, caption)
 
@@ -183,7 +175,7 @@ def _losses(
 
 
 def _values(
-    board: Scoreboard, name: str, samples: Sequence[Sample], models: Sequence[Method], judge: Callable[[Sample, Found], float]
+    board: Scoreboard, name: str, samples: Sequence[Sample], models: Sequence[Method], judge: Callable[[Sample, Score], float]
 ) -> dict[str, list[float]]:
     return {
         model.name: [judge(sample, found) for sample, found in zip(samples, board.scores(name, samples, model), strict=True)]
@@ -191,9 +183,9 @@ def _values(
     }
 
 
-def _reduction(sample: Sample, found: Found) -> float:
-    return float(np.std(sample.noisy)) / found.spread if found.spread else float("inf")
+def _reduction(sample: Sample, found: Score) -> float:
+    return float(np.std(sample.noisy)) / found.std if found.std else float("inf")
 
 
-def _psnr(_: Sample, found: Found) -> float:
+def _psnr(_: Sample, found: Score) -> float:
     return found.psnr

@@ -11,12 +11,12 @@ from time import perf_counter
 import numpy as np
 
 from benchmarks.images import noisy_plane
-from benchmarks.memory import random_drunet
 from benchmarks.options import Options
 from benchmarks.ours import PRECISIONS, chosen_precision, denoised, halo_overhead, steps_of
-from benchmarks.processes import in_fresh_process
 from benchmarks.report import Report, Table, Target, number
-from benchmarks.timing import interleaved, median_ratio
+from benchmarks.speed.memory import random_drunet
+from benchmarks.speed.processes import in_fresh_process
+from benchmarks.speed.timing import interleaved, median_ratio
 from napari_ne_denoise import Denoiser, load_denoiser
 from napari_ne_denoise.core.interruption import Interrupted, interruptible
 
@@ -30,7 +30,7 @@ FIRST_TILE, MODEL_LOAD, CANCEL, SPREAD, HALO, STACK = 0.5, 0.3, 1.5, 1.15, 0.20,
 
 def latency(options: Options, side: int = 2048, processes: int = PROCESSES) -> Report:
     """How long one waits for the model and for the first tile."""
-    fresh = [in_fresh_process("benchmarks.fresh", side) for _ in range(processes)]
+    fresh = [in_fresh_process("benchmarks.speed.fresh", side) for _ in range(processes)]
     load, first = (median(found[name] for found in fresh) for name in ("load", "first"))
     image, fast = noisy_plane((side, side), "uint16"), load_denoiser("fast")
     again = median(interleaved({"first tile": lambda: next(iter(steps_of(image, fast)))}, options.runs)["first tile"])

@@ -1,12 +1,11 @@
-"""``python -m benchmarks.trials [SUBJECT ...]``: what might make `fast` faster on a CPU, each against what is shipped, turn by turn.
+"""What might make `fast` faster on a CPU, each against what is shipped, turn by turn.
 
-What paid is in the package; what did not is written down in docs/performance.md, with numbers that this command printed.
+``python -m benchmarks trials [SUBJECT ...]`` prints it.  What paid is in the package; what did not is written down in
+docs/performance.md.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -14,16 +13,14 @@ from statistics import median
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from benchmarks import operations
-from benchmarks.machine import BusyMachineError, describe, quiet_load
-from benchmarks.processes import in_fresh_process
+from benchmarks.machine import describe, quiet_load
 from benchmarks.report import Table
-from benchmarks.timing import interleaved, median_ratio, seconds
+from benchmarks.speed import operations
+from benchmarks.speed.processes import in_fresh_process
+from benchmarks.speed.timing import interleaved, median_ratio, seconds
 from napari_ne_denoise import load_denoiser
 from napari_ne_denoise.core.networks.folding import FixedResidual
-from napari_ne_denoise.core.networks.rotated import AbsHalf
 from napari_ne_denoise.core.precision import HALVES, is_faster
 
 SIDE = 1024  # of the image for whole networks
@@ -35,35 +32,6 @@ WIDTHS = tuple(base + more for base in (256, 512) for more in (0, 2, 4, 6, 8, 16
 LARGE = 2048  # of an image whose features are too large for torch to keep
 PROCESSES = 3  # with either size of pages
 ORDER = 2048  # of the matrices that tell how fast the processor is
-BUSY = 2  # exit code
-
-
-class PlainAbs(nn.Module):
-    """|d| by torch's own abs, out of place."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W)."""
-        levels, contrasts = x.chunk(2, 1)
-        return torch.cat((levels, contrasts.abs()), 1)
-
-
-class MinMax(nn.Module):
-    """Sorting of two contiguous halves by minimum and maximum; the same work as for kernels that are not rotated."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W)."""
-        first, second = x.chunk(2, 1)
-        return torch.cat((torch.minimum(first, second), torch.maximum(first, second)), 1)
-
-
-class PerChannelPrelu(nn.Module):
-    """|d| as a PReLU with slopes of 1 and −1, on all channels."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W)."""
-        slopes = torch.ones(x.shape[1], dtype=x.dtype)
-        slopes[x.shape[1] // 2 :] = -1
-        return F.prelu(x, slopes)
 
 
 class LerpCopy(nn.Module):
@@ -96,9 +64,6 @@ def trials(dtype: torch.dtype) -> dict[str, Callable[[], Callable[[Tensor], Tens
 
     return {
         "shipped": fresh,
-        "abs out of place": lambda: replaced(fresh(), AbsHalf, lambda _: PlainAbs()),
-        "minimum and maximum of halves (for the time only)": lambda: replaced(fresh(), AbsHalf, lambda _: MinMax()),
-        "PReLU with slopes ±1": lambda: replaced(fresh(), AbsHalf, lambda _: PerChannelPrelu()),
         "residual out of place": lambda: replaced(fresh(), FixedResidual, lambda part: LerpCopy(float(part.alpha))),  # type: ignore[arg-type]
         "contiguous instead of channels_last": lambda: fresh().to(memory_format=torch.contiguous_format),  # type: ignore[call-overload]
         "torch.jit.trace, frozen": lambda: traced(fresh(), dtype),
@@ -110,6 +75,7 @@ def traced(network: nn.Module, dtype: torch.dtype) -> Callable[[Tensor], Tensor]
     """The network as TorchScript with its weights as constants."""
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # the image has one size here
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch recommends `torch.compile`, which is tried too
         script = torch.jit.trace(network, torch.zeros(1, 1, SIDE, SIDE, dtype=dtype), check_trace=False)
         frozen: Callable[[Tensor], Tensor] = torch.jit.freeze(script)
     return frozen
@@ -183,7 +149,7 @@ def pages(runs: int) -> Iterator[Table]:
         for _ in range(PROCESSES):
             for large, times in spent.items():
                 found = in_fresh_process(
-                    "benchmarks.pages", LARGE, _name(dtype), -(-runs // PROCESSES), environment={"THP_MEM_ALLOC_ENABLE": large}
+                    "benchmarks.speed.pages", LARGE, _name(dtype), -(-runs // PROCESSES), environment={"THP_MEM_ALLOC_ENABLE": large}
                 )
                 times.extend(found["seconds"])
         rows = [[large, f"{median(times) * 1e6 / LARGE**2:.3f}"] for large, times in spent.items()]
@@ -227,29 +193,17 @@ SUBJECTS: dict[str, Callable[[int], Iterator[Table]]] = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the tables of some subjects; the exit code."""
-    given = _parser().parse_args(arguments)
-    try:
-        machine = describe(quiet_load(given.allow_load))
-    except BusyMachineError as error:
-        print(f"benchmarks: {error}", file=sys.stderr)
-        return BUSY
-    print(f"{machine.name}{machine.conditions}; medians of {given.runs} turns")
-    for subject in given.subjects or SUBJECTS:
-        print(f"\n## {subject}", flush=True)
-        for table in SUBJECTS[subject](given.runs):
-            print("", *table.lines(), sep="\n", flush=True)
-    return 0
+def run(subjects: Sequence[str], runs: int, allow_load: bool) -> Iterator[str]:
+    """Lines of the tables of some subjects, each as soon as it is measured.
 
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.trials", description=__doc__)
-    parser.add_argument("subjects", metavar="SUBJECT", nargs="*", choices=[[], *SUBJECTS], help=f"some of {', '.join(SUBJECTS)}; none: all")
-    parser.add_argument("--runs", type=int, default=15, help="turns of each contender")
-    parser.add_argument("--allow-load", action="store_true", help="measure on a busy machine too")
-    return parser
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    Raises
+    ------
+    BusyMachineError
+        Before anything is measured.
+    """
+    machine = describe(quiet_load(allow_load))
+    yield f"{machine.name}{machine.conditions}; medians of {runs} turns"
+    for subject in subjects:
+        yield from ("", f"## {subject}")
+        for table in SUBJECTS[subject](runs):
+            yield from ("", *table.lines())

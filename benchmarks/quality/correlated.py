@@ -6,26 +6,27 @@ The noise is white noise under a Gaussian kernel, wrapped around the borders, so
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.images import Sample, clean_images, from_zero_to_one, middle
-from benchmarks.methods import BM3D, NOISY, TRUTH, peers_for_known_spectra
+from benchmarks.images import MICROGRAPH_SIDE, MICROGRAPH_SIGMA, Sample, micrographs
 from benchmarks.options import Options
+from benchmarks.quality.classical import BM3D
+from benchmarks.quality.methods import NOISY, TRUTH, peers_for_known_spectra
+from benchmarks.quality.scores import Comparison, Method, Scoreboard
 from benchmarks.report import Report, Table, Target
-from benchmarks.scores import Comparison, Method, Scoreboard
 
-SIDE = 512  # at most, so that it does not take too long
-SIGMA = 0.1  # of the range of the clean image
 WHITE, WIDTHS = 0.0, (0.4, 0.7, 1.0)  # standard deviations of the kernel, in pixels
 REACH = 4  # of the kernel, in pixels
 
 BEYOND_WIENER, BELOW_BM3D, LAG = 1.0, 0.5, 0.1
 CAPTION = (
-    f"Noise of {SIGMA:.0%} of the range under a Gaussian kernel, on clean micrographs (at most {SIDE}×{SIDE} pixels, 0…1). Wiener: the "
-    "linear filter that is told the power spectra of this noise and of this very clean image. BM3D is told the spectrum of the noise."
+    f"Noise of {MICROGRAPH_SIGMA:.0%} of the range under a Gaussian kernel, on clean micrographs (at most "
+    f"{MICROGRAPH_SIDE}×{MICROGRAPH_SIDE} pixels, 0…1). Wiener: the linear filter that is told the power spectra of this noise and of this "
+    "very clean image. BM3D is told the spectrum of the noise."
 )
 
 
@@ -40,7 +41,7 @@ def correlated(options: Options, board: Scoreboard, models: Sequence[Method]) ->
 
 
 def samples(folder: Path, width: float) -> Iterator[Sample]:
-    """Every clean micrograph, from 0 to 1, with noise; the seed is its index in sorted order.
+    """`micrographs`, with their noise under a kernel.
 
     Parameters
     ----------
@@ -49,12 +50,11 @@ def samples(folder: Path, width: float) -> Iterator[Sample]:
     width
         Standard deviation of the kernel in pixels, 0 for white noise.
     """
-    for index, (name, image) in enumerate(clean_images(folder)):
-        truth = from_zero_to_one(middle(image, SIDE))
-        white, kernel = np.random.default_rng(index).standard_normal(truth.shape), transfer(truth.shape, width)
-        noise = SIGMA * np.fft.ifft2(np.fft.fft2(white) * kernel).real
-        spectrum = SIGMA**2 * truth.size * np.abs(kernel) ** 2
-        yield Sample(name, truth + noise, truth, SIGMA, peak=1.0, spectrum=spectrum)
+    for sample in micrographs(folder):
+        kernel = transfer(sample.truth.shape, width)
+        noise = np.fft.ifft2(np.fft.fft2(sample.noisy - sample.truth) * kernel).real
+        spectrum = MICROGRAPH_SIGMA**2 * sample.truth.size * np.abs(kernel) ** 2
+        yield replace(sample, noisy=sample.truth + noise, spectrum=spectrum)
 
 
 def transfer(shape: tuple[int, ...], width: float) -> np.ndarray:
@@ -66,7 +66,7 @@ def transfer(shape: tuple[int, ...], width: float) -> np.ndarray:
 
 
 def wiener(sample: Sample) -> np.ndarray:
-    """The linear filter that knows both spectra: better than any that does not."""
+    """The linear filter that knows both spectra: better than any linear filter that does not."""
     signal = np.abs(np.fft.fft2(sample.truth)) ** 2
     return np.asarray(np.fft.ifft2(np.fft.fft2(sample.noisy) * signal / (signal + sample.spectrum)).real)
 
@@ -96,8 +96,10 @@ def _targets(found: Mapping[float, Comparison], models: Sequence[Method]) -> Ite
             comparison, where = found[width], f"{name}, {name_of(width)}"
             beyond = _loss(found, width, name) - _loss(found, width, WIENER.name)
             yield Target(f"{where}: loss beyond that of Wiener", beyond, BEYOND_WIENER, "dB")
-            if BM3D in comparison.found:
-                yield Target(f"{where}: below {BM3D}, true spectrum", comparison.mean(BM3D) - comparison.mean(name), BELOW_BM3D, "dB")
+            if BM3D.name in comparison.found:
+                yield Target(
+                    f"{where}: below {BM3D.name}, true spectrum", comparison.mean(BM3D.name) - comparison.mean(name), BELOW_BM3D, "dB"
+                )
             difference = abs(comparison.lag(name) - comparison.lag(TRUTH.name))
             yield Target(f"{where}: correlation of residual from that of noise", difference, LAG)
 

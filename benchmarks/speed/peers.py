@@ -5,29 +5,45 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
-from skimage.restoration import denoise_wavelet
 
-from benchmarks import classical
 from benchmarks.images import Sample, fluorescence_samples, gaussian_samples
 from benchmarks.options import Options
 from benchmarks.ours import chosen_precision, denoised, packaged_models
+from benchmarks.quality.classical import (
+    BM3D,
+    NLM,
+    TV,
+    WAVELETS,
+    Peer,
+    non_local_means,
+    plain,
+    protocol_of,
+    told_the_noise,
+    total_variation,
+    wavelets,
+)
 from benchmarks.report import Point, Report, Table, Target, number
-from benchmarks.timing import interleaved, median_ratio
+from benchmarks.speed.timing import interleaved, median_ratio
 from napari_ne_denoise import Denoiser, load_denoiser
 
 Denoise = Callable[[Sample], np.ndarray]
 
 SIGMA = 25.0
 PHOTOGRAPHS = ("01", "08", "12")  # of Set12: 256×256, 512×512, 512×512
-OURS, NLM, BM3D = "fast", "NLM", "BM3D"
+OURS = "fast"
 IN_FLOAT32 = ", float32"  # added to a model's name
+
+OTHERS: dict[Peer, Denoise] = {
+    NLM: plain(non_local_means),
+    TV: plain(total_variation),
+    WAVELETS: plain(wavelets),
+    BM3D: told_the_noise,
+}
 
 SLOWEST, BM3D_SPEEDUP, NLM_TIME, NLM_GAIN = 0.25, 50.0, 2.0, 0.7
 
@@ -66,27 +82,11 @@ def denoisers(models: Mapping[str, Denoiser]) -> dict[str, Denoise]:
     for name, model in models.items():
         found[name] = partial(_ours, model=model)
         found[name + IN_FLOAT32] = partial(_ours, model=model, precision="float32")
-    found |= {
-        NLM: lambda sample: classical.non_local_means(_float64(sample)),
-        "TV": lambda sample: classical.total_variation(_float64(sample)),
-        "wavelets": wavelets,
-    }
-    return found | ({BM3D: bm3d} if find_spec("bm3d") else {})
+    return found | {peer.name: denoise for peer, denoise in OTHERS.items() if peer.installed}
 
 
 def _ours(sample: Sample, model: Denoiser, **settings: Any) -> np.ndarray:
     return denoised(sample.noisy, model, **settings)
-
-
-def wavelets(sample: Sample) -> np.ndarray:
-    """BayesShrink, which estimates the noise itself."""
-    denoised: np.ndarray = denoise_wavelet(_float64(sample), method="BayesShrink", mode="soft", rescale_sigma=True)
-    return denoised
-
-
-def bm3d(sample: Sample) -> np.ndarray:
-    """With the true σ where there is one."""
-    return classical.block_matching(_float64(sample), sample.sigma, sample.peak)
 
 
 def _compare(images: ImageSet, models: Mapping[str, Denoiser], runs: int, report: Report) -> None:
@@ -106,11 +106,12 @@ def _compare(images: ImageSet, models: Mapping[str, Denoiser], runs: int, report
 
 def _targets(name: str, cost: dict[str, float], times: dict[str, list[float]], scores: dict[str, float]) -> Iterator[Target]:
     yield Target(f"{OURS}: time by pixel, {name}", cost[OURS], SLOWEST, "s/MPix")
-    if BM3D in times:
-        yield Target(f"{OURS}: faster than {BM3D}, {name}", median_ratio(times, BM3D, OURS), BM3D_SPEEDUP, "×", at_most=False)
-        yield Target(f"{OURS}: better than {BM3D}, {name}", scores[OURS] - scores[BM3D], 0, "dB", at_most=False)
-    yield Target(f"{OURS}: time over that of {NLM}, {name}", median_ratio(times, OURS, NLM), NLM_TIME, "×")
-    yield Target(f"{OURS}: better than {NLM}, {name}", scores[OURS] - scores[NLM], NLM_GAIN, "dB", at_most=False)
+    bm3d, nlm = BM3D.name, NLM.name
+    if bm3d in times:
+        yield Target(f"{OURS}: faster than {bm3d}, {name}", median_ratio(times, bm3d, OURS), BM3D_SPEEDUP, "×", at_most=False)
+        yield Target(f"{OURS}: better than {bm3d}, {name}", scores[OURS] - scores[bm3d], 0, "dB", at_most=False)
+    yield Target(f"{OURS}: time over that of {nlm}, {name}", median_ratio(times, OURS, nlm), NLM_TIME, "×")
+    yield Target(f"{OURS}: better than {nlm}, {name}", scores[OURS] - scores[nlm], NLM_GAIN, "dB", at_most=False)
 
 
 def _precisions(images: ImageSet, model: Denoiser) -> str:
@@ -122,16 +123,8 @@ def _denoise_all(images: ImageSet, denoise: Denoise) -> None:
         denoise(sample)
 
 
-def _float64(sample: Sample) -> np.ndarray:
-    return sample.noisy.astype(np.float64)
-
-
 def _protocol() -> str:
-    packages = ["scikit-image", "PyWavelets", *(["bm3d"] if find_spec("bm3d") else [])]
-    versions = ", ".join(f"{package} {version(package)}" for package in packages)
     return (
-        f"{versions}. NLM: fast mode, patches of 5, distance 6, h = 0.8 σ. TV: Chambolle, weight σ. Wavelets: BayesShrink. σ is "
-        "`estimate_sigma`'s, and finding it is timed too; only BM3D is told the true σ where it is known. Nothing was tuned to these "
-        "images, every denoiser got them as they are, and used as many cores as it does by itself. Our models take the precision that "
-        '`precision="auto"` chose.'
+        f"{protocol_of(OTHERS)} Finding it is timed too. Nothing was tuned to these images, every denoiser got them as they are, and used "
+        'as many cores as it does by itself. Our models take the precision that `precision="auto"` chose.'
     )

@@ -1,6 +1,6 @@
 """Memory that a large image takes beyond itself and its result, in a process of its own.
 
-``python -m benchmarks.memory MODEL SIDE`` is that process.
+``python -m benchmarks.speed.memory MODEL SIDE`` is that process.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch
 from benchmarks.images import noisy_plane
 from benchmarks.options import Options
 from benchmarks.ours import chosen_precision, drain
-from benchmarks.processes import in_fresh_process
 from benchmarks.report import Report, Table, Target, number
+from benchmarks.speed.processes import in_fresh_process
 from napari_ne_denoise import Denoiser, load_denoiser
 from napari_ne_denoise.core.models.card import ModelCard
 from napari_ne_denoise.core.networks import DRUNet
@@ -43,7 +43,7 @@ def memory_drunet(options: Options) -> Report:
 
 
 def _report(title: str, model: str, side: int, limit: float) -> Report:
-    found = in_fresh_process("benchmarks.memory", model, side)
+    found = in_fresh_process("benchmarks.speed.memory", model, side)
     extra = found["peak"] - found["arrays"]
     row = [f"{model}, {found['precision']}", f"{side}×{side} float32", f"{found['full_tiles']} of {found['largest']}"]
     sizes = [f"{found[name] / GIGABYTE:.2f}" for name in ("arrays", "before", "peak")]

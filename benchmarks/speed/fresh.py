@@ -1,4 +1,4 @@
-"""``python -m benchmarks.fresh SIDE``: what a process that has done nothing yet waits for, as JSON."""
+"""``python -m benchmarks.speed.fresh SIDE``: what a process that has done nothing yet waits for, as JSON."""
 
 from __future__ import annotations
 

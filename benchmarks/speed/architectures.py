@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.options import Options
-from benchmarks.processes import Contender
-from benchmarks.reference import reference_of
 from benchmarks.report import Report, Table, Target, number
-from benchmarks.timing import interleaved, median_ratio, seconds
+from benchmarks.speed.processes import Contender
+from benchmarks.speed.reference import reference_of
+from benchmarks.speed.timing import interleaved, median_ratio, seconds
 from napari_ne_denoise.core.networks import DenoisingNetwork, DRUNet, FDnCNN, ShuffleUNet
 from napari_ne_denoise.core.training.trainer import relative_error
 
@@ -118,8 +118,8 @@ def reference(options: Options, architectures: Sequence[Architecture] = ARCHITEC
         [Table(["network", "image", "form", "precision", "s", "reference / this"], [])],
         notes=[
             "Reference style: affine kernels computed in every forward pass, sorting by a ReLU, a reflect pad before every 3×3 "
-            "convolution, contiguous float32 (`benchmarks/reference.py`), in a process with torch's own memory settings. Random weights, "
-            "shared by both forms."
+            "convolution, contiguous float32 (`benchmarks/speed/reference.py`), in a process with torch's own memory settings. Random "
+            "weights, shared by both forms."
         ],
     )
     for architecture in architectures:

@@ -12,23 +12,22 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from benchmarks.correlated import correlated
 from benchmarks.images import Sample, fluorescence_samples, gaussian_samples, paired_samples, photon_samples
-from benchmarks.methods import BM3D, GAT, NOISY, TV, our_models, peers_for_photons, peers_for_white_noise
-from benchmarks.options import Options
+from benchmarks.options import SECTIONS, Options
+from benchmarks.ours import models_to_compare
+from benchmarks.quality.classical import BM3D, TV, protocol_of
+from benchmarks.quality.correlated import correlated
+from benchmarks.quality.methods import NOISY, WHITE_NOISE_PEERS, our_models, peers_for_photons, peers_for_white_noise
+from benchmarks.quality.scores import Comparison, Method, Scoreboard
+from benchmarks.quality.stabilise import GAT
+from benchmarks.quality.strange import strange
+from benchmarks.quality.worst import write_worst
 from benchmarks.report import Report, Table, Target
-from benchmarks.scores import Comparison, Method, Scoreboard
-from benchmarks.strange import strange
-from benchmarks.worst import write_worst
 
 SIGMAS = (5, 10, 15, 25, 50)
 PICTURED_SIGMA = 25
 PHOTOGRAPHS = {"set12": "Set12", "bsd68": "BSD68"}
 
-PROTOCOL_OF_PHOTOGRAPHS = (
-    "Gaussian noise on photographs. BM3D is told σ; TV and NLM estimate it. TV: Chambolle, weight σ. NLM: fast mode, patches of 5, "
-    "distance 6, h = 0.8 σ."
-)
 # dB wanted of `quality`, and how much less of `fast`
 WANTED = {("Set12", 10): 34.4, ("Set12", 25): 30.3, ("Set12", 50): 27.1, ("BSD68", 10): 33.5, ("BSD68", 25): 29.0, ("BSD68", 50): 26.1}
 ALLOWANCES = {"quality": 0.0, "fast": 0.5}
@@ -64,7 +63,13 @@ def quality(options: Options) -> Report:
     glance = [] if options.limit is None else [f"**At most {options.limit} images of each set.**"]
     notes = ["Mean PSNR over whole images, blind, plain call.", *glance, board.note]
     tables, targets = ([part for report in found for part in getattr(report, kind)] for kind in ("tables", "targets"))
-    return Report("Quality", tables, targets, notes)
+    return Report("Quality", tables, targets, notes, weights={model.name: model.weights for model in models})
+
+
+def is_glance(options: Options) -> bool:
+    """Whether something is left out, so that the report must not stand for the whole."""
+    fewer = set(SECTIONS) - set(options.sets) or set(models_to_compare()) - set(options.models)
+    return options.limit is not None or not options.peers or bool(fewer)
 
 
 def folders(options: Options) -> tuple[str, ...]:
@@ -82,9 +87,10 @@ def gaussian(options: Options, board: Scoreboard, models: Sequence[Method]) -> R
             samples = list(islice(gaussian_samples(options.data / "test" / folder, sigma), options.limit))
             found[name, sigma] = board.compare(f"{name}, σ = {sigma}", samples, methods)
             if sigma == PICTURED_SIGMA:
-                _picture(found[name, sigma], samples, models, BM3D, options)
+                _picture(found[name, sigma], samples, models, BM3D.name, options)
+    caption = f"Gaussian noise on photographs. {protocol_of(WHITE_NOISE_PEERS) if options.peers else ''}".strip()
     targets = [*_enough(found, models), *_never_worse(list(found.values()), models, "photographs")]
-    return Report("Gaussian", [_table(found.values(), methods, PROTOCOL_OF_PHOTOGRAPHS)], targets)
+    return Report("Gaussian", [_table(found.values(), methods, caption)], targets)
 
 
 def real(options: Options, board: Scoreboard, models: Sequence[Method]) -> Report:
@@ -94,7 +100,7 @@ def real(options: Options, board: Scoreboard, models: Sequence[Method]) -> Repor
     for folder, (name, samples_of) in MICROGRAPHS.items():
         samples = list(islice(samples_of(options.data / "test" / folder), options.limit))
         found.append(board.compare(name, samples, methods))
-        _picture(found[-1], samples, models, GAT + BM3D, options)
+        _picture(found[-1], samples, models, GAT + BM3D.name, options)
     targets = [*_better(found, models), *_never_worse(found, models, "micrographs")]
     return Report("Real", [_table(found, methods, PROTOCOL_OF_MICROGRAPHS)], targets)
 
@@ -119,15 +125,15 @@ def _enough(found: Mapping[tuple[str, int], Comparison], models: Sequence[Method
 def _better(found: Iterable[Comparison], models: Sequence[Method]) -> Iterator[Target]:
     for comparison in found:
         for model in models:
-            if model.aims and GAT + BM3D in comparison.found:
-                gain = comparison.mean(model.name) - comparison.mean(GAT + BM3D)
-                yield Target(f"{model.name}: above {GAT}{BM3D}, {comparison.name}", gain, GAINS[comparison.name], "dB", at_most=False)
+            if model.aims and GAT + BM3D.name in comparison.found:
+                gain = comparison.mean(model.name) - comparison.mean(GAT + BM3D.name)
+                yield Target(f"{model.name}: above {GAT}{BM3D.name}, {comparison.name}", gain, GAINS[comparison.name], "dB", at_most=False)
 
 
 def _never_worse(found: Sequence[Comparison], models: Sequence[Method], kind: str) -> Iterator[Target]:
     """Not below the noisy images, nor below TV in the better of its forms, on any set."""
     for model in models if found else ():
-        for name, rivals in (("the noisy images", [NOISY.name]), ("TV", [TV, GAT + TV])):
+        for name, rivals in (("the noisy images", [NOISY.name]), (TV.name, [TV.name, GAT + TV.name])):
             present = [rival for rival in rivals if rival in found[0].found]
             if model.aims and present:
                 gains = {each.name: each.mean(model.name) - max(map(each.mean, present)) for each in found}

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def in_fresh_process(module: str, *arguments: object, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -32,18 +32,18 @@ def in_fresh_process(module: str, *arguments: object, environment: Mapping[str, 
 
 
 class Contender:
-    """A process that does one piece of work each time it is called; see `benchmarks.contender`.
+    """A process that does one piece of work each time it is called; see `benchmarks.speed.contender`.
 
     Parameters
     ----------
     *arguments
-        Of ``python -m benchmarks.contender``.
+        Of ``python -m benchmarks.speed.contender``.
     environment
         Variables to add.
     """
 
     def __init__(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", "benchmarks.contender", *arguments]
+        command = [sys.executable, "-m", "benchmarks.speed.contender", *arguments]
         variables = {**os.environ, **(environment or {})}
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

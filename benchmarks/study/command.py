@@ -1,4 +1,4 @@
-"""``python -m benchmarks.study``: the paper's own study, repeated with networks of ours; writes docs/study.md and its figures.
+"""``python -m benchmarks study``: the paper's own study, repeated with networks of ours; writes docs/study.md and its figures.
 
 Four networks that differ in their law only are trained with noise of 25 grey levels and tested with weaker and stronger noise.  They come
 from ``python -m training sigma25-ordinary`` and its three siblings.  Scores are kept under the hash of their checkpoint, so that an
@@ -7,22 +7,18 @@ interrupted run goes on, and weights that were trained anew are measured anew.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.document import DOCS
-from benchmarks.options import DATA
+from benchmarks.quality.scores import Scoreboard
 from benchmarks.report import Table, number, results_folder
-from benchmarks.scores import Scoreboard
-from benchmarks.study_figures import SETS, draw_poster, draw_ranges, draw_scores, noisy_psnr
-from benchmarks.study_measurements import PEAK, SIGMAS, TRAINED_AT, LawFindings, RangeScores, SetScores, all_ranges, all_scores, law
-from benchmarks.study_networks import TITLES, StudyError, Variant, open_variants
+from benchmarks.study.figures import SETS, draw_poster, draw_ranges, draw_scores, noisy_psnr
+from benchmarks.study.measurements import PEAK, SIGMAS, TRAINED_AT, LawFindings, RangeScores, SetScores, all_ranges, all_scores, law
+from benchmarks.study.networks import TITLES, Variant, open_variants
 
-FAILED = 1  # exit code
-RUNS = Path(__file__).parents[1] / "training" / "runs"
+RUNS = Path(__file__).parents[2] / "training" / "runs"
 
 # FDnCNN trained at σ = 25, retrained by the authors of the wrapper (Saied & Fleuret, ICML 2026)
 PUBLISHED: dict[str, SetScores] = {
@@ -67,7 +63,7 @@ class Study:
 
 def page(study: Study) -> Iterator[str]:
     """Lines of Markdown."""
-    yield from ("# The paper's study, repeated", "", "Written by `python -m benchmarks.study`; not to be edited by hand.", "")
+    yield from ("# The paper's study, repeated", "", "Written by `python -m benchmarks study`; not to be edited by hand.", "")
     if study.limit is not None:
         yield from (f"**A quick look, at {study.limit} of the images of each set.**", "")
     yield from _introduction(study.variants)
@@ -181,56 +177,38 @@ def _section_on_filters() -> Iterator[str]:
     )
 
 
-def run(given: argparse.Namespace) -> list[Path]:
+def run(runs: Path, data: Path, out: Path | None = None, limit: int | None = None, only_figures: bool = False) -> list[Path]:
     """Measure what is not yet kept, and write; the files written.
+
+    Parameters
+    ----------
+    runs
+        Folder with the checkpoints.
+    data
+        Folder with ``test/set12`` and ``test/bsd68``.
+    out
+        Where study.md and images/ go.  None: docs/, or results/study-quick where there is a limit.
+    limit
+        How many images of each set to take.  None: all.
+    only_figures
+        Whether the page is left as it is.
 
     Raises
     ------
     StudyError
         If the networks cannot be compared, or there are no images.
     """
-    variants = open_variants(given.runs)
-    test, board = given.data / "test", Scoreboard(results_folder() / "study.jsonl")
-    scores, ranges = all_scores(test, given.limit, variants, board), all_ranges(test, given.limit, variants, board)
-    out = given.out or (results_folder() / "study-quick" if given.limit else DOCS)
+    variants = open_variants(runs)
+    test, board = data / "test", Scoreboard(results_folder() / "study.jsonl")
+    scores, ranges = all_scores(test, limit, variants, board), all_ranges(test, limit, variants, board)
+    out = out or (DOCS if limit is None else results_folder() / "study-quick")
     written = [out / "images" / f"study-{figure}.png" for figure in ("psnr", "ranges", "filters")]
     written[0].parent.mkdir(parents=True, exist_ok=True)
     draw_scores(scores, PUBLISHED, written[0])
     draw_ranges(ranges, written[1])
     draw_poster(variants, written[2])
-    if not given.only_figures:
-        study = Study(variants, scores, ranges, {variant.name: law(variant) for variant in variants}, given.limit)
+    if not only_figures:
+        study = Study(variants, scores, ranges, {variant.name: law(variant) for variant in variants}, limit)
         written.append(out / "study.md")
         written[-1].write_text("\n".join(page(study)).rstrip() + "\n", encoding="utf8")
     return written
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and write; the exit code."""
-    try:
-        written = run(_parser().parse_args(arguments))
-    except StudyError as error:
-        print(f"study: {error}", file=sys.stderr)
-        return FAILED
-    print("\n".join(f"wrote {path}" for path in written))
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.study", description=__doc__)
-    parser.add_argument("--runs", type=Path, default=RUNS, help="folder with the checkpoints")
-    parser.add_argument("--data", type=Path, default=DATA, help="folder with test/set12 and test/bsd68")
-    parser.add_argument("--limit", type=_positive, help="a quick look at so many images of each set; docs/ is left as it is")
-    parser.add_argument("--only-figures", action="store_true", help="draw the figures from kept scores, and leave the page as it is")
-    parser.add_argument("--out", type=Path, help="where study.md and images/ go; otherwise docs/, or results/study-quick with --limit")
-    return parser
-
-
-def _positive(text: str) -> int:
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be at least 1")
-    return int(text)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -10,11 +10,11 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks.architectures import HALVES
 from benchmarks.images import Sample, fluorescence_samples, gaussian_samples
 from benchmarks.options import Options
 from benchmarks.ours import chosen_precision, denoised
 from benchmarks.report import Report, Table, Target
+from benchmarks.speed.architectures import HALVES
 from napari_ne_denoise import load_denoiser
 
 SIGMAS = (5, 10, 15, 25, 50)

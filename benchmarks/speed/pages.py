@@ -1,4 +1,4 @@
-"""``python -m benchmarks.pages SIDE PRECISION RUNS``: seconds that `fast` takes for an image in this process, as JSON.
+"""``python -m benchmarks.speed.pages SIDE PRECISION RUNS``: seconds that `fast` takes for an image in this process, as JSON.
 
 torch reads THP_MEM_ALLOC_ENABLE once, so that large and small pages of memory can only be compared between processes.
 """
@@ -10,7 +10,7 @@ import sys
 
 from benchmarks.images import noisy_plane
 from benchmarks.ours import denoised
-from benchmarks.timing import seconds
+from benchmarks.speed.timing import seconds
 from napari_ne_denoise import load_denoiser
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from napari_ne_denoise.core.networks import DenoisingNetwork
-from training.__main__ import build_network, read_recipe
+from training.recipes import build_network, read_recipe
 
 # what each is called in tables and figures
 TITLES = {

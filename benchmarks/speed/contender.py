@@ -1,4 +1,4 @@
-"""``python -m benchmarks.contender ARCHITECTURE STYLE PRECISION``: one network in a process of its own.
+"""``python -m benchmarks.speed.contender ARCHITECTURE STYLE PRECISION``: one network in a process of its own.
 
 It denoises one image for every line that comes in, and answers with a line.
 """
@@ -9,7 +9,7 @@ import sys
 
 import torch
 
-from benchmarks.architectures import ARCHITECTURES, inference_call
+from benchmarks.speed.architectures import ARCHITECTURES, inference_call
 
 
 def main(name: str, style: str, precision: str) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.images import Sample
-from benchmarks.methods import NOISY
-from benchmarks.scores import Comparison, Method
+from benchmarks.quality.methods import NOISY
+from benchmarks.quality.scores import Comparison, Method
 
 SHOWN = 5
 

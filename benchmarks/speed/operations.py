@@ -1,4 +1,4 @@
-"""Single operations of a network, each in the ways that were tried: what `benchmarks.trials` times against each other.
+"""Single operations of a network, each in the ways that were tried: what `trials` times against each other.
 
 Every function returns calls by name; what is shipped comes first.
 """
@@ -28,9 +28,13 @@ def sorting(dtype: torch.dtype, side: int, channels: int) -> Calls:
     """Sorting of pairs, and what takes its place; a ReLU to compare with."""
     x = features(side, dtype, channels)
     contrasts = x[:, channels // 2 :]
+    slopes = torch.ones(channels, dtype=dtype)
+    slopes[channels // 2 :] = -1
     return {
         "shipped: signs cleared, as 64-bit integers where floats have 16 bits": partial(sort_rotated, x),
         "torch's abs, in place, of half of the channels": contrasts.abs_,
+        "torch's abs, out of place": lambda: torch.cat((x[:, : channels // 2], contrasts.abs()), 1),
+        "PReLU with slopes of 1 and −1, of all channels": partial(F.prelu, x, slopes),
         "minimum and maximum of pairs": partial(SortPool(), x),
         "ReLU in place, of all channels": x.relu_,
     }

@@ -32,16 +32,19 @@ class Method:
         From a sample to an image (Y, X); what it may look at in the sample is its own affair.
     aims
         Whether it is one of ours that targets are for.
+    weights
+        Hash of the weights of one of ours.
     """
 
     name: str
     identity: str
     denoise: Callable[[Sample], np.ndarray]
     aims: bool = False
+    weights: str = ""
 
 
 @dataclass(frozen=True)
-class Found:
+class Score:
     """What a method made of one image.
 
     Attributes
@@ -50,13 +53,13 @@ class Found:
         In dB.
     lag
         Correlation of what was taken away with itself one pixel farther, the mean of both directions; 0 where nothing was.
-    spread
+    std
         Standard deviation of the result.
     """
 
     psnr: float
     lag: float
-    spread: float
+    std: float
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Comparison:
 
     name: str
     groups: list[str]
-    found: dict[str, list[Found]]
+    found: dict[str, list[Score]]
 
     def mean(self, method: str, group: str | None = None) -> float:
         """Mean PSNR in dB, of all images or of a group."""
@@ -119,7 +122,7 @@ class Scoreboard:
         found = {method.name: self.scores(name, images, method) for method in methods}
         return Comparison(name, [sample.group for sample in images], found)
 
-    def scores(self, name: str, samples: Sequence[Sample], method: Method) -> list[Found]:
+    def scores(self, name: str, samples: Sequence[Sample], method: Method) -> list[Score]:
         """Scores of a method on a set of images, kept ones where there are; the name is for the progress line."""
         keys = [_key(sample, method) for sample in samples]
         known = sum(key in self._kept for key in keys)
@@ -135,7 +138,7 @@ class Scoreboard:
         taken = [f"{name} {self._taken[name]} of {asked}" for name, asked in self._asked.items() if self._taken[name]]
         return f"Scores that were kept from earlier runs: {', '.join(taken)}." if taken else "All scores were measured in this run."
 
-    def _score(self, key: str, sample: Sample, method: Method) -> Found:
+    def _score(self, key: str, sample: Sample, method: Method) -> Score:
         if key not in self._kept:
             self._kept[key] = measure(sample, method)
             line = {"method": method.name, "image": sample.name, "key": key, **asdict(self._kept[key])}
@@ -144,11 +147,11 @@ class Scoreboard:
         return self._kept[key]
 
 
-def measure(sample: Sample, method: Method) -> Found:
+def measure(sample: Sample, method: Method) -> Score:
     """Denoise one image and judge the result."""
     result = method.denoise(sample)
     residual = sample.noisy.astype(np.float64) - result
-    return Found(sample.psnr(result), lag_one(residual), float(np.std(result, dtype=np.float64)))
+    return Score(sample.psnr(result), lag_one(residual), float(np.std(result, dtype=np.float64)))
 
 
 def lag_one(image: np.ndarray) -> float:
@@ -163,13 +166,14 @@ def _key(sample: Sample, method: Method) -> str:
     return hashlib.sha256(f"{SCORING} {method.identity} {sample.fingerprint}".encode()).hexdigest()
 
 
-def _read(path: Path) -> dict[str, Found]:
+def _read(path: Path) -> dict[str, Score]:
     lines = path.read_text(encoding="utf8").splitlines() if path.exists() else []
-    return {plain["key"]: Found(plain["psnr"], plain["lag"], plain["spread"]) for plain in map(_parsed, lines) if plain}
+    return dict(filter(None, map(_parsed, lines)))
 
 
-def _parsed(line: str) -> dict | None:
+def _parsed(line: str) -> tuple[str, Score] | None:
     try:
-        return dict(json.loads(line))
-    except ValueError:  # the run was ended while it wrote this line
+        plain = json.loads(line)
+        return plain["key"], Score(plain["psnr"], plain["lag"], plain["std"])
+    except (ValueError, KeyError):  # the run was ended while it wrote this line, or another version of the suite wrote it
         return None

@@ -21,18 +21,18 @@ FAR = 1.5  # an error of this many times the usual one counts half, see `_weight
 
 @dataclass(frozen=True)
 class NoiseCurve:
-    """How the variance of the noise depends on the brightness x: ``gain · x + offset``.
+    """How the variance of the noise depends on the brightness x: ``gain · x + variance_at_zero``.
 
     Attributes
     ----------
     gain
         Grey levels a photon; 0 where the noise does not grow with brightness.
-    offset
-        Variance at x = 0, in squared grey levels.  Negative where the image has a pedestal: nothing is wrong with that.
+    variance_at_zero
+        In squared grey levels.  Negative where the image has a pedestal: nothing is wrong with that.
     """
 
     gain: float
-    offset: float
+    variance_at_zero: float
 
     @property
     def is_gaussian(self) -> bool:
@@ -41,14 +41,14 @@ class NoiseCurve:
 
     def variance(self, brightness: np.ndarray) -> np.ndarray:
         """Of the noise; may be negative below the pedestal."""
-        return np.asarray(self.gain * brightness + self.offset)
+        return np.asarray(self.gain * brightness + self.variance_at_zero)
 
 
 def estimate_noise_curve(image: np.ndarray) -> NoiseCurve:
     """The curve of a noisy image (Y, X), at least 32×32; in its units."""
     levels, variances = _by_brightness(*_blocks(np.asarray(image, np.float64)))
-    gain, offset = _line(levels, variances)
-    return NoiseCurve(gain, offset) if gain > 0 else NoiseCurve(0.0, float(np.median(variances)))
+    gain, variance_at_zero = _line(levels, variances)
+    return NoiseCurve(gain, variance_at_zero) if gain > 0 else NoiseCurve(0.0, float(np.median(variances)))
 
 
 def _blocks(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -94,7 +94,11 @@ def _line(levels: np.ndarray, variances: np.ndarray) -> tuple[float, float]:
 
 def _weights(variances: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Of Cauchy's kind, for errors over the predicted variance."""
-    scale = np.maximum(predicted, 0.1 * np.median(variances))
+    # where half of the image is flat, the median is zero and says nothing
+    usual_variance = float(np.median(variances)) or float(np.mean(variances))
+    if not usual_variance:
+        return np.ones_like(variances)
+    scale = np.maximum(predicted, 0.1 * usual_variance)
     errors = np.abs(variances - predicted) / scale
     usual = max(float(np.median(errors)), 1e-3)
     return np.asarray(1 / (1 + (errors / (FAR * usual)) ** 2) / scale**2)

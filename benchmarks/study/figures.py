@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.study_measurements import (
+from benchmarks.study.measurements import (
     CROP,
     PEAK,
     POSTER_SIGMAS,
@@ -24,7 +24,7 @@ from benchmarks.study_measurements import (
     noisy_picture,
     view,
 )
-from benchmarks.study_networks import TITLES, Variant
+from benchmarks.study.networks import TITLES, Variant
 from napari_ne_denoise.core.metrics import psnr
 
 COLOURS = {"ordinary": "#555555", "scale-equiv": "#2c7fb8", "norm-equiv": "#c0392b", "wne": "#d99000"}

@@ -14,8 +14,9 @@ import torch
 from skimage import io
 
 from benchmarks.images import Sample, gaussian_samples
-from benchmarks.scores import Method, Scoreboard
-from benchmarks.study_networks import StudyError, Variant
+from benchmarks.ours import computed_by
+from benchmarks.quality.scores import Method, Scoreboard
+from benchmarks.study.networks import StudyError, Variant
 from napari_ne_denoise.core.equivariance import (
     EquivarianceErrors,
     RangeDifference,
@@ -91,7 +92,7 @@ def _samples(folder: Path, sigma: float, limit: int | None) -> list[Sample]:
 
 
 def _method(name: str, variant: Variant, denoise: Denoise) -> Method:
-    return Method(name, f"{name} {variant.sha256}", lambda sample: PEAK * denoise(sample.noisy / PEAK))
+    return Method(name, f"{name} {variant.sha256}; {computed_by()}", lambda sample: PEAK * denoise(sample.noisy / PEAK))
 
 
 def _in_range(denoise: Denoise, limits: tuple[float, float], image: np.ndarray) -> np.ndarray:

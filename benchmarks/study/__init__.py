@@ -1,0 +1,1 @@
+"""The paper's own study, repeated with networks of ours."""
