@@ -302,6 +302,7 @@ def test_correlated_noise_keeps_its_variance_and_has_its_spectrum(tmp_path, widt
 
 
 def test_all_sets_are_reported(data, kept, small, monkeypatch, capsys):
+    pytest.importorskip("pywt")  # scikit-image estimates σ with it
     pictured = []
     # the package may come to have more models
     monkeypatch.setattr(suite, "models_to_compare", lambda: ("fast", ours.TWIN))
