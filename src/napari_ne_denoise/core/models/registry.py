@@ -61,12 +61,12 @@ class ModelRow:
 
     @property
     def speed(self) -> str:
-        """How long it takes, in plain words; empty where that was not measured."""
+        """How long it takes, in a few letters that fit a form's box; empty where that was not measured."""
         if self.relative_cost is not None:
             digits = 0 if self.relative_cost >= 2 else 1
-            return f"about {self.relative_cost:.{digits}f}× the time of {DEFAULTS.model}"
+            return f"{self.relative_cost:.{digits}f}× the time of {DEFAULTS.model}"
         if self.seconds_per_megapixel is not None:
-            return f"about {self.seconds_per_megapixel:.1g} s a megapixel on two processor cores"
+            return f"{self.seconds_per_megapixel:.1g} s/MPix"
         return ""
 
     @property
