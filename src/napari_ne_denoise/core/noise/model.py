@@ -1,0 +1,138 @@
+"""What is known of the noise of an image."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Self
+
+import numpy as np
+
+# a correlation with the next pixel above this is called one; half-way between what is to be flagged (0.25) and what is not (0.17)
+CORRELATED = 0.21
+LAGS = 3
+
+Lags = tuple[float, float, float]
+Kind = Literal["none", "gaussian", "poisson-gaussian"]
+Confidence = Literal["high", "medium", "low"]
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Noise at one brightness, before any line was fitted: brightness, variance and its standard error, in (squared) image units."""
+
+    level: float
+    variance: float
+    standard_error: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseModel:
+    """The noise of an image: variance(x) = gain · (x − offset) + read_noise².
+
+    Attributes
+    ----------
+    gain
+        Image units a photon; 0 where the noise is the same at every brightness.
+    offset
+        Brightness without light: where the variance would be zero, or the darkest that was seen, whichever is brighter.
+    read_noise
+        Standard deviation at `offset`, in image units.  Of an image without any dark place it holds the photons' noise there, too.
+    correlation
+        Of the noise with itself one, two and three pixels farther, along Y and along X.
+    saturation, saturated_share
+        The level at which the detector was full, and the share of pixels there.  None: at none.
+    floor, floor_share
+        The lowest level, where many more pixels are than just above it, and their share.  None: there is none.
+    isolated_share
+        Share of pixels far brighter or darker than all their neighbours: hot and dead ones.
+    step
+        To which values are rounded, in image units; 0 if none was seen.
+    uncertainty
+        Relative standard error of the standard deviation at the middle of the curve.  None: the image was too small to measure anything.
+    curve
+        What the line was fitted to.
+    source
+        "one image", or "frame differences".
+    """
+
+    gain: float
+    offset: float
+    read_noise: float
+    correlation: tuple[Lags, Lags] = ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+    saturation: float | None = None
+    saturated_share: float = 0.0
+    floor: float | None = None
+    floor_share: float = 0.0
+    isolated_share: float = 0.0
+    step: float = 0.0
+    uncertainty: float | None = 0.0
+    curve: tuple[CurvePoint, ...] = ()
+    source: Literal["one image", "frame differences"] = "one image"
+
+    @property
+    def variance_at_zero(self) -> float:
+        """The b of variance(x) = a x + b, a being the gain; of either sign."""
+        return self.read_noise**2 - self.gain * self.offset
+
+    @property
+    def kind(self) -> Kind:
+        """In one word."""
+        if self.gain:
+            return "poisson-gaussian"
+        return "gaussian" if self.read_noise else "none"
+
+    @property
+    def is_correlated(self) -> bool:
+        """Whether neighbouring pixels share noise, along Y or X."""
+        return max(along[0] for along in self.correlation) >= CORRELATED
+
+    @property
+    def confidence(self) -> Confidence:
+        """In one word, by `uncertainty`."""
+        if self.uncertainty is None or self.uncertainty > 0.15:
+            return "low"
+        return "high" if self.uncertainty <= 0.05 else "medium"
+
+    def variance(self, brightness: Any) -> np.ndarray:
+        """Of the noise at a noise-free brightness, in squared image units; never negative."""
+        return np.asarray(np.maximum(self.gain * (np.asarray(brightness, np.float64) - self.offset) + self.read_noise**2, 0.0))
+
+    def std(self, brightness: Any) -> np.ndarray:
+        """Of the noise at a noise-free brightness, in image units."""
+        return np.asarray(np.sqrt(self.variance(brightness)))
+
+    def mapped(self, scale: float, shift: float) -> Self:
+        """The noise of ``scale · image + shift``, for a scale above 0."""
+
+        def level(value: float | None) -> float | None:
+            return None if value is None else scale * value + shift
+
+        return replace(
+            self,
+            gain=scale * self.gain,
+            offset=scale * self.offset + shift,
+            read_noise=scale * self.read_noise,
+            saturation=level(self.saturation),
+            floor=level(self.floor),
+            step=scale * self.step,
+            curve=tuple(
+                CurvePoint(scale * point.level + shift, scale**2 * point.variance, scale**2 * point.standard_error) for point in self.curve
+            ),
+        )
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain values that JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Undo `as_record`.
+
+        Raises
+        ------
+        TypeError, ValueError, KeyError
+            If the record is of something else.
+        """
+        y, x = ((float(one), float(two), float(three)) for one, two, three in record["correlation"])
+        curve = tuple(CurvePoint(**point) for point in record["curve"])
+        return cls(**{**record, "correlation": (y, x), "curve": curve})
