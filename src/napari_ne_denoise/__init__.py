@@ -13,14 +13,18 @@ if TYPE_CHECKING:
     from napari_ne_denoise.core.errors import NEDenoiseError
     from napari_ne_denoise.core.inference import Denoiser, Step, denoise, iter_denoise, load_denoiser
     from napari_ne_denoise.core.jacobian.filters import Filter, adaptive_filter
+    from napari_ne_denoise.core.noise.estimation import estimate_noise
+    from napari_ne_denoise.core.noise.model import NoiseModel
 
 _HOMES = {
     "Denoiser": "core.inference",
     "Filter": "core.jacobian.filters",
     "NEDenoiseError": "core.errors",
+    "NoiseModel": "core.noise.model",
     "Step": "core.inference",
     "adaptive_filter": "core.jacobian.filters",
     "denoise": "core.inference",
+    "estimate_noise": "core.noise.estimation",
     "iter_denoise": "core.inference",
     "load_denoiser": "core.inference",
     "measure_equivariance": "core.equivariance",
@@ -30,9 +34,11 @@ __all__ = [
     "Denoiser",
     "Filter",
     "NEDenoiseError",
+    "NoiseModel",
     "Step",
     "adaptive_filter",
     "denoise",
+    "estimate_noise",
     "iter_denoise",
     "load_denoiser",
     "measure_equivariance",

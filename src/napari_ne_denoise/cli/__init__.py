@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from napari_ne_denoise.cli import check, demo, denoise, models
+from napari_ne_denoise.cli import check, demo, denoise, models, noise
 from napari_ne_denoise.cli.console import TERMINATED
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.command("denoise")(denoise.denoise)
 app.add_typer(models.app, name="models")
 app.command("check")(check.check)
+app.command("noise")(noise.noise)
 app.command("demo")(demo.demo)
 
 

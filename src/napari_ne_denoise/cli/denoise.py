@@ -36,7 +36,9 @@ def denoise(
     axes: Annotated[str | None, typer.Option(help="A letter for each axis, such as TCZYX.  [default: as the file says]")] = DEFAULTS.axes,
     channel_axis: Annotated[int | None, typer.Option(help="Number of the axis that holds channels.")] = DEFAULTS.channel_axis,
     sigma: Annotated[float | None, typer.Option(help="The noise's standard deviation, for models that need it.")] = DEFAULTS.sigma,
-    noise: Annotated[str, typer.Option(help=f"What is assumed of the noise: {_choices(Noise)}.")] = DEFAULTS.noise,
+    noise: Annotated[
+        str, typer.Option(help=f"What is done about noise before the network: {_choices(Noise)}, or a microscope profile (.json).")
+    ] = str(DEFAULTS.noise),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = DEFAULTS.device,
     precision: Annotated[str, typer.Option(help=f"Of the arithmetic: {_choices(Precision)}.")] = DEFAULTS.precision,
     tile_size: Annotated[int | None, typer.Option(help="Side of a tile in pixels.  [default: by free memory]")] = DEFAULTS.tile_size,

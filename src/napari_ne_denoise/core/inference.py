@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -20,10 +20,11 @@ from napari_ne_denoise.core.models.files import read_model, registered
 from napari_ne_denoise.core.models.opened import OpenModel
 from napari_ne_denoise.core.models.registry import find_model, list_models
 from napari_ne_denoise.core.networks.normalized import UNKNOWN_REACH
+from napari_ne_denoise.core.noise.treatment import NeedsOfModel, Treatments
 from napari_ne_denoise.core.pixels import PlaneReader, as_image
 from napari_ne_denoise.core.precision import choose_precisions
 from napari_ne_denoise.core.run import DenoisingRun, Step
-from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings, NamedModel, Noise, Nonfinite, OutputDtype, Precision
+from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings, KnownNoise, NamedModel, Noise, Nonfinite, OutputDtype, Precision
 
 __all__ = ["Denoiser", "DenoisingRun", "Step", "denoise", "iter_denoise", "load_denoiser", "prepare_denoising"]
 
@@ -87,7 +88,7 @@ def denoise(
     axes: str | None = DEFAULTS.axes,
     channel_axis: int | None = DEFAULTS.channel_axis,
     sigma: float | None = DEFAULTS.sigma,
-    noise: Noise = DEFAULTS.noise,
+    noise: Noise | KnownNoise | Mapping[str, Any] | os.PathLike[str] | str = DEFAULTS.noise,
     device: str = DEFAULTS.device,
     precision: Precision = DEFAULTS.precision,
     tile_size: int | None = DEFAULTS.tile_size,
@@ -109,9 +110,10 @@ def denoise(
     channel_axis
         Number of the axis that holds channels.  None: there is none, or `axes` says which.
     sigma
-        Standard deviation of the noise in image units, for models that need it.  None for blind models.
+        Standard deviation of the noise in image units, for models that need it.  None for blind models, and to have it found.
     noise
-        "none": nothing is assumed of the noise.
+        What is done about noise before the network: "none"; "poisson-gaussian", which finds it in the image and makes it the same at every
+        brightness; "auto", the one of the two that suits the model; a `NoiseModel` or its record; the path of a microscope profile.
     device
         "auto", "cpu", "cuda", "cuda:1", "mps".
     precision
@@ -205,13 +207,13 @@ def prepare_denoising(image: Any, settings: DenoiseSettings = DEFAULTS, **change
     reader = PlaneReader(array, layout, settings.nonfinite)
     reader.check()
     denoiser = as_denoiser(settings.model)
-    _check_sigma(denoiser, settings.sigma)
+    treatments = Treatments(settings, reader, NeedsOfModel(denoiser.name, denoiser.blind, denoiser.card.gaussian_only))
     device = devices.choose_device(settings.device)
     # the error is a share of the standard deviation only where that is what pixels are divided by, and the mean is subtracted
     half_errors = denoiser.card.half_errors if denoiser.equivariance == "norm-equiv" else {}
     precisions = choose_precisions(settings.precision, device, half_errors)
     tile_size = settings.tile_size or _choose_tile_size(denoiser, device, layout.plane_shape)
-    return DenoisingRun(settings, reader, denoiser, device, precisions, tile_size)
+    return DenoisingRun(settings, reader, treatments, denoiser, device, precisions, tile_size)
 
 
 def _choose_tile_size(denoiser: Denoiser, device: torch.device, plane: tuple[int, int]) -> int:
@@ -229,13 +231,3 @@ def as_denoiser(model: str | os.PathLike[str] | NamedModel) -> Denoiser:
         As `load_denoiser`.
     """
     return model if isinstance(model, Denoiser) else load_denoiser(model)  # type: ignore[arg-type]  # which refuses what is neither
-
-
-def _check_sigma(denoiser: Denoiser, sigma: float | None) -> None:
-    if denoiser.blind and sigma is not None:
-        raise SettingsError(f"sigma={sigma}: model {denoiser.name!r} is blind and finds the noise level itself; leave sigma out.")
-    if not denoiser.blind and sigma is None:
-        raise SettingsError(
-            f"sigma=None: model {denoiser.name!r} needs the noise level; give sigma, the standard deviation of the noise in image units, "
-            "or choose a blind model."
-        )

@@ -25,15 +25,21 @@ class Numerics:
         In image units; a number, or one for each of several planes, (N, 1, 1).
     mean
         The plane's mean as the network sees it; a number, or (N,).
+    sigma
+        Standard deviation of the noise as the network sees it, for those that are told; a number, or (N, 1, 1).
     """
 
     shift: float | np.ndarray
     scale: float | np.ndarray
     mean: float | np.ndarray
+    sigma: float | np.ndarray | None = None
 
     def only(self, chosen: Sequence[bool]) -> Numerics:
         """That of some of several planes."""
-        return Numerics(*(np.asarray(values)[np.asarray(chosen)] for values in (self.shift, self.scale, self.mean)))
+        which = np.asarray(chosen)
+        sigma = None if self.sigma is None else np.asarray(self.sigma)[which]
+        shift, scale, mean = (np.asarray(values)[which] for values in (self.shift, self.scale, self.mean))
+        return Numerics(shift, scale, mean, sigma)
 
     def forward(self, pixels: np.ndarray) -> np.ndarray:
         """Image units to what the network is given, float64."""
@@ -47,18 +53,26 @@ class Numerics:
 def stack_numerics(planes: Sequence[Numerics]) -> Numerics:
     """That of several planes together."""
     shift, scale, mean = (np.array([getattr(plane, name) for plane in planes], np.float64) for name in ("shift", "scale", "mean"))
-    return Numerics(shift[:, None, None], scale[:, None, None], mean)
+    sigma = None if any(plane.sigma is None for plane in planes) else np.array([plane.sigma for plane in planes], np.float64)[:, None, None]
+    return Numerics(shift[:, None, None], scale[:, None, None], mean, sigma)
 
 
-def choose_numerics(equivariance: str, statistics: PlaneStatistics, dtype: np.dtype[Any], read: Read) -> Numerics:
-    """The shift and scale that a network's law allows for one plane."""
+def choose_numerics(
+    equivariance: str, statistics: PlaneStatistics, dtype: np.dtype[Any], read: Read, sigma: float | None = None
+) -> Numerics:
+    """The shift and scale that a network's law allows for one plane, and its noise in these units."""
+    shift, scale = _shift_and_scale(equivariance, statistics, dtype, read)
+    mean = 0.0 if equivariance == "norm-equiv" else (statistics.mean - shift) / scale
+    return Numerics(shift, scale, mean, None if sigma is None else sigma / scale)
+
+
+def _shift_and_scale(equivariance: str, statistics: PlaneStatistics, dtype: np.dtype[Any], read: Read) -> tuple[float, float]:
     if equivariance == "norm-equiv":
-        return Numerics(statistics.mean, statistics.std, 0.0)
+        return statistics.mean, statistics.std
     if equivariance == "scale-equiv":
-        return Numerics(0.0, statistics.std, statistics.mean / statistics.std)
+        return 0.0, statistics.std
     low, high = declared_range(dtype) or _smallest_and_largest(read)
-    scale = (high - low) or 1.0
-    return Numerics(low, scale, (statistics.mean - low) / scale)
+    return low, (high - low) or 1.0
 
 
 def declared_range(dtype: np.dtype[Any]) -> tuple[float, float] | None:

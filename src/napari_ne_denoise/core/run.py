@@ -20,6 +20,7 @@ from napari_ne_denoise.core.axes import Index, PlaneLayout
 from napari_ne_denoise.core.errors import ComputationError, DeviceError, NEDenoiseError
 from napari_ne_denoise.core.interruption import check_if_wanted
 from napari_ne_denoise.core.models.opened import OpenModel
+from napari_ne_denoise.core.noise.treatment import Treatment, Treatments
 from napari_ne_denoise.core.numerics import Numerics, choose_numerics, declared_range, stack_numerics
 from napari_ne_denoise.core.pixels import PlaneReader, planes_from, result_dtype, to_dtype
 from napari_ne_denoise.core.precision import Precisions
@@ -66,10 +67,15 @@ class _OpenPlane:
     index: Index
     read: Read
     kept: np.ndarray | None
+    treatment: Treatment
     numerics: Numerics
     precision: torch.dtype | None
 
-    def give_back_nonfinite(self, values: np.ndarray, tile: Tile) -> np.ndarray:
+    def in_image_units(self, values: np.ndarray, tile: Tile) -> np.ndarray:
+        """What the network made of a tile, after its own numerics, as the image has it."""
+        return self._give_back_nonfinite(self.treatment.back(values), tile)
+
+    def _give_back_nonfinite(self, values: np.ndarray, tile: Tile) -> np.ndarray:
         """Put NaN and infinities back where they were in a tile."""
         if self.kept is None:
             return values
@@ -87,12 +93,15 @@ class DenoisingRun:
         What was asked for.
     reader
         Where pixels come from.
+    treatments
+        What is done about the noise of each channel.
     denoiser, device, precisions, tile_size
         What computes them; `tile_size` shrinks when memory runs out.
     """
 
     settings: DenoiseSettings
     reader: PlaneReader
+    treatments: Treatments
     denoiser: OpenModel
     device: torch.device
     precisions: Precisions
@@ -122,6 +131,7 @@ class DenoisingRun:
             "precision": self.precisions.name,
             "tile_size": self.tile_size,
             "output_dtype": self.dtype.name,
+            "noise": self.treatments.as_record(),
         }
         if self.denoiser.equivariance == "ordinary":
             decided["input_range"] = declared_range(self.reader.image.dtype) or "minimum and maximum of each plane"
@@ -175,7 +185,7 @@ class DenoisingRun:
                 raise _TooManyPlanes
             for tile, values in self._denoise_tiles(planes, precision, tiles):
                 for plane, found in zip(planes, values, strict=True):
-                    yield plane.index, tile, to_dtype(plane.give_back_nonfinite(found, tile), self.dtype)
+                    yield plane.index, tile, to_dtype(plane.in_image_units(found, tile), self.dtype)
         except _TooManyPlanes:  # several have only one tile, so nothing was yielded
             middle = len(planes) // 2
             for part in (planes[:middle], planes[middle:]):
@@ -183,14 +193,18 @@ class DenoisingRun:
 
     def _open(self, planes: Sequence[Index]) -> list[_OpenPlane]:
         """Take the statistics of planes, and decide by them how each is computed."""
-        readers = [self.reader.open_plane(plane) for plane in planes]
+        treatments = [self.treatments.of(plane) for plane in planes]
+        found = [self.reader.open_plane(plane) for plane in planes]
+        reads = [treatment.reading(read) for treatment, (read, _) in zip(treatments, found, strict=True)]
+        all_statistics = stack_statistics(reads, self.layout.plane_shape)
         opened = []
-        all_statistics = stack_statistics([read for read, _ in readers], self.layout.plane_shape)
-        for plane, (read, kept), statistics in zip(planes, readers, all_statistics, strict=True):
-            self._warn_if_too_coarse(statistics)
-            numerics = choose_numerics(self.denoiser.equivariance, statistics, self.reader.image.dtype, read)
+        for plane, treatment, read, (_, kept), statistics in zip(planes, treatments, reads, found, all_statistics, strict=True):
+            if treatment.stabilizer is None:
+                self._warn_if_too_coarse(statistics)
+            dtype = self.reader.image.dtype if treatment.stabilizer is None else np.dtype(np.float64)
+            numerics = choose_numerics(self.denoiser.equivariance, statistics, dtype, read, treatment.sigma)
             unchanged = self.denoiser.is_wrapped and statistics.constant and _is_constant(read)
-            opened.append(_OpenPlane(plane, read, kept, numerics, None if unchanged else self.precisions.of(statistics)))
+            opened.append(_OpenPlane(plane, read, kept, treatment, numerics, None if unchanged else self.precisions.of(statistics)))
         return opened
 
     def _tiles(self, point: tuple[int, int], first_side: int | None) -> list[Tile]:
@@ -234,7 +248,7 @@ class DenoisingRun:
     def _run_network(self, pixels: np.ndarray, tile: Tile, numerics: Numerics, precision: torch.dtype) -> np.ndarray:
         network = self.denoiser.on(self.device, precision)
         x = torch.from_numpy(pixels.astype(np.float32))[:, None].to(self.device, precision)  # N, 1, Y, X
-        sigma = None if self.settings.sigma is None else torch.from_numpy(self.settings.sigma / numerics.scale)
+        sigma = None if numerics.sigma is None else torch.from_numpy(np.asarray(numerics.sigma))
         if tile.pixels < SMALL_BATCH_PIXELS and len(x) == 1 and self.device.type == "cpu":
             # torch's CPU convolution of a single small image sums in another order than that of a large one; that of two does
             # not.  A tile must give the bits of the whole image.

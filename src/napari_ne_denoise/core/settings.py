@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import operator
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Protocol, Self, get_args
 
 from napari_ne_denoise.core.errors import SettingsError
 
 DEFAULT_MODEL = "fast"
+PROFILE_SUFFIX = ".json"  # of a microscope profile
 
-Noise = Literal["none"]
+Noise = Literal["auto", "none", "poisson-gaussian"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 OutputDtype = Literal["auto", "float32", "float64", "input"]
 Nonfinite = Literal["error", "keep"]
@@ -32,6 +34,14 @@ class NamedModel(Protocol):
         ...
 
 
+class KnownNoise(Protocol):
+    """Noise that is known already."""
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain values that JSON can hold."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class DenoiseSettings:
     """How to denoise one image.
@@ -48,7 +58,9 @@ class DenoiseSettings:
     sigma
         Standard deviation of the noise in image units; for noise-map models, which need it, and only for those.
     noise
-        What is assumed of the noise: "none", nothing, the network finds out.
+        What is done about it before the network.  "none": nothing, the network gets the image as it is.  "poisson-gaussian": it is found in
+        the image, and made the same at every brightness.  "auto": the one of the two that suits the model.  Or a `NoiseModel`, its
+        record, or the path of a microscope profile (``.json``): it is known.
     device
         "auto", "cpu", "cuda", "cuda:1", "mps"…; auto takes the fastest one that passes a smoke test.
     precision
@@ -72,7 +84,7 @@ class DenoiseSettings:
     axes: str | None = None
     channel_axis: int | None = None
     sigma: float | None = None
-    noise: Noise = "none"
+    noise: Noise | KnownNoise | Mapping[str, Any] | os.PathLike[str] | str = "auto"
     device: str = "auto"
     precision: Precision = "auto"
     tile_size: int | None = None
@@ -80,7 +92,7 @@ class DenoiseSettings:
     nonfinite: Nonfinite = "error"
 
     def __post_init__(self) -> None:
-        _check_choice("noise", self.noise, get_args(Noise))
+        _check_noise(self.noise)
         _check_choice("precision", self.precision, get_args(Precision))
         _check_choice("output_dtype", self.output_dtype, get_args(OutputDtype))
         _check_choice("nonfinite", self.nonfinite, get_args(Nonfinite))
@@ -122,12 +134,28 @@ class DenoiseSettings:
 
     def as_record(self) -> dict[str, Any]:
         """The settings as plain values that JSON can hold."""
-        return {**asdict(replace(self, model=DEFAULT_MODEL)), "model": self.model_name}
+        return {**asdict(replace(self, model=DEFAULT_MODEL, noise="none")), "model": self.model_name, "noise": _noise_record(self.noise)}
 
 
 def _check_choice(name: str, value: object, accepted: tuple[str, ...]) -> None:
     if not isinstance(value, str) or value not in accepted:
         raise SettingsError(f"{name}={value!r}: must be one of {', '.join(map(repr, accepted))}.")
+
+
+def _noise_record(noise: Any) -> Any:
+    if hasattr(noise, "as_record"):
+        return noise.as_record()
+    return dict(noise) if isinstance(noise, Mapping) else str(noise)
+
+
+def _check_noise(noise: object) -> None:
+    is_profile = isinstance(noise, str | os.PathLike) and str(os.fspath(noise)).lower().endswith(PROFILE_SUFFIX)
+    is_known = hasattr(noise, "as_record") or isinstance(noise, Mapping)
+    if not (is_profile or is_known or noise in get_args(Noise)):
+        choices = ", ".join(map(repr, get_args(Noise)))
+        raise SettingsError(
+            f"noise={noise!r}: must be one of {choices}, the path of a microscope profile ({PROFILE_SUFFIX}), or what estimate_noise gives."
+        )
 
 
 def _whole(name: str, value: Any, accepted: str) -> int:

@@ -32,6 +32,8 @@ class ModelCard:
     half_errors
         What half precision costs, measured: by dtype, the root-mean-square error as a share of an image's standard deviation.
         Where nothing was measured, or the model is not norm-equiv, half precision is taken only by those who ask for it.
+    gaussian_only
+        Whether it was trained with noise that is the same at every brightness and with no other, so that ``noise="auto"`` makes it so.
     """
 
     name: str
@@ -43,3 +45,4 @@ class ModelCard:
     scores: dict[str, Any] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     half_errors: dict[str, float] = field(default_factory=dict)
+    gaussian_only: bool = False

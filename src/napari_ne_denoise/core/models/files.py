@@ -269,4 +269,5 @@ def _first_line(error: BaseException) -> str:
 
 def registered(opened: ModelFile, row: ModelRow) -> ModelFile:
     """The same file with what its row in the registry says."""
-    return replace(opened, card=replace(opened.card, name=row.name, half_errors=opened.card.half_errors or row.half_errors))
+    half_errors, gaussian_only = opened.card.half_errors or row.half_errors, opened.card.gaussian_only or row.gaussian_only
+    return replace(opened, card=replace(opened.card, name=row.name, half_errors=half_errors, gaussian_only=gaussian_only))

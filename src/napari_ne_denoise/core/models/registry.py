@@ -32,8 +32,8 @@ class ModelRow:
         Where it is fetched from, or None if it is packaged.
     sha256
         Of the file; None if nobody published one.
-    half_errors
-        As in `ModelCard`, where the file's own card has none.
+    half_errors, gaussian_only
+        As in `ModelCard`, where the file's own card says nothing.
     quality
         How good its results are, in a few words; empty where there is nothing to say.
     seconds_per_megapixel
@@ -54,6 +54,7 @@ class ModelRow:
     url: str | None = None
     sha256: str | None = None
     half_errors: dict[str, float] = field(default_factory=dict)
+    gaussian_only: bool = False
     quality: str = ""
     seconds_per_megapixel: float | None = None
     relative_cost: float | None = None

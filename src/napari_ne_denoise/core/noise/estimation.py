@@ -8,7 +8,7 @@ the mean of the other is the variance of the noise: at a tenth of a photon a pix
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from napari_ne_denoise.core.statistics import lattice
 
 MOST_PLANES = 4  # of at most 64 windows of 128×128 pixels each: 4 megapixels
 FRAME_AXES = "TZ"  # along which an image is taken again and again, the better one first
+CHANNEL_AXES = "CS"
 BLOCK = 8  # pixels
 FEWEST_BLOCKS = 8  # of a bin, and of an image that anything can be said of
 FLAT = 0.4  # share of the blocks of one brightness that count as without structure
@@ -114,38 +115,59 @@ def estimate_noise(image: Any, axes: str | None = None, *, nonfinite: Nonfinite 
     _refuse_channels(axes, layout.shape)
     reader = PlaneReader(array, layout, nonfinite)
     reader.check()
-    frame_axis = _frame_axis(axes, layout.shape)
-    pairs = [_windows(reader, planes) for planes in _planes(layout, frame_axis)]
-    return _estimate([window for pair in pairs for window in pair], "one image" if frame_axis is None else "frame differences")
+    return find_noise(reader, frame_axis_of(axes, layout.shape))
 
 
-def _refuse_channels(axes: str | None, shape: Sequence[int]) -> None:
-    if axes is not None and "C" in axes and shape[axes.index("C")] > 1:
-        raise SettingsError(
-            f"axes={axes!r}: the image has {shape[axes.index('C')]} channels, each with noise of its own; estimate them one by one."
-        )
+def find_noise(reader: PlaneReader, frame_axis: int | None, fixed: Mapping[int, int] | None = None) -> NoiseModel:
+    """The noise of those planes of an image that lie at given places along some axes, such as those of one channel.
+
+    Parameters
+    ----------
+    reader
+        Where pixels come from.
+    frame_axis
+        Along which the same is imaged again and again.  None: there is none, and noise is looked for in single planes.
+    fixed
+        Places by number of axis.  None: all planes.
+    """
+    parts = [_windows(reader, planes) for planes in _planes(reader.layout, frame_axis, fixed or {})]
+    return _estimate([window for part in parts for window in part], "one image" if frame_axis is None else "frame differences")
 
 
-def _frame_axis(axes: str | None, shape: Sequence[int]) -> int | None:
-    found = [axes.index(letter) for letter in FRAME_AXES if axes is not None and letter in axes]
+def frame_axis_of(axes: str | None, shape: Sequence[int]) -> int | None:
+    """The number of the axis along which the same is imaged again and again, by the letters of all axes; None if there is none."""
+    letters = "" if axes is None else axes.upper()
+    found = [letters.index(letter) for letter in FRAME_AXES if letter in letters]
     return next((axis for axis in found if shape[axis] > 1), None)
 
 
-def _planes(layout: PlaneLayout, frame_axis: int | None) -> Iterator[tuple[Index, ...]]:
+def channel_axis_of(axes: str | None) -> int | None:
+    """The number of the axis that holds channels, by the letters of all axes; None if there is none."""
+    letters = "" if axes is None else axes.upper()
+    return next((letters.index(letter) for letter in CHANNEL_AXES if letter in letters), None)
+
+
+def _refuse_channels(axes: str | None, shape: Sequence[int]) -> None:
+    axis = channel_axis_of(axes)
+    if axis is not None and shape[axis] > 1:
+        raise SettingsError(f"axes={axes!r}: the image has {shape[axis]} channels, each with noise of its own; estimate them one by one.")
+
+
+def _planes(layout: PlaneLayout, frame_axis: int | None, fixed: Mapping[int, int]) -> Iterator[tuple[Index, ...]]:
     """Planes spread evenly over the image: each alone, or two that follow each other along an axis of frames."""
-    counts = [1 if axis in (layout.rows, layout.columns) else length for axis, length in enumerate(layout.shape)]
+    counts = [1 if axis in (layout.rows, layout.columns, *fixed) else length for axis, length in enumerate(layout.shape)]
     if frame_axis is not None:
         counts[frame_axis] -= 1
     wanted = MOST_PLANES if frame_axis is None else MOST_PLANES // 2
     total = int(np.prod(counts))
     for number in np.unique(np.linspace(0, total - 1, min(wanted, total)).round().astype(int)):
-        position = list(np.unravel_index(number, counts))
-        first = layout.plane_at(tuple(map(int, position)))
+        position = [fixed.get(axis, int(at)) for axis, at in enumerate(np.unravel_index(number, counts))]
+        first = layout.plane_at(tuple(position))
         if frame_axis is None:
             yield (first,)
         else:
             position[frame_axis] += 1
-            yield first, layout.plane_at(tuple(map(int, position)))
+            yield first, layout.plane_at(tuple(position))
 
 
 def _windows(reader: PlaneReader, planes: Sequence[Index]) -> Iterator[np.ndarray]:
@@ -342,9 +364,9 @@ def _levels(windows: list[np.ndarray]) -> dict[str, Any]:
         gaps = np.diff(values.astype(np.float64))
         step = float(gaps.min())
         # float32 has 24 bits; values are within ±1
-        if step > 1e-5 and np.abs(gaps / step - np.rint(gaps / step)).max() < 0.02:
-            span = float(values[-1]) - float(values[0])
-            found["step"] = span / round(span / step)  # a mean of many steps, without their roundings
+        steps = np.rint(gaps / step)
+        if step > 1e-5 and np.abs(gaps / step - steps).max() < 0.02:
+            found["step"] = float(gaps.sum() / steps.sum())  # a mean, without the roundings of one
         if counts[-1] >= 8 and counts[-1] > 3 * counts[-2]:
             found |= {"saturation": float(values[-1]), "saturated_share": float(counts[-1] / total)}
         if counts[0] >= 8 and counts[0] > 3 * counts[1]:

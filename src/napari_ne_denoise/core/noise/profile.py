@@ -1,0 +1,65 @@
+"""Microscope profiles: what is known of the noise of a microscope, kept in a small file, for all images that it takes."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from napari_ne_denoise.core.errors import FileError
+from napari_ne_denoise.core.noise.model import NoiseModel
+
+PROGRAM, FORM = "napari-ne-denoise", 1
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What is known of the noise of a microscope.
+
+    Attributes
+    ----------
+    name
+        Of the microscope and how it was set.
+    made
+        When, as ISO 8601.
+    noise
+        In the units of its images.
+    """
+
+    name: str
+    made: str
+    noise: NoiseModel
+
+
+def write_profile(path: Path, name: str, noise: NoiseModel) -> Profile:
+    """Keep the noise of a microscope as a file of JSON, written under a temporary name that is then moved."""
+    profile = Profile(name, datetime.now(UTC).isoformat(timespec="seconds"), noise)
+    record = {"program": PROGRAM, "form": FORM, "name": profile.name, "made": profile.made, "noise": noise.as_record()}
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf8")
+    os.replace(temporary, path)
+    return profile
+
+
+def read_profile(path: Path) -> Profile:
+    """The noise that `write_profile` kept.
+
+    Raises
+    ------
+    FileError
+        If there is no such file, or it is of something else.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf8"))
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read ({error.strerror or error}); give a microscope profile, a file of JSON.") from error
+    except ValueError as error:
+        raise FileError(f"{path}: is no JSON ({error}); give a microscope profile.") from error
+    if not isinstance(record, dict) or record.get("program") != PROGRAM or record.get("form") != FORM:
+        raise FileError(f"{path}: is no microscope profile of this version of {PROGRAM}; make one with napari-ne-denoise noise --profile.")
+    try:
+        return Profile(str(record["name"]), str(record["made"]), NoiseModel.from_record(record["noise"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileError(f"{path}: is a damaged microscope profile ({error!r}); make it again.") from error

@@ -1,0 +1,139 @@
+"""What `denoise` does about noise before the network, and why."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from napari_ne_denoise import Denoiser, denoise, load_denoiser
+from napari_ne_denoise.core.errors import FileError, SettingsError
+from napari_ne_denoise.core.inference import prepare_denoising
+from napari_ne_denoise.core.models.card import ModelCard
+from napari_ne_denoise.core.models.registry import list_models
+from napari_ne_denoise.core.networks import FDnCNN
+from napari_ne_denoise.core.noise.anscombe import VarianceStabilizer
+from napari_ne_denoise.core.noise.estimation import estimate_noise
+from napari_ne_denoise.core.noise.model import NoiseModel
+from napari_ne_denoise.core.noise.profile import read_profile, write_profile
+
+
+@pytest.fixture(scope="module")
+def photons():
+    """Few photons on a slope, with a gain of 4 and an offset of 100."""
+    light = np.linspace(1, 60, 160)[None, :] * np.ones((144, 1))
+    return np.random.default_rng(0).poisson(light) * 4.0 + 100
+
+
+@pytest.fixture(scope="module")
+def gaussian_only():
+    fast = load_denoiser("fast")
+    return Denoiser(fast.network, dataclasses.replace(fast.card, name="of Gaussian noise", gaussian_only=True))
+
+
+@pytest.fixture(scope="module")
+def told():
+    return Denoiser(FDnCNN("norm-equiv", blind=False, channels=8, depth=4).eval().requires_grad_(False), ModelCard("told"))
+
+
+def decided(image, **settings):
+    run = prepare_denoising(image, **settings)
+    result = np.empty(run.shape, run.dtype)
+    for step in run.steps():
+        result[step.index] = step.values
+    return result, run.provenance["decided"]["noise"]
+
+
+def test_ours_take_images_as_they_are(photons):
+    result, (noise,) = decided(photons)
+    assert not noise["stabilised"]
+    assert noise["reason"] == "fast takes images as they are"
+    np.testing.assert_array_equal(result, denoise(photons, noise="none"))
+
+
+def test_published_models_are_known_to_be_of_gaussian_noise():
+    assert {row.gaussian_only for row in list_models() if not row.packaged} == {True}
+    assert {row.gaussian_only for row in list_models() if row.packaged} == {False}
+
+
+def test_models_of_gaussian_noise_see_it_the_same_everywhere(photons, gaussian_only):
+    result, (noise,) = decided(photons, model=gaussian_only, precision="float32")
+    assert noise["stabilised"]
+    assert noise["found"]["gain"] == pytest.approx(4, rel=0.15)
+    there = VarianceStabilizer(estimate_noise(photons))
+    by_hand = there.back(denoise(there.forward(photons), model=gaussian_only, noise="none", precision="float32"))
+    np.testing.assert_allclose(result, by_hand, atol=1e-3)
+    flat = photons[:, 60:100] * 0 + np.random.default_rng(1).normal(100, 5, (144, 40))
+    assert not decided(flat, model=gaussian_only)[1][0]["stabilised"]
+
+
+@pytest.mark.parametrize("noise", ["auto", "poisson-gaussian"])
+def test_the_law_holds_with_stabilised_noise(photons, gaussian_only, noise):
+    expected = denoise(photons, model=gaussian_only, noise=noise, precision="float32")
+    found = denoise(1e-3 * photons - 7, model=gaussian_only, noise=noise, precision="float32")
+    np.testing.assert_allclose((found + 7) * 1e3, expected, atol=0.02 * 4)
+
+
+def test_tiles_give_the_bits_of_the_whole(photons, gaussian_only):
+    settings = {"model": gaussian_only, "precision": "float32"}
+    np.testing.assert_array_equal(denoise(photons, tile_size=48, **settings), denoise(photons, tile_size=512, **settings))
+
+
+def test_models_that_must_be_told_are_told(photons, told):
+    flat = np.random.default_rng(1).normal(100, 5, (144, 160))
+    _, (noise,) = decided(flat, model=told)
+    assert noise["sigma"] == pytest.approx(5, rel=0.05)
+    np.testing.assert_allclose(denoise(flat, model=told), denoise(flat, model=told, sigma=noise["sigma"]), rtol=1e-6)
+    _, (noise,) = decided(photons, model=told)
+    assert noise["stabilised"]
+    assert noise["sigma"] == 1
+    with pytest.raises(SettingsError, match="no"):
+        denoise(np.full((40, 40), 3.0), model=told)
+
+
+def test_each_channel_has_noise_of_its_own(photons, gaussian_only):
+    flat = np.random.default_rng(1).normal(100, 5, photons.shape)
+    _, (first, second) = decided(np.stack([photons, flat]), model=gaussian_only, axes="CYX")
+    assert (first["channel"], first["stabilised"]) == (0, True)
+    assert (second["channel"], second["stabilised"]) == (1, False)
+
+
+def test_a_known_noise_is_used_for_all_images_of_a_microscope(photons, tmp_path):
+    noise = NoiseModel(gain=4.0, offset=100.0, read_noise=1.0)
+    expected = denoise(photons, noise=noise)
+    assert np.abs(expected - denoise(photons)).max() > 1e-3
+    profile = write_profile(tmp_path / "confocal.json", "confocal, 488 nm", noise)
+    assert read_profile(tmp_path / "confocal.json") == profile
+    np.testing.assert_array_equal(denoise(photons, noise=tmp_path / "confocal.json"), expected)
+    np.testing.assert_array_equal(denoise(photons, noise=str(tmp_path / "confocal.json")), expected)
+    # what a record says repeats the run
+    record = json.loads(json.dumps(prepare_denoising(photons, noise=noise).provenance))
+    np.testing.assert_array_equal(denoise(photons, **record["settings"]), expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(None, "cannot be read"), ("{", "is no JSON"), ("[]", "no microscope profile"), ('{"program": "other"}', "no microscope profile")],
+)
+def test_what_is_no_profile_is_refused(photons, tmp_path, text, message):
+    path = tmp_path / "microscope.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(FileError, match=message):
+        denoise(photons, noise=path)
+
+
+def test_a_damaged_profile_is_refused(photons, tmp_path):
+    path = tmp_path / "microscope.json"
+    write_profile(path, "m", NoiseModel(gain=1.0, offset=0.0, read_noise=0.0))
+    path.write_text(path.read_text().replace('"gain"', '"pain"'))
+    with pytest.raises(FileError, match="damaged"):
+        denoise(photons, noise=path)
+
+
+@pytest.mark.parametrize("noise", ["gaussian", 3, None, {"gain": 1}])
+def test_what_is_no_noise_is_refused(photons, noise):
+    with pytest.raises(SettingsError, match="noise"):
+        denoise(photons, noise=noise)
