@@ -18,7 +18,7 @@ import numpy as np
 from napari_ne_denoise.core.axes import Index, PlaneLayout, plan_planes
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.noise.correlation import correlation_of, laplacian_gain, without_polynomial
-from napari_ne_denoise.core.noise.model import CurvePoint, NoiseModel
+from napari_ne_denoise.core.noise.model import CurvePoint, Lags, NoiseModel
 from napari_ne_denoise.core.pixels import PlaneReader, as_image
 from napari_ne_denoise.core.settings import Nonfinite
 from napari_ne_denoise.core.statistics import lattice
@@ -33,6 +33,7 @@ FLAT = 0.4  # share of the blocks of one brightness that count as without struct
 EDGES = (*np.linspace(0, 0.9, 10), 0.94, 0.97, 0.985, 1.0)
 CLIPPED = 0.1  # a block with more of its pixels than that at the lowest or highest level was cut off there
 ENOUGH = 0.2  # share of blocks that are not, above which the others are left out
+TRUSTED = (0.1, 0.15)  # correlations between which they come to be believed
 AGREES = 0.7  # of the expected variance; noise that is cut off at its mean keeps a third
 LONELY = 6.0  # how many standard deviations an isolated pixel is away from all its neighbours
 TRIM, STRICT_TRIM = 3.0, 1.5  # blocks this many spreads above the median still hold structure: for variance, and for correlation
@@ -202,7 +203,7 @@ def _estimate_small(windows: list[np.ndarray]) -> NoiseModel:
     points, spread = _curve(light)
     if len(light) < len(whole) and cut_off.sum() >= FEWEST_BLOCKS:
         points = _with_dark(points, _curve(whole.only(cut_off))[0])
-    gain = laplacian_gain(correlation) if max(along[0] for along in correlation) >= 0.1 else 1.0
+    gain = _left_by_laplacian(correlation)
     points = [CurvePoint(p.level, p.variance / gain, p.standard_error / gain) for p in points]
     line = _line(points)
     darkest = float(np.quantile(blocks.brightness, 0.005))
@@ -241,6 +242,13 @@ def _cut(image: np.ndarray) -> np.ndarray:
     rows, columns = (length // BLOCK for length in image.shape)
     whole = image[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK)
     return whole.swapaxes(1, 2).reshape(rows * columns, BLOCK, BLOCK)
+
+
+def _left_by_laplacian(correlation: tuple[Lags, Lags]) -> float:
+    """The share of the variance that the Laplacian keeps; all, as of white noise, where correlation is no more than texture may feign."""
+    low, high = TRUSTED
+    trust = min(1.0, max(0.0, (max(along[0] for along in correlation) - low) / (high - low)))
+    return 1 + trust * (laplacian_gain(correlation) - 1)
 
 
 def _enough(blocks: _Blocks, good: np.ndarray) -> _Blocks:

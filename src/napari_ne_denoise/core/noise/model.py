@@ -8,8 +8,9 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-# a correlation with the next pixel above this is called one; half-way between what is to be flagged (0.25) and what is not (0.17)
-CORRELATED = 0.21
+# a correlation with the next pixel from here on is called one: between what is to be flagged (0.25, found as 0.23 to 0.24) and what is not
+# (0.17, found as 0.16)
+CORRELATED = 0.2
 LAGS = 3
 
 Lags = tuple[float, float, float]

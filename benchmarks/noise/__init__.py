@@ -1,0 +1,1 @@
+"""What is found of the noise of an image, and whether making it the same everywhere helps."""

@@ -1,0 +1,48 @@
+"""The noise report compares what is found with what is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from skimage import io
+
+from benchmarks.noise import suite
+from benchmarks.options import Options
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Two clean micrographs, and a field of FMD with frames of 8 grey levels a photon."""
+    rng = np.random.default_rng(0)
+    truth = np.clip(40 + 60 * np.sin(np.arange(160) / 25)[:, None] * np.cos(np.arange(160) / 30), 10, 100)
+    for folder in ("fmd", "clean_micro"):
+        (tmp_path / "test" / folder).mkdir(parents=True)
+    io.imsave(tmp_path / "test" / "fmd" / "gt__One.png", np.rint(truth).astype(np.uint8), check_contrast=False)
+    for frame in (1, 2):
+        noisy = np.clip(8 * rng.poisson(truth / 8), 0, 255).astype(np.uint8)
+        io.imsave(tmp_path / "test" / "fmd" / f"noisy__One_{frame}.png", noisy, check_contrast=False)
+    for name in "ab":
+        io.imsave(tmp_path / "test" / "clean_micro" / f"{name}.png", np.rint(truth).astype(np.uint8), check_contrast=False)
+    return tmp_path
+
+
+def test_the_report_says_how_far_the_noise_found_is_from_the_noise_known(data, monkeypatch):
+    monkeypatch.setattr(suite, "TIMED_SIDE", 256)
+    report = suite.noise(Options(runs=1, data=data))
+    fmd, simulated = report.tables
+    assert fmd.rows[0][0] == "One"
+    assert [float(ratio) for ratio in fmd.rows[0][1].split()] == pytest.approx([1, 1], abs=0.15)
+    known = {row[0]: row for row in simulated.rows}
+    assert float(known["Gaussian, σ = 0.05"][1]) == pytest.approx(1, abs=0.08)
+    assert known["Gaussian, σ = 0.2"][-1] == "0 of 3"
+    assert known["σ = 0.15 under a blur of 0.6 px"][-1] == "3 of 3"
+    assert {target.unit for target in report.targets} == {"", "s/MPix"}
+
+
+def test_simulated_noise_is_what_it_is_said_to_be():
+    flat = np.full((512, 512), 0.5)
+    for case in suite._cases():
+        noise = case.add(flat, np.random.default_rng(1)) - flat
+        assert noise.var() == pytest.approx(case.variance(flat).mean(), rel=0.05)
+        assert abs(noise.mean()) < 0.05 * noise.std()
+        assert np.mean(noise[1:] * noise[:-1]) / noise.var() == pytest.approx(case.correlation, abs=0.02)
