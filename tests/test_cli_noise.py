@@ -61,9 +61,26 @@ def test_a_figure_is_drawn(channels, tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [(["--channel", 7], "numbered from 0"), (["--channel", 0, "--profile", "p.txt"], "must end in .json"), (["--axes", "YX"], "axes")],
+    [
+        (["--channel", 7], "numbered from 0"),
+        (["--channel", 0, "--profile", "p.txt"], "must end in .json"),
+        (["--channel", 0, "--figure", "p.foo"], "must end in .png"),
+        (["--axes", "YX"], "axes"),
+    ],
 )
 def test_what_cannot_be_done_is_said(channels, options, message):
     result = run("noise", channels, *options)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_what_would_be_lost_is_said_before_any_work(channels, tmp_path):
+    result = run("noise", channels, "--channel", 0, "--figure", tmp_path / "nowhere" / "curve.png")
+    assert result.exit_code == 1
+    assert "no such folder" in result.stderr
+    assert not result.stdout
+    np.save(tmp_path / "flat.npy", np.full((64, 64), 3.0))
+    result = run("noise", tmp_path / "flat.npy", "--profile", tmp_path / "flat.json")
+    assert result.exit_code == 1
+    assert "nothing was found" in result.stderr
+    assert not (tmp_path / "flat.json").exists()

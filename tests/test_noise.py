@@ -10,7 +10,8 @@ from scipy import ndimage
 
 from napari_ne_denoise.core.errors import ImageError, SettingsError
 from napari_ne_denoise.core.noise.anscombe import VarianceStabilizer
-from napari_ne_denoise.core.noise.estimation import OF_WHITE_NOISE, estimate_noise
+from napari_ne_denoise.core.noise.curve import OF_WHITE_NOISE
+from napari_ne_denoise.core.noise.estimation import estimate_noise
 from napari_ne_denoise.core.noise.model import NoiseModel
 
 SIDE = 384
@@ -48,7 +49,7 @@ def test_photons_and_read_noise_are_found(scene, photons, read):
     assert std_ratio(found, gain * light + offset, gain**2 * (light + read**2)) == pytest.approx(1, abs=0.08)
     if photons > 1:  # at one photon, read noise hides how the variance rises
         assert found.gain == pytest.approx(gain, rel=0.15)
-    assert found.confidence == "high"
+        assert found.confidence == "high"
     assert not found.is_correlated
 
 
@@ -153,12 +154,22 @@ def test_frames_tell_noise_from_texture():
 
 def test_channels_are_refused_and_missing_values_left_out(scene):
     noisy = scene + 0.1 * np.random.default_rng(0).standard_normal(scene.shape)
+    colours = np.stack([noisy, 2 * noisy, 3 * noisy])
     with pytest.raises(SettingsError, match="3 channels"):
-        estimate_noise(np.stack([noisy] * 3), axes="CYX")
+        estimate_noise(colours, axes="CYX")
+    with pytest.raises(SettingsError, match="numbered from 0"):
+        estimate_noise(colours, axes="CYX", channel=3)
+    assert estimate_noise(colours, axes="cyx", channel=1).read_noise == pytest.approx(0.2, rel=0.05)
+    assert estimate_noise(colours, channel_axis=0, channel=2).read_noise == pytest.approx(0.3, rel=0.05)
+    assert estimate_noise(colours[None], axes="TCYX", channel_axis=1, channel=0).read_noise == pytest.approx(0.1, rel=0.05)
     noisy[10, 10] = np.nan
     with pytest.raises(ImageError):
         estimate_noise(noisy)
-    assert estimate_noise(noisy, nonfinite="keep").read_noise == pytest.approx(0.1, rel=0.05)
+    noisy[100:300, 200:] = np.nan
+    found = estimate_noise(noisy, nonfinite="keep")
+    assert found.read_noise == pytest.approx(0.1, rel=0.05)
+    assert not found.is_correlated
+    assert estimate_noise(np.full((64, 64), np.nan), nonfinite="keep").uncertainty is None
 
 
 def test_a_record_of_the_noise_can_be_kept_as_json(scene):
@@ -201,9 +212,97 @@ def test_stabilised_values_do_not_depend_on_units():
     assert mapped == pytest.approx(VarianceStabilizer(noise).forward(image))
 
 
-def test_values_below_no_light_go_on_along_the_tangent():
-    there = VarianceStabilizer(NoiseModel(gain=1.0, offset=0.0, read_noise=0.5))
-    dark = there.forward(0.0) + np.linspace(-0.6, 0.6, 121)
-    back = there.back(dark)
-    assert (np.diff(back) > 0).all()
-    assert np.abs(np.diff(back, 2)).max() < 0.02 * np.diff(back).max()
+@pytest.mark.parametrize("read", [0.0, 0.5, 2.0])
+def test_the_way_back_goes_on_below_no_light(read):
+    there = VarianceStabilizer(NoiseModel(gain=1.0, offset=0.0, read_noise=read))
+    steps = np.diff(there.back(np.linspace(-30, 30, 6001)))
+    assert (steps > 0).all()
+    assert steps.max() < 0.2  # nowhere a leap
+
+
+@pytest.mark.parametrize("share", [0.1, 0.6])
+@pytest.mark.parametrize("offset", [100, 0])
+def test_padding_with_zeros_has_no_noise_to_tell_of(scene, share, offset):
+    """Registered and rotated images have it."""
+    light = 50 * (scene + 0.1)
+    noisy = np.random.default_rng(0).poisson(light) * 2.0 + offset
+    noisy[:, : int(share * SIDE)] = 0
+    rest = light[:, int(share * SIDE) :]
+    found = estimate_noise(noisy)
+    assert std_ratio(found, 2 * rest + offset, 4 * rest) == pytest.approx(1, abs=0.08)
+
+
+def test_a_saturated_image_tells_its_noise_where_it_is_not(scene):
+    noisy = np.clip(100 + 5 * np.random.default_rng(0).standard_normal((512, 512)), None, 250)
+    noisy[:430] = 250
+    assert estimate_noise(noisy).read_noise == pytest.approx(5, rel=0.1)
+
+
+def test_the_estimate_is_equivariant_for_floats_of_few_digits(scene):
+    noisy = np.random.default_rng(0).poisson(20 * scene + 1).astype(np.float32)
+    scale, shift = np.float32(1 / 3), np.float32(11)
+    before, after = estimate_noise(noisy).mapped(float(scale), float(shift)), estimate_noise(scale * noisy + shift)
+    assert after.gain == pytest.approx(before.gain, rel=1e-4)
+    assert after.offset == pytest.approx(before.offset, rel=1e-4)
+
+
+def test_one_wild_pixel_costs_the_others_nothing(scene):
+    noisy = scene + 0.1 * np.random.default_rng(0).standard_normal(scene.shape)
+    for at in ((0, 0), (100, 100)):
+        wild = noisy.copy()
+        wild[at] = 1e9
+        assert estimate_noise(wild).read_noise == pytest.approx(0.1, rel=0.05)
+    assert estimate_noise(noisy * 1e160).read_noise == pytest.approx(1e159, rel=0.05)
+
+
+def test_empty_ends_of_a_stack_are_not_what_is_looked_at(scene):
+    stack = np.zeros((21, SIDE, SIDE))
+    stack[2:-2] = 5 * np.random.default_rng(0).standard_normal((17, SIDE, SIDE)) + 100
+    for axes in ("ZYX", None):
+        assert estimate_noise(stack, axes=axes).read_noise == pytest.approx(5, rel=0.05)
+
+
+def test_many_small_planes_are_enough_together():
+    stack = np.random.default_rng(0).poisson(30, (500, 20, 20))
+    assert np.sqrt(estimate_noise(stack).variance(30)) == pytest.approx(np.sqrt(30), rel=0.08)
+
+
+def test_frames_that_are_copies_are_looked_at_one_by_one(scene):
+    noisy = scene + 0.1 * np.random.default_rng(0).standard_normal(scene.shape)
+    found = estimate_noise(np.stack([noisy, noisy]), axes="TYX")
+    assert found.source == "one image"
+    assert found.read_noise == pytest.approx(0.1, rel=0.05)
+
+
+def test_hot_pixels_are_seen_in_frames_too(scene):
+    rng = np.random.default_rng(0)
+    frames = 200 * (scene + 0.1) + 5 * rng.standard_normal((6, SIDE, SIDE))
+    frames[(slice(None), *rng.integers(8, SIDE - 8, (2, 60)))] += 500
+    for axes in ("TYX", None):
+        assert estimate_noise(frames, axes=axes).isolated_share == pytest.approx(60 / SIDE**2, rel=0.3)
+
+
+def test_noise_cut_off_in_the_dark_does_not_bend_the_curve(scene):
+    """A detector without offset: in the dark only the upper half of the noise is there."""
+    noisy = np.maximum(scene + 0.05 * np.random.default_rng(0).standard_normal(scene.shape), 0)
+    assert np.sqrt(estimate_noise(noisy).variance(0.7)) == pytest.approx(0.05, rel=0.12)
+
+
+def test_the_uncertainty_is_about_what_repeated_images_scatter_by(scene):
+    light = 20 * (scene + 0.1)
+    found = [estimate_noise(np.random.default_rng(seed).poisson(light)) for seed in range(12)]
+    scatter = np.std([float(each.std(np.median(light))) for each in found]) / np.mean([float(each.std(np.median(light))) for each in found])
+    assert 0.4 < np.mean([each.uncertainty for each in found]) / scatter < 5
+
+
+@pytest.mark.parametrize("values", [{"gain": -1.0}, {"gain": np.nan}, {"read_noise": -2.0}, {"offset": np.inf}, {"gain": "2"}])
+def test_impossible_noise_is_refused(values):
+    with pytest.raises(SettingsError, match="must be a finite number"):
+        NoiseModel(**{"gain": 1.0, "offset": 0.0, "read_noise": 1.0, **values})
+
+
+@pytest.mark.parametrize("read", [0.0, 0.5, 2.0])
+def test_what_is_far_below_no_light_comes_back(read):
+    there = VarianceStabilizer(NoiseModel(gain=4.0, offset=100.0, read_noise=4 * read))
+    deep = np.array([0.0, 20.0])
+    assert there.back(there.forward(deep)) == pytest.approx(deep, abs=1e-6)

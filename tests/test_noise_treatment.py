@@ -8,12 +8,12 @@ import json
 import numpy as np
 import pytest
 
-from napari_ne_denoise import Denoiser, denoise, load_denoiser
+from napari_ne_denoise import Denoiser, denoise, iter_denoise, load_denoiser
 from napari_ne_denoise.core.errors import FileError, SettingsError
 from napari_ne_denoise.core.inference import prepare_denoising
 from napari_ne_denoise.core.models.card import ModelCard
 from napari_ne_denoise.core.models.registry import list_models
-from napari_ne_denoise.core.networks import FDnCNN
+from napari_ne_denoise.core.networks import FDnCNN, NormalizedDenoiser
 from napari_ne_denoise.core.noise.anscombe import VarianceStabilizer
 from napari_ne_denoise.core.noise.estimation import estimate_noise
 from napari_ne_denoise.core.noise.model import NoiseModel
@@ -89,15 +89,18 @@ def test_models_that_must_be_told_are_told(photons, told):
     _, (noise,) = decided(photons, model=told)
     assert noise["stabilised"]
     assert noise["sigma"] == 1
-    with pytest.raises(SettingsError, match="no"):
-        denoise(np.full((40, 40), 3.0), model=told)
+    np.testing.assert_allclose(denoise(np.full((40, 40), 3.0), model=told), 3, atol=1e-5)  # no noise is a level too
+    with pytest.raises(SettingsError, match="too small"):
+        denoise(photons[:16, :16], model=told)
+    with pytest.raises(SettingsError, match="leave one of them out"):
+        denoise(photons, model=told, sigma=3, noise="poisson-gaussian")
 
 
 def test_each_channel_has_noise_of_its_own(photons, gaussian_only):
     flat = np.random.default_rng(1).normal(100, 5, photons.shape)
     _, (first, second) = decided(np.stack([photons, flat]), model=gaussian_only, axes="CYX")
-    assert (first["channel"], first["stabilised"]) == (0, True)
-    assert (second["channel"], second["stabilised"]) == (1, False)
+    assert (first["channel"], first["stabilised"]) == ([0], True)
+    assert (second["channel"], second["stabilised"]) == ([1], False)
 
 
 def test_a_known_noise_is_used_for_all_images_of_a_microscope(photons, tmp_path):
@@ -133,7 +136,35 @@ def test_a_damaged_profile_is_refused(photons, tmp_path):
         denoise(photons, noise=path)
 
 
-@pytest.mark.parametrize("noise", ["gaussian", 3, None, {"gain": 1}])
-def test_what_is_no_noise_is_refused(photons, noise):
-    with pytest.raises(SettingsError, match="noise"):
-        denoise(photons, noise=noise)
+@pytest.mark.parametrize(
+    ("noise", "message"),
+    [
+        ("gaussian", "must be one of"),
+        (3, "must be one of"),
+        (None, "must be one of"),
+        (np.zeros(3), "must be one of"),
+        ({"gain": 1}, "no record of noise"),
+        (NoiseModel, "is no noise"),
+    ],
+)
+def test_what_is_no_noise_is_refused_before_any_work(photons, noise, message):
+    with pytest.raises(SettingsError, match=message):
+        iter_denoise(photons, noise=noise)
+
+
+def test_a_plane_of_one_value_stays_as_it_is_behind_a_wrapper():
+    wrapped = Denoiser(NormalizedDenoiser(FDnCNN("ordinary", channels=8, depth=4)).eval().requires_grad_(False), ModelCard("wrapped"))
+    noise = NoiseModel(gain=4.0, offset=100.0, read_noise=2.0)
+    np.testing.assert_array_equal(denoise(np.full((40, 40), 180.0), model=wrapped, noise=noise), 180)
+
+
+def test_lost_digits_are_said_with_stabilised_noise_too(photons, gaussian_only):
+    with pytest.warns(UserWarning, match="float32 can tell only steps"):
+        denoise((photons + 3e8).astype(np.float32), model=gaussian_only, noise="poisson-gaussian")
+
+
+def test_floats_of_few_digits_keep_the_law(photons, gaussian_only):
+    few = photons.astype(np.float32)
+    expected = denoise(few, model=gaussian_only, precision="float32")
+    found = denoise(np.float32(1 / 3) * few + np.float32(11), model=gaussian_only, precision="float32")
+    np.testing.assert_allclose((found - 11) * 3, expected, atol=0.01)

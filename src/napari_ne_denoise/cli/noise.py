@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_ne_denoise.cli.console import errors_end_the_program, print_json, print_table, say
-from napari_ne_denoise.core.errors import FileError, SettingsError
-from napari_ne_denoise.core.settings import DEFAULTS
+from napari_ne_denoise.core.axes import plan_planes
+from napari_ne_denoise.core.errors import FileError, ImageError, SettingsError
+from napari_ne_denoise.core.settings import DEFAULTS, PROFILE_SUFFIX
 
 if TYPE_CHECKING:
     from napari_ne_denoise.core.noise.model import NoiseModel
@@ -21,12 +23,14 @@ def noise(
     axes: Annotated[
         str | None, typer.Option(help="A letter for each axis; T or Z: frames are compared.  [default: as the file says]")
     ] = DEFAULTS.axes,
+    channel_axis: Annotated[int | None, typer.Option(help="Number of the axis that holds channels.")] = DEFAULTS.channel_axis,
     channel: Annotated[int | None, typer.Option(help="Which channel, of an image that has several.  [default: all]")] = None,
     profile: Annotated[
         Path | None, typer.Option(metavar="OUT.json", help="Keep it as a microscope profile, for denoise --noise OUT.json.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Of the microscope, for the profile.  [default: the image's file name]")] = None,
     figure: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw the noise over the brightness (needs matplotlib).")] = None,
+    series: Annotated[int, typer.Option(help="Which image, of a TIFF file that holds several.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find the noise of an image in the image: gain, offset, read noise, correlation, saturation, hot pixels.
@@ -34,43 +38,50 @@ def noise(
     The noise-free brightness x has noise of the variance gain · (x − offset) + read_noise².
     """
     with errors_end_the_program():
-        found = _find(image, axes, channel)
+        _check_target("--profile", profile, PROFILE_SUFFIX)
+        _check_target("--figure", figure, ".png")
+        found = _find(image, axes, channel_axis, channel, series)
         if len(found) > 1 and (profile is not None or figure is not None):
             raise SettingsError(f"{image}: has {len(found)} channels, each with noise of its own; say --channel for a profile or a figure.")
-        one = next(iter(found.values()))
         if as_json:
             print_json({"input": str(image), "channels": [{"channel": number, **each.as_record()} for number, each in found.items()]})
         else:
             for number, each in found.items():
                 print(str(image) if number is None else f"{image}, channel {number}")
                 print_table(list(_rows(each)))
+        (one, *_) = found.values()
         if profile is not None:
             _keep(profile, name or image.name, one)
         if figure is not None:
             _draw(figure, one, image.name)
 
 
-def _find(path: Path, axes: str | None, channel: int | None) -> dict[int | None, NoiseModel]:
-    """The noise of each channel, or of the one that was asked for; its number is None where there are no channels."""
-    from napari_ne_denoise.core.axes import plan_planes
-    from napari_ne_denoise.core.io import read_image
-    from napari_ne_denoise.core.noise.estimation import channel_axis_of, find_noise, frame_axis_of
-    from napari_ne_denoise.core.pixels import PlaneReader, as_image
+def _check_target(option: str, path: Path | None, suffix: str) -> None:
+    if path is None:
+        return
+    if path.suffix.lower() != suffix:
+        raise SettingsError(f"{option} {path}: must end in {suffix}.")
+    if path.exists():
+        raise FileError(f"{path}: exists; remove it, or give another name.")
+    if not path.parent.is_dir():
+        raise FileError(f"{path.parent}: no such folder; make it, or give {option} another.")
 
-    image = read_image(path)
-    pixels, letters = as_image(image.pixels), axes or image.axes
-    layout = plan_planes(tuple(pixels.shape), letters)
-    reader = PlaneReader(pixels, layout, "keep")
-    channels, frames = channel_axis_of(letters), frame_axis_of(letters, layout.shape)
-    if channels is None:
-        if channel is not None:
-            raise SettingsError(f"--channel {channel}: {path} has no channels; leave it out.")
-        return {None: find_noise(reader, frames)}
-    count = layout.shape[channels]
-    if channel is not None and not 0 <= channel < count:
-        raise SettingsError(f"--channel {channel}: {path} has {count}, numbered from 0.")
-    wanted = range(count) if channel is None else [channel]
-    return {number: find_noise(reader, frames, {channels: number}) for number in wanted}
+
+def _find(path: Path, axes: str | None, channel_axis: int | None, channel: int | None, series: int) -> dict[int | None, NoiseModel]:
+    """The noise of each channel, or of the one that was asked for; its number is None where there are no channels."""
+    from napari_ne_denoise.core.io import read_image
+    from napari_ne_denoise.core.noise.estimation import estimate_noise
+    from napari_ne_denoise.core.noise.sampling import channel_axes_of
+
+    image = read_image(path, series)
+    letters = axes or image.axes
+    for note in image.notes:
+        say(f"note: {path}: {note}")
+    shape = tuple(image.pixels.shape)
+    plan_planes(shape, letters, channel_axis)
+    count = math.prod(shape[axis] for axis in channel_axes_of(letters, channel_axis, shape))
+    wanted = [channel] if channel is not None or count == 1 else range(count)
+    return {number: estimate_noise(image.pixels, letters, channel_axis=channel_axis, channel=number, nonfinite="keep") for number in wanted}
 
 
 def _rows(noise: NoiseModel) -> Iterator[tuple[str, str]]:
@@ -101,15 +112,18 @@ def _rows(noise: NoiseModel) -> Iterator[tuple[str, str]]:
 def _keep(path: Path, name: str, noise: NoiseModel) -> None:
     from napari_ne_denoise.core.noise.profile import write_profile
 
-    if path.suffix.lower() != ".json":
-        raise SettingsError(f"--profile {path}: must end in .json.")
-    if path.exists():
-        raise FileError(f"{path}: exists; remove it, or give another name.")
+    _refuse_unknown("--profile", noise)
     write_profile(path, name, noise)
     say(f"note: wrote {path}; use it with: napari-ne-denoise denoise IN -o OUT --noise {path}")
 
 
+def _refuse_unknown(option: str, noise: NoiseModel) -> None:
+    if not noise.curve:
+        raise ImageError(f"{option}: nothing was found of the noise of this image; take a larger one with something in it.")
+
+
 def _draw(path: Path, noise: NoiseModel, title: str) -> None:
+    _refuse_unknown("--figure", noise)
     try:
         from matplotlib.figure import Figure
     except ImportError:

@@ -20,7 +20,7 @@ from napari_ne_denoise.core.axes import Index, PlaneLayout
 from napari_ne_denoise.core.errors import ComputationError, DeviceError, NEDenoiseError
 from napari_ne_denoise.core.interruption import check_if_wanted
 from napari_ne_denoise.core.models.opened import OpenModel
-from napari_ne_denoise.core.noise.treatment import Treatment, Treatments
+from napari_ne_denoise.core.noise.treatment import UNTREATED, Treatment, Treatments
 from napari_ne_denoise.core.numerics import Numerics, choose_numerics, declared_range, stack_numerics
 from napari_ne_denoise.core.pixels import PlaneReader, planes_from, result_dtype, to_dtype
 from napari_ne_denoise.core.precision import Precisions
@@ -126,15 +126,18 @@ class DenoisingRun:
     @property
     def provenance(self) -> dict[str, Any]:
         """The record of this run, as plain values."""
+        treated = self.treatments.as_record()
         decided: dict[str, Any] = {
             "device": str(self.device),
             "precision": self.precisions.name,
             "tile_size": self.tile_size,
             "output_dtype": self.dtype.name,
-            "noise": self.treatments.as_record(),
+            "noise": treated,
         }
         if self.denoiser.equivariance == "ordinary":
-            decided["input_range"] = declared_range(self.reader.image.dtype) or "minimum and maximum of each plane"
+            stabilised = any(each["stabilised"] for each in treated)
+            declared = None if stabilised else declared_range(self.reader.image.dtype)
+            decided["input_range"] = declared or "minimum and maximum of each plane"
         model = {"name": self.denoiser.name, "sha256": self.denoiser.sha256, "equivariance": self.denoiser.equivariance}
         return provenance.record(
             self.settings, shape=self.shape, dtype=np.dtype(self.reader.image.dtype).name, decided=decided, model=model
@@ -198,13 +201,15 @@ class DenoisingRun:
         reads = [treatment.reading(read) for treatment, (read, _) in zip(treatments, found, strict=True)]
         all_statistics = stack_statistics(reads, self.layout.plane_shape)
         opened = []
-        for plane, treatment, read, (_, kept), statistics in zip(planes, treatments, reads, found, all_statistics, strict=True):
-            if treatment.stabilizer is None:
-                self._warn_if_too_coarse(statistics)
-            dtype = self.reader.image.dtype if treatment.stabilizer is None else np.dtype(np.float64)
+        for plane, treatment, read, (raw, kept), statistics in zip(planes, treatments, reads, found, all_statistics, strict=True):
+            stabilised = treatment.stabilizer is not None
+            self._warn_if_too_coarse(stack_statistics([raw], self.layout.plane_shape)[0] if stabilised else statistics)
+            if self.denoiser.is_wrapped and statistics.constant and _is_constant(raw):
+                opened.append(_OpenPlane(plane, raw, kept, UNTREATED, Numerics(0.0, 1.0, 0.0, treatment.sigma), None))
+                continue
+            dtype = np.dtype(np.float64) if stabilised else self.reader.image.dtype
             numerics = choose_numerics(self.denoiser.equivariance, statistics, dtype, read, treatment.sigma)
-            unchanged = self.denoiser.is_wrapped and statistics.constant and _is_constant(read)
-            opened.append(_OpenPlane(plane, read, kept, treatment, numerics, None if unchanged else self.precisions.of(statistics)))
+            opened.append(_OpenPlane(plane, read, kept, treatment, numerics, self.precisions.of(statistics)))
         return opened
 
     def _tiles(self, point: tuple[int, int], first_side: int | None) -> list[Tile]:

@@ -151,7 +151,7 @@ def _noise_record(noise: Any) -> Any:
 def _check_noise(noise: object) -> None:
     is_profile = isinstance(noise, str | os.PathLike) and str(os.fspath(noise)).lower().endswith(PROFILE_SUFFIX)
     is_known = hasattr(noise, "as_record") or isinstance(noise, Mapping)
-    if not (is_profile or is_known or noise in get_args(Noise)):
+    if not (is_profile or is_known or (isinstance(noise, str) and noise in get_args(Noise))):
         choices = ", ".join(map(repr, get_args(Noise)))
         raise SettingsError(
             f"noise={noise!r}: must be one of {choices}, the path of a microscope profile ({PROFILE_SUFFIX}), or what estimate_noise gives."

@@ -66,6 +66,8 @@ class Source:
     def settings(self) -> dict[str, Any]:
         """What the layer and the model decide of the settings of `denoise`."""
         chosen: dict[str, Any] = {"model": self.model or DEFAULTS.model, "axes": self.axes, "channel_axis": self.channel_axis}
+        # filters are those of images as they are, and are to be those that made the result
+        chosen["noise"] = "none"
         if self.rgb:
             # napari shows colours of floats in 0–1 and of integers in their full range: keep what it was
             chosen["output_dtype"] = "input"

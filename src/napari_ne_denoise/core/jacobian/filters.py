@@ -63,6 +63,9 @@ def adaptive_filter(
 ) -> Filter:
     """The filter of one output pixel, computed in float64 on the CPU.
 
+    It is that of ``denoise(image, noise="none")``.  Where noise was made the same everywhere first, no filter of the image itself makes the
+    pixel.
+
     Parameters
     ----------
     image

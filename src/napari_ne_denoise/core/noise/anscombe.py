@@ -23,6 +23,7 @@ TABULATED = 100.0
 ROOT_STEP = 0.02  # of the table, in √photons
 # of the normal distribution that read noise is summed over, in standard deviations
 TAIL, NORMAL_STEP = 8.0, 0.05
+DARK_STEP = 0.1  # of the table below no light, in read noise
 
 
 class VarianceStabilizer:
@@ -44,14 +45,13 @@ class VarianceStabilizer:
         values = np.asarray(image, np.float64)
         if not self.noise.gain:
             return np.asarray((values - self.noise.offset) / self._unit)
-        photons = (values - self.noise.offset) / self.noise.gain
-        return np.asarray(2 * np.sqrt(np.maximum(photons + 3 / 8 + self._read**2, 0.0)))
+        return _stabilised((values - self.noise.offset) / self.noise.gain, self._read)
 
     def back(self, stable: Any) -> np.ndarray:
         """The noise-free brightness whose noisy values have these means once stabilised; float64.
 
-        Means below that of no light at all, which a denoiser may give, go on along the tangent there: cut off, they would brighten the
-        dark on average.
+        Below no light at all, the transform goes on as a straight line, and so does the way back: cut off, values there would brighten the
+        dark on average, and what is not of the microscope, such as padding with zeros, would be lost.
         """
         values = np.asarray(stable, np.float64)
         if not self.noise.gain:
@@ -59,23 +59,30 @@ class VarianceStabilizer:
         return np.asarray(_photons(values, self._read) * self.noise.gain + self.noise.offset)
 
 
+def _stabilised(photons: np.ndarray, read: float) -> np.ndarray:
+    constant = 3 / 8 + read**2
+    return np.asarray(2 * np.sqrt(np.maximum(photons, 0.0) + constant) + np.minimum(photons, 0.0) / np.sqrt(constant))
+
+
 def _photons(stable: np.ndarray, read: float) -> np.ndarray:
     """The exact unbiased inverse, in photons."""
-    means, photons, slope = _table(read)
-    beyond = stable**2 / 4 - 1 / 8 - read**2
-    found = np.where(stable > means[-1], beyond, np.interp(stable, means, photons))
-    return np.where(stable < means[0], (stable - means[0]) * slope, found)
+    means, photons = _table(read)
+    constant = 3 / 8 + read**2
+    found = np.where(stable > means[-1], stable**2 / 4 - 1 / 8 - read**2, np.interp(stable, means, photons))
+    # far below no light, no noise reaches the bend
+    return np.where(stable < means[0], photons[0] + (stable - means[0]) * np.sqrt(constant), found)
 
 
 @lru_cache(maxsize=8)
-def _table(read: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Means of stabilised values for 0 to 100 photons, those photons, and how steeply they rise at 0."""
-    photons = np.arange(0, np.sqrt(TABULATED) + ROOT_STEP, ROOT_STEP) ** 2
-    counts = np.arange(int(TABULATED + 12 * np.sqrt(TABULATED)))
+def _table(read: float) -> tuple[np.ndarray, np.ndarray]:
+    """Means of stabilised values, rising, and the noise-free photons that have them: from far below no light to 100 photons."""
     normal = np.arange(-TAIL, TAIL + NORMAL_STEP, NORMAL_STEP)
     share = stats.norm.pdf(normal)
-    stabilised = 2 * np.sqrt(np.maximum(counts[:, None] + read * normal + 3 / 8 + read**2, 0.0)) @ (share / share.sum())
-    means = stats.poisson.pmf(counts, photons[:, None]) @ stabilised
-    # one count more or less: the derivative of a Poisson mean by its parameter, at 0
-    slope = 1 / (stabilised[1] - stabilised[0])
-    return means, photons, float(slope)
+    share /= share.sum()
+    light = np.arange(0, np.sqrt(TABULATED) + ROOT_STEP, ROOT_STEP) ** 2
+    counts = np.arange(int(TABULATED + 12 * np.sqrt(TABULATED)))
+    of_light = stats.poisson.pmf(counts, light[:, None]) @ (_stabilised(counts[:, None] + read * normal, read) @ share)
+    # below no light there are no photons, only read noise
+    below = -np.arange(TAIL * read, 0, -DARK_STEP * max(read, 0.1))
+    of_below = _stabilised(below[:, None] + read * normal, read) @ share
+    return np.concatenate([of_below, of_light]), np.concatenate([below, light])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
 import numpy as np
+
+from napari_ne_denoise.core.errors import SettingsError
 
 # a correlation with the next pixel from here on is called one: between what is to be flagged (0.25, found as 0.23 to 0.24) and what is not
 # (0.17, found as 0.16)
@@ -51,6 +54,8 @@ class NoiseModel:
         To which values are rounded, in image units; 0 if none was seen.
     uncertainty
         Relative standard error of the standard deviation at the middle of the curve.  None: the image was too small to measure anything.
+    gain_uncertainty
+        Relative standard error of the gain.
     curve
         What the line was fitted to.
     source
@@ -68,8 +73,15 @@ class NoiseModel:
     isolated_share: float = 0.0
     step: float = 0.0
     uncertainty: float | None = 0.0
+    gain_uncertainty: float = 0.0
     curve: tuple[CurvePoint, ...] = ()
     source: Literal["one image", "frame differences"] = "one image"
+
+    def __post_init__(self) -> None:
+        for name, least in (("gain", 0.0), ("offset", -math.inf), ("read_noise", 0.0)):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not (math.isfinite(value) and value >= least):
+                raise SettingsError(f"{name}={value!r}: must be a finite number{'' if least else ' that is not negative'}.")
 
     @property
     def variance_at_zero(self) -> float:
@@ -90,10 +102,10 @@ class NoiseModel:
 
     @property
     def confidence(self) -> Confidence:
-        """In one word, by `uncertainty`."""
+        """In one word, by the uncertainties."""
         if self.uncertainty is None or self.uncertainty > 0.15:
             return "low"
-        return "high" if self.uncertainty <= 0.05 else "medium"
+        return "high" if self.uncertainty <= 0.05 and self.gain_uncertainty <= 0.15 else "medium"
 
     def variance(self, brightness: Any) -> np.ndarray:
         """Of the noise at a noise-free brightness, in squared image units; never negative."""
@@ -118,7 +130,8 @@ class NoiseModel:
             floor=level(self.floor),
             step=scale * self.step,
             curve=tuple(
-                CurvePoint(scale * point.level + shift, scale**2 * point.variance, scale**2 * point.standard_error) for point in self.curve
+                CurvePoint(scale * point.level + shift, scale * (scale * point.variance), scale * (scale * point.standard_error))
+                for point in self.curve
             ),
         )
 

@@ -7,11 +7,13 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from napari_ne_denoise.core.errors import FileError
 from napari_ne_denoise.core.noise.model import NoiseModel
+from napari_ne_denoise.core.provenance import KEY
 
-PROGRAM, FORM = "napari-ne-denoise", 1
+FORM = 1  # of the file
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,27 @@ class Profile:
     made: str
     noise: NoiseModel
 
+    def as_record(self) -> dict[str, Any]:
+        """Of the noise alone, which repeats a run."""
+        return self.noise.as_record()
+
 
 def write_profile(path: Path, name: str, noise: NoiseModel) -> Profile:
-    """Keep the noise of a microscope as a file of JSON, written under a temporary name that is then moved."""
+    """Keep the noise of a microscope as a file of JSON, written under a temporary name that is then moved.
+
+    Raises
+    ------
+    FileError
+        If it cannot be written.
+    """
     profile = Profile(name, datetime.now(UTC).isoformat(timespec="seconds"), noise)
-    record = {"program": PROGRAM, "form": FORM, "name": profile.name, "made": profile.made, "noise": noise.as_record()}
+    record = {"program": KEY, "form": FORM, "name": profile.name, "made": profile.made, "noise": noise.as_record()}
     temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf8")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise FileError(f"{path}: cannot be written ({error.strerror or error}); give another folder.") from error
     return profile
 
 
@@ -57,8 +72,8 @@ def read_profile(path: Path) -> Profile:
         raise FileError(f"{path}: cannot be read ({error.strerror or error}); give a microscope profile, a file of JSON.") from error
     except ValueError as error:
         raise FileError(f"{path}: is no JSON ({error}); give a microscope profile.") from error
-    if not isinstance(record, dict) or record.get("program") != PROGRAM or record.get("form") != FORM:
-        raise FileError(f"{path}: is no microscope profile of this version of {PROGRAM}; make one with napari-ne-denoise noise --profile.")
+    if not isinstance(record, dict) or record.get("program") != KEY or record.get("form") != FORM:
+        raise FileError(f"{path}: is no microscope profile of this version of {KEY}; make one with napari-ne-denoise noise --profile.")
     try:
         return Profile(str(record["name"]), str(record["made"]), NoiseModel.from_record(record["noise"]))
     except (KeyError, TypeError, ValueError) as error:

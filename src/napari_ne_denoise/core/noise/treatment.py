@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from napari_ne_denoise.core.axes import Index
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.noise.anscombe import VarianceStabilizer
-from napari_ne_denoise.core.noise.estimation import channel_axis_of, find_noise, frame_axis_of
+from napari_ne_denoise.core.noise.estimation import find_noise
 from napari_ne_denoise.core.noise.model import NoiseModel
-from napari_ne_denoise.core.noise.profile import read_profile
+from napari_ne_denoise.core.noise.profile import Profile, read_profile
+from napari_ne_denoise.core.noise.sampling import channel_axes_of, frame_axis_of
 from napari_ne_denoise.core.pixels import PlaneReader
-from napari_ne_denoise.core.settings import DenoiseSettings
+from napari_ne_denoise.core.settings import DenoiseSettings, Noise
 from napari_ne_denoise.core.statistics import Read
 
 
@@ -57,6 +59,9 @@ class Treatment:
         return {"stabilised": self.stabilizer is not None, "reason": self.reason, "sigma": self.sigma, "found": noise}
 
 
+UNTREATED = Treatment("")
+
+
 @dataclass(frozen=True)
 class NeedsOfModel:
     """What a model must be given.
@@ -76,104 +81,103 @@ class NeedsOfModel:
     gaussian_only: bool
 
 
-@dataclass
 class Treatments:
     """Decides for each channel once, when its first plane is asked for.
-
-    Attributes
-    ----------
-    settings, reader, model
-        What was asked for, where pixels come from, and what denoises them.
-    """
-
-    settings: DenoiseSettings
-    reader: PlaneReader
-    model: NeedsOfModel
-    _decided: dict[int | None, Treatment] = field(default_factory=dict, repr=False)
-    _deciding: Lock = field(default_factory=Lock, repr=False)
-
-    def __post_init__(self) -> None:
-        if not self.model.blind and self.settings.sigma is None and self.settings.noise == "none":
-            raise SettingsError(
-                f"sigma=None: model {self.model.name!r} needs the noise level; give sigma, the standard deviation of the noise in image "
-                'units, or noise="auto" to have it found, or choose a blind model.'
-            )
-        if self.model.blind and self.settings.sigma is not None:
-            raise SettingsError(
-                f"sigma={self.settings.sigma}: model {self.model.name!r} is blind and finds the noise level itself; leave sigma out."
-            )
-
-    def of(self, plane: Index) -> Treatment:
-        """That of the channel of a plane."""
-        axis = self._channel_axis
-        channel = None if axis is None else plane[axis]
-        assert not isinstance(channel, slice)
-        with self._deciding:
-            if channel not in self._decided:
-                fixed = {} if axis is None or channel is None else {axis: channel}
-                frames = frame_axis_of(self.settings.axes, self.reader.layout.shape)
-                self._decided[channel] = choose_treatment(self.settings, self.model, lambda: find_noise(self.reader, frames, fixed))
-        return self._decided[channel]
-
-    @property
-    def _channel_axis(self) -> int | None:
-        given = self.settings.channel_axis
-        return channel_axis_of(self.settings.axes) if given is None else given % len(self.reader.layout.shape)
-
-    def as_record(self) -> list[dict[str, Any]]:
-        """Of all channels that were decided on so far, in their order."""
-        found = sorted(self._decided.items(), key=lambda item: -1 if item[0] is None else item[0])
-        return [treatment.as_record() if channel is None else {"channel": channel, **treatment.as_record()} for channel, treatment in found]
-
-
-def choose_treatment(settings: DenoiseSettings, model: NeedsOfModel, find: Callable[[], NoiseModel]) -> Treatment:
-    """Decide; noise is looked for only where the decision depends on it.
 
     Parameters
     ----------
     settings
-        Their `noise` and `sigma` count.
+        Their `noise`, `sigma` and axes count.
+    reader
+        Where pixels come from.
     model
-        What is to be given the image.
-    find
-        Finds the noise of the image.
+        What denoises them.
+
+    Raises
+    ------
+    SettingsError, FileError
+        If noise or sigma do not suit the model, or are not what they should be.
     """
-    wanted = settings.noise
-    if settings.sigma is not None:
-        return Treatment("sigma was given", sigma=settings.sigma)
-    if wanted == "none":
-        return Treatment("nothing was to be assumed of the noise")
-    if wanted == "auto" and model.blind and not model.gaussian_only:
-        return Treatment(f"{model.name} takes images as they are")
-    if wanted == "poisson-gaussian":
-        return _stabilised(find(), model, "stabilising was asked for")
-    if wanted != "auto":
-        return _stabilised(_known(wanted), model, "the noise was given")
-    return _stabilised(find(), model, f"{model.name} was trained with noise that is the same at every brightness")
+
+    def __init__(self, settings: DenoiseSettings, reader: PlaneReader, model: NeedsOfModel) -> None:
+        self._reader, self._model = reader, model
+        self._sigma, self._noise = settings.sigma, _known(settings.noise)
+        _check(self._sigma, self._noise, model)
+        shape = reader.layout.shape
+        self._channels = channel_axes_of(settings.axes, settings.channel_axis, shape)
+        self._frames = frame_axis_of(settings.axes, shape)
+        self._decided: dict[tuple[int, ...], Treatment] = {}
+        self._deciding = Lock()
+
+    def of(self, plane: Index) -> Treatment:
+        """That of the channel of a plane."""
+        fixed = {axis: at for axis in self._channels if isinstance(at := plane[axis], int)}
+        channel = tuple(fixed.values())
+        with self._deciding:
+            if channel not in self._decided:
+                self._decided[channel] = self._decide(lambda: find_noise(self._reader, self._frames, fixed))
+            return self._decided[channel]
+
+    def as_record(self) -> list[dict[str, Any]]:
+        """Of all channels that were decided on so far, in their order."""
+        with self._deciding:
+            found = sorted(self._decided.items())
+        return [treatment.as_record() | ({"channel": list(channel)} if channel else {}) for channel, treatment in found]
+
+    def _decide(self, find: Callable[[], NoiseModel]) -> Treatment:
+        """Noise is looked for only where the decision depends on it."""
+        if self._sigma is not None:
+            return Treatment("sigma was given", sigma=self._sigma)
+        if isinstance(self._noise, NoiseModel):
+            return self._stabilised(self._noise, "the noise was given")
+        if self._noise == "none":
+            return Treatment("nothing was to be done about noise")
+        if self._noise == "poisson-gaussian":
+            return self._stabilised(find(), "stabilising was asked for")
+        if self._model.gaussian_only:
+            return self._stabilised(find(), f"{self._model.name} was trained with noise that is the same at every brightness")
+        if self._model.blind:
+            return Treatment(f"{self._model.name} takes images as they are")
+        return self._stabilised(find(), f"{self._model.name} must be told the noise")
+
+    def _stabilised(self, noise: NoiseModel, why: str) -> Treatment:
+        if noise.kind == "poisson-gaussian":
+            return Treatment(
+                f"{why}, and noise grows with brightness", noise, VarianceStabilizer(noise), None if self._model.blind else 1.0
+            )
+        if noise.uncertainty is None and not self._model.blind:
+            raise SettingsError(f"noise: the image is too small to find it in, and model {self._model.name!r} needs its level; give sigma.")
+        why = f"{why}; there is no noise that grows with brightness"
+        return Treatment(why, noise, sigma=None if self._model.blind else noise.read_noise)
 
 
-def _known(given: Any) -> NoiseModel:
-    """Noise that was given as it is, as its record, or as a microscope profile."""
+def _known(given: Any) -> NoiseModel | str:
+    """Noise that was given as it is, as its record, or as a microscope profile; else what was wished."""
     if isinstance(given, NoiseModel):
         return given
+    if isinstance(given, Profile):
+        return given.noise
     if isinstance(given, Mapping):
         try:
             return NoiseModel.from_record(given)
         except (KeyError, TypeError, ValueError) as error:
             raise SettingsError(f"noise: is no record of noise ({error!r}); give what estimate_noise gives.") from error
-    return read_profile(Path(given)).noise
+    if isinstance(given, str) and given in get_args(Noise):
+        return given
+    if isinstance(given, str | os.PathLike):
+        return read_profile(Path(given)).noise
+    raise SettingsError(f"noise={given!r}: is no noise; give what estimate_noise gives.")
 
 
-def _stabilised(noise: NoiseModel, model: NeedsOfModel, why: str) -> Treatment:
-    if noise.kind == "poisson-gaussian":
-        return Treatment(f"{why}, and noise grows with brightness", noise, VarianceStabilizer(noise), None if model.blind else 1.0)
-    told = None if model.blind else _told(noise, model)
-    return Treatment(f"{why}; there is no noise that grows with brightness", noise, sigma=told)
-
-
-def _told(noise: NoiseModel, model: NeedsOfModel) -> float:
-    if not noise.read_noise:
+def _check(sigma: float | None, noise: NoiseModel | str, model: NeedsOfModel) -> None:
+    if model.blind and sigma is not None:
+        raise SettingsError(f"sigma={sigma}: model {model.name!r} is blind and finds the noise level itself; leave sigma out.")
+    if sigma is not None and noise not in ("auto", "none"):
         raise SettingsError(
-            f"noise: none was found in the image, and model {model.name!r} needs its level; give sigma, or choose a blind model."
+            f"sigma={sigma}: says that the noise is the same everywhere, and noise= says what it is; leave one of them out."
         )
-    return noise.read_noise
+    if not model.blind and sigma is None and noise == "none":
+        raise SettingsError(
+            f"sigma=None: model {model.name!r} needs the noise level; give sigma, the standard deviation of the noise in image units, "
+            'or noise="auto" to have it found, or choose a blind model.'
+        )

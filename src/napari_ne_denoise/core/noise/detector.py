@@ -1,0 +1,57 @@
+"""What a detector and a file did to the values: cut them off, rounded them, and pixels that are stuck."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from napari_ne_denoise.core.noise.blocks import SIDE, Blocks
+from napari_ne_denoise.core.noise.model import NoiseModel
+
+LOOKED_AT = 4  # every so many rows; values are sorted, which takes time
+FEWEST, CROWDED = 8, 3  # pixels at the last level: at least so many, and so many times as many as at the next
+SMALLEST_STEP = 1e-5  # of the range; float32 tells no smaller ones apart
+FEW_STEPS = 50  # between two values; rounding of one step does not add up to another
+LONELY = 6.0  # how many standard deviations an isolated pixel is away from all its neighbours
+
+
+def levels_of(windows: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Fields of a `NoiseModel`: where values were cut off, and to which steps they were rounded."""
+    looked_at = np.concatenate([window[:, ::LOOKED_AT].ravel() for window in windows])
+    values, counts = np.unique(looked_at[np.isfinite(looked_at)], return_counts=True)
+    found: dict[str, Any] = {}
+    if len(values) > 2:
+        total = counts.sum()
+        if step := _step(np.diff(values.astype(np.float64))):
+            found["step"] = step
+        if counts[-1] >= FEWEST and counts[-1] > CROWDED * counts[-2]:
+            found |= {"saturation": float(values[-1]), "saturated_share": float(counts[-1] / total)}
+        if counts[0] >= FEWEST and counts[0] > CROWDED * counts[1]:
+            found |= {"floor": float(values[0]), "floor_share": float(counts[0] / total)}
+    return found
+
+
+def _step(gaps: np.ndarray) -> float:
+    """What all small gaps between values are multiples of; 0 if nothing."""
+    smallest = float(gaps.min())
+    if smallest <= SMALLEST_STEP:
+        return 0.0
+    small = gaps[gaps <= FEW_STEPS * smallest]
+    steps = np.rint(small / smallest)
+    # a mean over many, without the roundings of one
+    return float(small.sum() / steps.sum()) if np.abs(small / smallest - steps).max() < 0.1 else 0.0
+
+
+def isolated_share(blocks: Blocks, noise: NoiseModel, frames: int) -> float:
+    """Share of pixels that stand out from all eight neighbours, in the mean of so many frames."""
+    limit = LONELY * noise.std(blocks.brightness) / np.sqrt(frames)
+    suspicious = (np.ptp(blocks.shades, axis=(1, 2)) > limit) & (limit > 0)
+    pixels, limit = blocks.shades[suspicious], limit[suspicious, None, None]
+    if not len(pixels):
+        return 0.0
+    inner = pixels[:, 1:-1, 1:-1]
+    around = np.stack([pixels[:, 1 + dy : SIDE - 1 + dy, 1 + dx : SIDE - 1 + dx] for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx])
+    lonely = (inner - around.max(0) > limit) | (around.min(0) - inner > limit)
+    return float(lonely.sum() / (len(blocks) * (SIDE - 2) ** 2))
