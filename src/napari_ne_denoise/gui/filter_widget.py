@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import Container, SpinBox
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.gui.choices import choose_active, layer_box, offer_layers
@@ -13,6 +11,7 @@ from napari_ne_denoise.gui.docks import WIDTH, Message, call_when_closed, form
 from napari_ne_denoise.gui.filter_layer import is_filter, show_filter
 from napari_ne_denoise.gui.filter_view import FilterView
 from napari_ne_denoise.gui.filtering import Pixel, compute_filter, cut_out, describe, on_layer_axes, pixel_at
+from napari_ne_denoise.gui.readout import NO_VALUE, Readout
 from napari_ne_denoise.gui.workers import Task
 
 if TYPE_CHECKING:
@@ -58,7 +57,8 @@ class FilterWidget(Container):
             step=2,
             tooltip="Side of the square of weights that is shown, in pixels.\nThe sums count all weights.",
         )
-        self.view, self.readout = FilterView(), Readout()
+        self.view, self.readout = FilterView(), Readout(ROWS)
+        self._clear_readout()
         super().__init__(widgets=[self.message], labels=False)
         for part in (form(self.layer, self.side), self.view, self.readout):
             self.native.layout().addWidget(part)
@@ -88,8 +88,11 @@ class FilterWidget(Container):
         """Show no filter; its arrays may be needed by nobody else."""
         self.current = None
         self.view.clear()
-        self.readout.clear()
+        self._clear_readout()
         self.message.say(INSTRUCTION)
+
+    def _clear_readout(self) -> None:
+        self.readout.show_values(dict.fromkeys(ROWS, NO_VALUE) | {"of these": ""})
 
     def _listen(self) -> None:
         self.side.changed.connect(self._show_again)
@@ -169,39 +172,3 @@ class FilterWidget(Container):
             self._task.stop()
         self._viewer.mouse_drag_callbacks.remove(self._on_press)
         self._viewer.layers.selection.events.active.disconnect(self._follow_active)
-
-
-class Readout(QWidget):
-    """Names and values in two columns; rows without a value are hidden."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setColumnStretch(1, 1)
-        self._rows = {name: (QLabel(name), QLabel("–")) for name in ROWS}
-        for number, (name, pair) in enumerate(self._rows.items()):
-            for column, label in enumerate(pair):
-                label.setToolTip(ROWS[name])
-                grid.addWidget(label, number, column)
-            pair[1].setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.clear()
-
-    def show_values(self, values: dict[str, str]) -> None:
-        """Show these values."""
-        for name, value in values.items():
-            for label in self._rows[name]:
-                label.setVisible(bool(value))
-            self._rows[name][1].setText(value)
-
-    def clear(self) -> None:
-        """Show no values."""
-        self.show_values(dict.fromkeys(ROWS, "–") | {"of these": ""})
-
-    def is_hidden(self, name: str) -> bool:
-        """Whether a row is not shown."""
-        return bool(self._rows[name][1].isHidden())
-
-    def value(self, name: str) -> str:
-        """What a row says."""
-        return str(self._rows[name][1].text())

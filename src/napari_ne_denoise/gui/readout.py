@@ -1,0 +1,46 @@
+"""Names and values below each other."""
+
+from collections.abc import Mapping
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
+
+NO_VALUE = "–"
+
+
+class Readout(QWidget):
+    """Names and values in two columns; rows without a value are hidden.
+
+    Parameters
+    ----------
+    rows
+        What each name means, as a tooltip.
+    """
+
+    def __init__(self, rows: Mapping[str, str]) -> None:
+        super().__init__()
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setColumnStretch(1, 1)
+        self._rows = {name: (QLabel(name), QLabel(NO_VALUE)) for name in rows}
+        for number, (name, pair) in enumerate(self._rows.items()):
+            for column, label in enumerate(pair):
+                label.setToolTip(rows[name])
+                grid.addWidget(label, number, column, Qt.AlignmentFlag.AlignTop)
+            pair[1].setWordWrap(True)
+            pair[1].setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+
+    def show_values(self, values: Mapping[str, str]) -> None:
+        """Show these values."""
+        for name, value in values.items():
+            for label in self._rows[name]:
+                label.setVisible(bool(value))
+            self._rows[name][1].setText(value)
+
+    def is_hidden(self, name: str) -> bool:
+        """Whether a row is not shown."""
+        return bool(self._rows[name][1].isHidden())
+
+    def value(self, name: str) -> str:
+        """What a row says."""
+        return str(self._rows[name][1].text())

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+
+from napari_ne_denoise import estimate_noise
+from napari_ne_denoise.core.noise.profile import read_profile
+from napari_ne_denoise.gui.noise_widget import INSTRUCTION, NO_IMAGE, NoiseWidget
+
+
+@pytest.fixture
+def dock(viewer):
+    widget = NoiseWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="under test")
+    return widget
+
+
+@pytest.fixture
+def find(dock, until):
+    """Press the button, and wait for what it finds."""
+
+    def press():
+        before = dock.current
+        dock.button.native.click()
+        until(lambda: dock.current is not before)
+        return dock.current[2]
+
+    return press
+
+
+def photons(gain=4.0, shape=(160, 192), seed=0):
+    light = np.linspace(1, 60, shape[-1]) * np.ones(shape)
+    return np.random.default_rng(seed).poisson(light) * gain + 100
+
+
+def test_the_dock_opens_from_its_menu(make_napari_viewer_proxy, menu_entry):
+    viewer = make_napari_viewer_proxy()
+    menu_entry(viewer, "Layers", "Measure", "Noise (NE Denoise)").trigger()
+    assert "Noise (NE Denoise)" in viewer.window.dock_widgets
+
+
+def test_the_noise_of_a_layer_is_told_and_drawn(dock, viewer, find):
+    assert dock.message.value == NO_IMAGE
+    assert not dock.button.enabled
+    viewer.add_image(photons(), name="cells")
+    assert dock.message.value == INSTRUCTION
+    found = find()
+    assert found == estimate_noise(photons())
+    assert dock.message.value == "cells"
+    assert dock.readout.value("Noise") == "grows with brightness"
+    assert dock.readout.value("Gain") == f"{found.gain:.3g} a photon"
+    assert dock.readout.is_hidden("Saturated")
+    items = dock.view.getPlotItem().listDataItems()
+    assert len(items) == 2  # the line, and the points
+    assert len(items[1].xData) == len(found.curve)
+
+
+def test_the_channel_that_is_shown_is_looked_at(dock, viewer, find):
+    viewer.add_image(np.stack([photons(2), photons(7)]), name="two", axis_labels=("c", "y", "x"))
+    viewer.dims.set_point(0, 1)
+    assert find().gain == pytest.approx(7, rel=0.15)
+    assert dock.message.value == "two, channel 1"
+
+
+def test_frames_are_compared(dock, viewer, find):
+    viewer.add_image(np.stack([photons(seed=seed) for seed in range(3)]), axis_labels=("t", "y", "x"))
+    assert find().source == "frame differences"
+    assert dock.readout.value("Found in") == "frame differences, confidence high"
+
+
+def test_what_was_found_is_kept_as_a_profile(dock, viewer, find, tmp_path):
+    viewer.add_image(photons(), name="cells")
+    assert not dock.save.enabled
+    found = find()
+    assert dock.save.enabled
+    dock.keep(tmp_path / "confocal")
+    profile = read_profile(tmp_path / "confocal.json")
+    assert (profile.name, profile.noise) == ("cells", found)
+    dock.keep(tmp_path / "nowhere" / "confocal.json")
+    assert dock.message.is_error
+
+
+def test_a_small_layer_and_one_without_noise_are_no_errors(dock, viewer, find):
+    viewer.add_image(np.zeros((9, 9)))
+    find()
+    assert not dock.save.enabled
+    viewer.add_image(np.random.default_rng(0).normal(size=(9, 9)))
+    find()
+    assert dock.readout.value("Noise") == "the image is too small to tell"
+    assert dock.readout.is_hidden("Gain")
+
+
+def test_colours_have_noise_too(dock, viewer, find):
+    viewer.add_image(np.stack([photons(1) / 200] * 3, -1).clip(0, 1), rgb=True, name="colour")
+    assert find().gain > 0
+
+
+def test_an_error_is_told(dock, viewer, until):
+    viewer.add_image(photons()[None, None, None], name="odd", axis_labels=("c", "c", "t", "y", "x"))
+    dock.button.native.click()
+    until(lambda: dock.button.enabled)
+
+
+def test_closing_leaves_nothing(dock, viewer, close_dock, no_thread_left):
+    viewer.add_image(photons(4.0))
+    dock.button.native.click()
+    close_dock(dock)
+    no_thread_left()
+    viewer.layers.clear()
