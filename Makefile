@@ -42,7 +42,7 @@ check-wheel: venv system-packages
 	@scripts/check-wheel.sh $(BIN)/python
 
 screenshots: venv system-packages
-	@scripts/with-display.sh $(BIN)/python docs/make_screenshots.py
+	@PYTHONPATH=. scripts/with-display.sh $(BIN)/python docs/make_screenshots.py
 
 bench: .venv/bench-installed
 	@$(BIN)/python -m benchmarks write $(BENCH_ARGS)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.pictures import save
 from benchmarks.report import Point, Report, target_lines
 from benchmarks.speed.peers import IN_FLOAT32
 
@@ -61,7 +62,7 @@ def plot(points: Mapping[str, Sequence[Point]], path: Path) -> None:
         for point in found:
             _draw(axes, point)
     panels[0].set_ylabel("PSNR, dB")
-    figure.savefig(path)
+    save(figure, path)
 
 
 def _draw(axes: Any, point: Point) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 import napari
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QMenu
+from qtpy.QtWidgets import QApplication, QMenu, QWidget
+
+from benchmarks.pictures import shrink
 
 IMAGES = Path(__file__).parent / "images"
 WINDOW = (1480, 900)
-DENOISE, FILTER = "Denoise (NE Denoise)", "Adaptive filter (NE Denoise)"
+DENOISE, FILTER, NOISE = "Denoise (NE Denoise)", "Adaptive filter (NE Denoise)", "Noise (NE Denoise)"
 # a fibre and what is around it, in pixels of the sample
 FIBRE = (214, 275)
 
@@ -31,6 +33,8 @@ def main() -> None:
     draw(viewer, "denoise_dock.png")
     look_into_a_pixel(viewer)
     draw(viewer, "filter_dock.png")
+    find_noise(viewer)
+    draw_dock(viewer, NOISE, "noise_dock.png")
     viewer.close()
 
 
@@ -65,6 +69,18 @@ def look_into_a_pixel(viewer: Any) -> None:
     wait_until(lambda: dock.current is not None)
 
 
+def find_noise(viewer: Any) -> None:
+    """Open the third dock, and press its button for the noisy image."""
+    viewer.window.dock_widgets[FILTER].native.parent().close()
+    for layer in list(viewer.layers):
+        if layer.name != "actin noisy":
+            viewer.layers.remove(layer)
+    trigger(viewer, "Layers", "Measure", NOISE)
+    dock = viewer.window.dock_widgets[NOISE]
+    dock.button.native.click()
+    wait_until(lambda: dock.current is not None)
+
+
 def trigger(viewer: Any, *path: str) -> None:
     """Choose an entry of the menus of the window."""
     menu: Any = viewer.window.main_menu
@@ -80,6 +96,18 @@ def draw(viewer: Any, name: str) -> None:
     """Save a picture of the whole window."""
     settle()
     viewer.screenshot(str(IMAGES / name), canvas_only=False, flash=False)
+    shrink(IMAGES / name)
+    print(IMAGES / name)
+
+
+def draw_dock(viewer: Any, dock: str, name: str) -> None:
+    """Save a picture of one dock, no taller than what it holds."""
+    settle()
+    native = viewer.window.dock_widgets[dock].native
+    picture = native.grab()
+    last = max(child.geometry().bottom() for child in native.children() if isinstance(child, QWidget))
+    picture.copy(0, 0, picture.width(), last + 8).save(str(IMAGES / name))
+    shrink(IMAGES / name)
     print(IMAGES / name)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.pictures import save
 from benchmarks.study.measurements import (
     CROP,
     PEAK,
@@ -57,7 +58,7 @@ def draw_scores(measured: Mapping[str, SetScores], published: Mapping[str, SetSc
     marks.append(Line2D([], [], color="black", linestyle="", marker="D", markerfacecolor="none", label="published FDnCNN of that colour"))
     marks.append(Line2D([], [], color="#bbbbbb", linestyle=":", label="noisy image"))
     panels[0].legend(handles=marks, fontsize=_SMALL, frameon=False, loc="upper right")
-    figure.savefig(path)
+    save(figure, path)
 
 
 def draw_ranges(measured: RangeScores, path: Path) -> None:
@@ -77,7 +78,7 @@ def draw_ranges(measured: RangeScores, path: Path) -> None:
         shifted.plot([low for low, _ in SHIFTS], [scores[limits] for limits in SHIFTS], **style)
     wide.set_ylabel("PSNR, dB")
     wide.legend(fontsize=_SMALL, frameon=False)
-    figure.savefig(path)
+    save(figure, path)
 
 
 def draw_poster(variants: Sequence[Variant], path: Path) -> None:
@@ -98,7 +99,7 @@ def draw_poster(variants: Sequence[Variant], path: Path) -> None:
         if column == 0:
             for row, label in zip(cells, ["noisy, and clean", *(TITLES[variant.name] for variant in variants)], strict=True):
                 row[0].set_ylabel(label, fontsize=9)
-    figure.savefig(path)
+    save(figure, path)
 
 
 def _noisy_row(cells: np.ndarray, sigma: float, low: float, high: float) -> None:
