@@ -457,7 +457,7 @@ def test_a_model_says_how_good_and_how_fast_it_is(dock):
     native = dock.model.native
     shown = [native.itemText(number) for number in range(native.count())]
     assert shown == [
-        "fast: good, 0.4 s/MPix",
+        "fast: good, 0.5 s/MPix",
         "slower: better than fast, 3× the time of fast",
         "ordinary-twin: only to compare with",
     ]
