@@ -10,15 +10,15 @@ from statistics import median
 import numpy as np
 from scipy import ndimage
 
-from benchmarks.images import clean_images, fluorescence_samples, from_zero_to_one, image_files, middle
+from benchmarks.images import clean_images, fluorescence_samples, from_zero_to_one, middle
 from benchmarks.options import Options
 from benchmarks.ours import denoised
 from benchmarks.report import Report, Table, Target, number
 from benchmarks.speed.timing import seconds
 from napari_ne_denoise import NoiseModel, estimate_noise, load_denoiser
 from napari_ne_denoise.core.metrics import psnr
-from napari_ne_denoise.core.noise.blocks import laplacian
 from napari_ne_denoise.core.noise.correlation import correlation_of, laplacian_gain
+from napari_ne_denoise.core.statistics import laplacian
 from napari_ne_denoise.core.training.dataset import read_clean_images, synthetic_images
 
 MODEL = "fast"
@@ -131,8 +131,9 @@ def _on_simulated(test: Path, report: Report) -> None:
 def _clean(test: Path) -> Iterator[np.ndarray]:
     for _, image in clean_images(test / "clean_micro"):
         yield from_zero_to_one(middle(image, SIDE))
-    for path in image_files(test / "fmd", "gt__*"):
-        yield from_zero_to_one(middle(next(image for name, image in clean_images(path.parent) if name == path.stem), SIDE))
+    for name, image in clean_images(test / "fmd"):
+        if name.startswith("gt__"):
+            yield from_zero_to_one(middle(image, SIDE))
 
 
 def _cases() -> Iterator[Simulated]:

@@ -1,4 +1,8 @@
-"""What is compared on the test images: our models, plainly called, and denoisers of others."""
+"""What is compared on the test images: our models, plainly called, and denoisers of others.
+
+The transform that makes noise the same everywhere for the others, and the noise curve it needs, are on purpose not those of `core.noise`: a
+peer must not change with what it is compared to.
+"""
 
 from __future__ import annotations
 

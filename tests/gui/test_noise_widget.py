@@ -21,7 +21,7 @@ def find(dock, until):
         before = dock.current
         dock.button.native.click()
         until(lambda: dock.current is not before)
-        return dock.current[2]
+        return dock.current[1]
 
     return press
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_ne_denoise.cli.console import errors_end_the_program, print_json, print_table, say
-from napari_ne_denoise.core.axes import plan_planes
 from napari_ne_denoise.core.errors import FileError, ImageError, SettingsError
 from napari_ne_denoise.core.settings import DEFAULTS, PROFILE_SUFFIX
 
@@ -69,6 +68,7 @@ def _check_target(option: str, path: Path | None, suffix: str) -> None:
 
 def _find(path: Path, axes: str | None, channel_axis: int | None, channel: int | None, series: int) -> dict[int | None, NoiseModel]:
     """The noise of each channel, or of the one that was asked for; its number is None where there are no channels."""
+    from napari_ne_denoise.core.axes import plan_planes
     from napari_ne_denoise.core.io import read_image
     from napari_ne_denoise.core.noise.estimation import estimate_noise
     from napari_ne_denoise.core.noise.sampling import channel_axes_of
@@ -118,7 +118,7 @@ def _keep(path: Path, name: str, noise: NoiseModel) -> None:
 
 
 def _refuse_unknown(option: str, noise: NoiseModel) -> None:
-    if not noise.curve:
+    if not noise.is_measured:
         raise ImageError(f"{option}: nothing was found of the noise of this image; take a larger one with something in it.")
 
 

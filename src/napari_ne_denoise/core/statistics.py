@@ -84,6 +84,15 @@ def stack_statistics(reads: Sequence[Read], shape: tuple[int, int]) -> list[Plan
     return [PlaneStatistics(*row) for row in rows]
 
 
+def laplacian(image: np.ndarray) -> np.ndarray:
+    """Over the four neighbours, of an image (..., Y, X), a pixel less on each side; white noise keeps its standard deviation."""
+    found = 4 * image[..., 1:-1, 1:-1]
+    for neighbour in (image[..., :-2, 1:-1], image[..., 2:, 1:-1], image[..., 1:-1, :-2], image[..., 1:-1, 2:]):
+        found -= neighbour
+    found /= math.sqrt(20)
+    return np.asarray(found)
+
+
 def _sums(block: np.ndarray) -> np.ndarray:
     """Of each plane, its pixels in one row: the order of the sum is then the same for one plane and for many."""
     return np.asarray(block.reshape(len(block), -1).sum(1))
@@ -102,7 +111,8 @@ def _block(start: int, length: int) -> slice:
 
 def _white_noise(blocks: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Standard deviation of the noise of each plane, and that of its quietest block."""
-    sizes = np.array([np.abs(_laplacian(block)) for block in blocks if min(block.shape[1:]) >= 3])  # blocks, N, pixels
+    residuals = (laplacian(block) for block in blocks if min(block.shape[1:]) >= 3)
+    sizes = np.array([np.abs(residual.reshape(len(residual), -1)) for residual in residuals])  # blocks, N, pixels
     if not sizes.size:
         return np.zeros(len(blocks[0])), np.zeros(len(blocks[0]))
     # a quarter of the pixels tells the median well enough, and takes a quarter of the time
@@ -110,12 +120,3 @@ def _white_noise(blocks: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     of_blocks = sizes.mean(-1) * math.sqrt(math.pi / 2)
     weakest = np.where(of_blocks > 0, of_blocks, np.inf).min(0)
     return noise, np.where(np.isfinite(weakest), weakest, 0.0)
-
-
-def _laplacian(z: np.ndarray) -> np.ndarray:
-    """Of planes (N, Y, X), each in one row; white noise keeps its standard deviation."""
-    found = 4 * z[:, 1:-1, 1:-1]
-    for neighbour in (z[:, :-2, 1:-1], z[:, 2:, 1:-1], z[:, 1:-1, :-2], z[:, 1:-1, 2:]):
-        found -= neighbour
-    found /= math.sqrt(20)
-    return found.reshape(len(z), -1)

@@ -3,33 +3,31 @@
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from magicgui.widgets import Container, ProgressBar, PushButton
+from magicgui.widgets import ProgressBar, PushButton
 
 from napari_ne_denoise.gui.choices import (
-    choose_active,
     device_box,
     explain_models,
     find_devices,
     layer_box,
     model_box,
     offer_devices,
-    offer_layers,
     offer_models,
 )
 from napari_ne_denoise.gui.denoising import Advanced, Begun, Finished, Pace, denoise_source, duration, megapixels
-from napari_ne_denoise.gui.docks import WIDTH, Message, call_when_closed, form
+from napari_ne_denoise.gui.docks import NO_IMAGE, Message, form
 from napari_ne_denoise.gui.layer_data import Source, read_layer, shown_position
+from napari_ne_denoise.gui.layer_dock import LayerDock
 from napari_ne_denoise.gui.result_layer import ResultLayer
 from napari_ne_denoise.gui.workers import Task
 
 if TYPE_CHECKING:
     import napari
 
-NO_IMAGE = "Open an image, or File ▸ Open Sample."
 DENOISE, CANCEL = "Denoise", "Cancel"
 
 
-class DenoiseWidget(Container):
+class DenoiseWidget(LayerDock):
     """Denoise an image layer into a new layer, in the image's own units.
 
     Parameters
@@ -39,35 +37,23 @@ class DenoiseWidget(Container):
     """
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
-        self._viewer = viewer
-        self._task: Task | None = None
         self._result: ResultLayer | None = None
         self._pace = Pace(0, 0.0)
-        self._closed = False
-        self.layer = layer_box(viewer, "The image to denoise. It stays as it is: the result is a new layer, in the same units.")
+        layer = layer_box(viewer, "The image to denoise. It stays as it is: the result is a new layer, in the same units.")
         self.model, self.device = model_box(), device_box()
         self.button = PushButton(
             text=DENOISE, tooltip="Denoise the layer, what you see of it first.\nCancel removes the unfinished result."
         )
         self.bar = ProgressBar(min=0, max=100, tooltip="Share done, megapixels a second, time left", visible=False)
         self.message = Message()
-        super().__init__(widgets=[self.button, self.bar, self.message], labels=False)
+        super().__init__(viewer, layer, [self.button, self.bar, self.message], results_too=False)
         self._form = form(self.layer, self.model, self.device)
         self.native.layout().insertWidget(0, self._form)
-        self.native.setMinimumWidth(WIDTH)
         self._listen()
         self._device_search = Task(
             "finding devices", find_devices, found=lambda reports: offer_devices(self.device, reports), failed=self.message.complain
         )
         self._device_search.start()
-
-    def reset_choices(self, *_: object) -> None:
-        """Offer the layers there are now; napari calls this when they change."""
-        if self._closed:
-            return
-        offer_layers(self.layer)
-        offer_models(self.model)
-        self._show_state()
 
     def denoise(self) -> None:
         """Start denoising the chosen layer."""
@@ -89,9 +75,10 @@ class DenoiseWidget(Container):
         self.button.changed.connect(self._press)
         self.model.changed.connect(lambda: explain_models(self.model))
         self._viewer.layers.events.removed.connect(self._notice_removal)
-        self._viewer.layers.selection.events.active.connect(self._follow_active)
-        call_when_closed(self, self._close, self._let_go)
-        self._follow_active()
+        self._show_state()
+
+    def _layers_changed(self) -> None:
+        offer_models(self.model)
         self._show_state()
 
     def _press(self) -> None:
@@ -99,9 +86,6 @@ class DenoiseWidget(Container):
             self.denoise()
         else:
             self.cancel()
-
-    def _follow_active(self, *_: object) -> None:
-        choose_active(self.layer, self._viewer, results_too=False)
 
     def _notice_removal(self, *_: object) -> None:
         if self._result is not None and self._result.was_removed:
@@ -160,20 +144,9 @@ class DenoiseWidget(Container):
         elif self.message.value == NO_IMAGE:
             self.message.say("")
 
-    def _close(self) -> None:
-        if not self._closed:
-            self._stop("")
-            self._let_go()
-            # its children would else be deleted wherever Python collects them, perhaps in a thread
-            self.native.deleteLater()
+    def _give_up(self) -> None:
+        self._stop("")
 
-    def _let_go(self) -> None:
-        """Leave everything outside; the widgets may be gone already."""
-        if self._closed:
-            return
-        self._closed = True
+    def _disconnect(self) -> None:
         self._device_search.stop()
-        if self._task is not None:
-            self._task.stop()
         self._viewer.layers.events.removed.disconnect(self._notice_removal)
-        self._viewer.layers.selection.events.active.disconnect(self._follow_active)

@@ -1,35 +1,15 @@
-"""What both docks need: a line of text that wraps, and word of being closed."""
+"""What docks are made of: fields with labels in a column, and a line of text that wraps."""
 
-from collections.abc import Callable
-from weakref import WeakMethod
-
-from magicgui.widgets import Container, Label
+from magicgui.widgets import Label
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFormLayout, QLabel, QSizePolicy, QWidget
 
+NO_IMAGE = "Open an image, or File ▸ Open Sample."
+
 WIDTH = 300  # pixels; napari's own docks are about as wide
 
 ERROR_ON_DARK, ERROR_ON_LIGHT = "#ff6b63", "#b3261e"
-
-
-def call_when_closed(dock: Container, closed: Callable[[], None], window_gone: Callable[[], None]) -> None:
-    """Call a method when the dock of a widget is closed, another one when its window is; none when it is only hidden."""
-
-    def parent_changed(parent: object) -> None:
-        if parent is None:
-            closed()
-
-    dock.native_parent_changed.connect(parent_changed)
-    # Qt would hold a strong reference to the widget, the widget holds its native one: neither would ever go
-    method = WeakMethod(window_gone)  # type: ignore[arg-type]
-    dock.native.destroyed.connect(lambda *_: _call_if_alive(method))
-
-
-def _call_if_alive(method: WeakMethod[Callable[[], None]]) -> None:
-    call = method()
-    if call is not None:
-        call()
 
 
 def form(*fields: ValueWidget) -> QWidget:

@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import Container, SpinBox
+from magicgui.widgets import SpinBox
 
 from napari_ne_denoise.core.errors import NEDenoiseError
-from napari_ne_denoise.gui.choices import choose_active, layer_box, offer_layers
-from napari_ne_denoise.gui.docks import WIDTH, Message, call_when_closed, form
+from napari_ne_denoise.gui.choices import layer_box
+from napari_ne_denoise.gui.docks import Message, form
 from napari_ne_denoise.gui.filter_layer import is_filter, show_filter
 from napari_ne_denoise.gui.filter_view import FilterView
 from napari_ne_denoise.gui.filtering import Pixel, compute_filter, cut_out, describe, on_layer_axes, pixel_at
+from napari_ne_denoise.gui.layer_dock import LayerDock
 from napari_ne_denoise.gui.readout import NO_VALUE, Readout
 from napari_ne_denoise.gui.workers import Task
 
@@ -31,7 +32,7 @@ ROWS = {
 }
 
 
-class FilterWidget(Container):
+class FilterWidget(LayerDock):
     """Click a pixel: see the weights that made it, beside their sum and the sum of weights times pixels.
 
     Parameters
@@ -41,13 +42,10 @@ class FilterWidget(Container):
     """
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
-        self._viewer = viewer
-        self._task: Task | None = None
         self._waiting: Pixel | None = None
         self.current: tuple[Pixel, Any] | None = None
-        self._closed = False
         self.message = Message(INSTRUCTION)
-        self.layer = layer_box(viewer, "The image to click on: a denoised one, or a noisy one to see what denoising would do.")
+        layer = layer_box(viewer, "The image to click on: a denoised one, or a noisy one to see what denoising would do.")
         self.side = SpinBox(
             name="side",
             label="Size (px)",
@@ -59,17 +57,12 @@ class FilterWidget(Container):
         )
         self.view, self.readout = FilterView(), Readout(ROWS)
         self._clear_readout()
-        super().__init__(widgets=[self.message], labels=False)
+        super().__init__(viewer, layer, [self.message], results_too=True)
         for part in (form(self.layer, self.side), self.view, self.readout):
             self.native.layout().addWidget(part)
-        self.native.setMinimumWidth(WIDTH)
         self._listen()
 
-    def reset_choices(self, *_: object) -> None:
-        """Offer the layers there are now; napari calls this when they change."""
-        if self._closed:
-            return
-        offer_layers(self.layer)
+    def _layers_changed(self) -> None:
         if self.current is not None and self.current[0].layer not in self._viewer.layers:
             self._forget()
 
@@ -97,12 +90,6 @@ class FilterWidget(Container):
     def _listen(self) -> None:
         self.side.changed.connect(self._show_again)
         self._viewer.mouse_drag_callbacks.append(self._on_press)
-        self._viewer.layers.selection.events.active.connect(self._follow_active)
-        call_when_closed(self, self._close, self._let_go)
-        self._follow_active()
-
-    def _follow_active(self, *_: object) -> None:
-        choose_active(self.layer, self._viewer, results_too=True)
 
     def _on_press(self, viewer: object, event: Any) -> Iterator[None]:
         if event.button != 1 or event.modifiers or not self._is_listening():
@@ -157,18 +144,5 @@ class FilterWidget(Container):
         self.message.complain(reason)
         self._work()
 
-    def _close(self) -> None:
-        if not self._closed:
-            self._let_go()
-            # its children would else be deleted wherever Python collects them, perhaps in a thread
-            self.native.deleteLater()
-
-    def _let_go(self) -> None:
-        """Leave everything outside; the widgets may be gone already."""
-        if self._closed:
-            return
-        self._closed = True
-        if self._task is not None:
-            self._task.stop()
+    def _disconnect(self) -> None:
         self._viewer.mouse_drag_callbacks.remove(self._on_press)
-        self._viewer.layers.selection.events.active.disconnect(self._follow_active)

@@ -1,7 +1,6 @@
 """What the thread of the noise dock does, and how its finding is told."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from napari_ne_denoise.core.noise.estimation import estimate_noise
 from napari_ne_denoise.core.noise.model import NoiseModel
@@ -53,13 +52,3 @@ def describe(noise: NoiseModel) -> dict[str, str]:
         "Rounded to": f"{noise.step:.3g}" if noise.step else "",
         "Found in": f"{noise.source}, confidence {noise.confidence}",
     }
-
-
-def suggested_name(source: Source, channel: int | None) -> str:
-    """Of a file for the profile."""
-    return f"{source.name} noise.json" if channel is None else f"{source.name} channel {channel} noise.json"
-
-
-def is_known(noise: Any) -> bool:
-    """Whether there is something to keep."""
-    return isinstance(noise, NoiseModel) and bool(noise.curve)

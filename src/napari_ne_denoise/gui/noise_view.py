@@ -16,8 +16,9 @@ LINE = "#e8604c"
 class NoiseView(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
     """Standard deviation of the noise over the brightness: measured points with their errors, the fitted line with its uncertainty."""
 
+    _noise: NoiseModel | None = None  # of the class too: Qt sends its first events from the constructor
+
     def __init__(self) -> None:
-        self._noise: NoiseModel | None = None  # before Qt's first events
         super().__init__()
         self.setFixedHeight(HEIGHT)
         self.setMenuEnabled(False)

@@ -3,17 +3,18 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from magicgui.widgets import Container, PushButton
+from magicgui.widgets import PushButton
 from qtpy.QtWidgets import QFileDialog
 
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.noise.model import NoiseModel
 from napari_ne_denoise.core.noise.profile import write_profile
 from napari_ne_denoise.core.settings import PROFILE_SUFFIX
-from napari_ne_denoise.gui.choices import choose_active, layer_box, offer_layers
-from napari_ne_denoise.gui.docks import WIDTH, Message, call_when_closed, form
-from napari_ne_denoise.gui.layer_data import Source, read_layer, shown_position
-from napari_ne_denoise.gui.noise_finding import ROWS, channel_of, describe, find_noise_of, is_known, suggested_name
+from napari_ne_denoise.gui.choices import layer_box
+from napari_ne_denoise.gui.docks import NO_IMAGE, Message, form
+from napari_ne_denoise.gui.layer_data import read_layer, shown_position
+from napari_ne_denoise.gui.layer_dock import LayerDock
+from napari_ne_denoise.gui.noise_finding import ROWS, channel_of, describe, find_noise_of
 from napari_ne_denoise.gui.noise_view import NoiseView
 from napari_ne_denoise.gui.readout import Readout
 from napari_ne_denoise.gui.workers import Task
@@ -21,11 +22,10 @@ from napari_ne_denoise.gui.workers import Task
 if TYPE_CHECKING:
     import napari
 
-NO_IMAGE = "Open an image, or File ▸ Open Sample."
 INSTRUCTION = "The noise is found in the image itself."
 
 
-class NoiseWidget(Container):
+class NoiseWidget(LayerDock):
     """Find the noise of an image layer in the layer itself: how it grows with brightness, and what else the detector did.
 
     Parameters
@@ -35,11 +35,8 @@ class NoiseWidget(Container):
     """
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
-        self._viewer = viewer
-        self._task: Task | None = None
-        self._closed = False
-        self.current: tuple[Source, int | None, NoiseModel] | None = None
-        self.layer = layer_box(viewer, "The image whose noise to find; of several channels the one that is shown.")
+        self.current: tuple[str, NoiseModel] | None = None
+        layer = layer_box(viewer, "The image whose noise to find; of several channels the one that is shown.")
         self.button = PushButton(text="Find noise", tooltip="Look for the noise in at most 4 megapixels of the layer.")
         self.save = PushButton(
             text="Save as microscope profile…",
@@ -48,34 +45,22 @@ class NoiseWidget(Container):
         )
         self.message = Message(INSTRUCTION)
         self.view, self.readout = NoiseView(), Readout(ROWS)
-        super().__init__(widgets=[self.button, self.message], labels=False)
+        super().__init__(viewer, layer, [self.button, self.message], results_too=True)
         layout = self.native.layout()
         layout.insertWidget(0, form(self.layer))
         for part in (self.view, self.readout, self.save.native):
             layout.addWidget(part)
         layout.addStretch(1)
-        self.native.setMinimumWidth(WIDTH)
         self._listen()
-
-    def reset_choices(self, *_: object) -> None:
-        """Offer the layers there are now; napari calls this when they change."""
-        if not self._closed:
-            offer_layers(self.layer)
-            self._show_state()
 
     def find(self) -> None:
         """Start looking for the noise of the chosen layer."""
         layer = self.layer.value
         source = read_layer(layer)
         channel = channel_of(source, shown_position(self._viewer, layer))
-        self._task = Task(
-            f"finding the noise of {source.name}",
-            find_noise_of,
-            source,
-            channel,
-            found=lambda noise: self._show(source, channel, noise),
-            failed=self._fail,
-        )
+        name = source.name if channel is None else f"{source.name}, channel {channel}"
+        work = (find_noise_of, source, channel)
+        self._task = Task(f"finding the noise of {name}", *work, found=lambda noise: self._show(name, noise), failed=self._fail)
         self.message.say(f"Looking at {source.name}…")
         self._show_state()
         self._task.start()
@@ -83,10 +68,10 @@ class NoiseWidget(Container):
     def keep(self, path: Path) -> None:
         """Write what was found as a microscope profile."""
         assert self.current is not None
-        source, _, noise = self.current
+        name, noise = self.current
         path = path if path.suffix.lower() == PROFILE_SUFFIX else path.with_name(path.name + PROFILE_SUFFIX)
         try:
-            write_profile(path, source.name, noise)
+            write_profile(path, name, noise)
         except NEDenoiseError as error:
             self.message.complain(str(error))
         else:
@@ -95,21 +80,18 @@ class NoiseWidget(Container):
     def _listen(self) -> None:
         self.button.changed.connect(self.find)
         self.save.changed.connect(self._ask_where)
-        self._viewer.layers.selection.events.active.connect(self._follow_active)
-        call_when_closed(self, self._close, self._let_go)
-        self._follow_active()
         self._show_state()
         self.readout.show_values(dict.fromkeys(ROWS, ""))
 
-    def _follow_active(self, *_: object) -> None:
-        choose_active(self.layer, self._viewer, results_too=True)
+    def _layers_changed(self) -> None:
+        self._show_state()
 
-    def _show(self, source: Source, channel: int | None, noise: NoiseModel) -> None:
+    def _show(self, name: str, noise: NoiseModel) -> None:
         self._task = None
-        self.current = source, channel, noise
+        self.current = name, noise
         self.view.show_noise(noise)
         self.readout.show_values(describe(noise))
-        self.message.say(source.name if channel is None else f"{source.name}, channel {channel}")
+        self.message.say(name)
         self._show_state()
 
     def _fail(self, reason: str) -> None:
@@ -119,33 +101,17 @@ class NoiseWidget(Container):
 
     def _ask_where(self) -> None:
         assert self.current is not None
-        suggested = suggested_name(*self.current[:2])
-        path, _ = QFileDialog.getSaveFileName(
-            self.native, "Save as microscope profile", suggested, f"Microscope profile (*{PROFILE_SUFFIX})"
-        )
+        suggested = f"{self.current[0]} noise{PROFILE_SUFFIX}"
+        kinds = f"Microscope profile (*{PROFILE_SUFFIX})"
+        path, _ = QFileDialog.getSaveFileName(self.native, "Save as microscope profile", suggested, kinds)
         if path:
             self.keep(Path(path))
 
     def _show_state(self) -> None:
         busy, empty = self._task is not None, self.layer.value is None
         self.button.enabled = not busy and not empty
-        self.save.enabled = not busy and self.current is not None and is_known(self.current[2])
+        self.save.enabled = not busy and self.current is not None and self.current[1].is_measured
         if empty and not busy:
             self.message.say(NO_IMAGE)
         elif self.message.value == NO_IMAGE:
             self.message.say(INSTRUCTION)
-
-    def _close(self) -> None:
-        if not self._closed:
-            self._let_go()
-            # its children would else be deleted wherever Python collects them, perhaps in a thread
-            self.native.deleteLater()
-
-    def _let_go(self) -> None:
-        """Leave everything outside; the widgets may be gone already."""
-        if self._closed:
-            return
-        self._closed = True
-        if self._task is not None:
-            self._task.stop()
-        self._viewer.layers.selection.events.active.disconnect(self._follow_active)

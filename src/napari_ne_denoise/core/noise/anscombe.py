@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from napari_ne_denoise.core.noise.model import NoiseModel
 
@@ -76,6 +75,8 @@ def _photons(stable: np.ndarray, read: float) -> np.ndarray:
 @lru_cache(maxsize=8)
 def _table(read: float) -> tuple[np.ndarray, np.ndarray]:
     """Means of stabilised values, rising, and the noise-free photons that have them: from far below no light to 100 photons."""
+    from scipy import stats  # takes half a second, which most runs do not need
+
     normal = np.arange(-TAIL, TAIL + NORMAL_STEP, NORMAL_STEP)
     share = stats.norm.pdf(normal)
     share /= share.sum()

@@ -8,6 +8,8 @@ from typing import Self
 
 import numpy as np
 
+from napari_ne_denoise.core.statistics import laplacian
+
 SIDE = 8  # pixels
 FEWEST = 8  # blocks that anything can be said of
 # pixels are in units of the image's own range: what is this close is the same, whatever rounding made of it
@@ -22,8 +24,8 @@ class Blocks:
     ----------
     brightness, fine, coarse
         (N,): mean; mean square of the Laplacian, which is the variance of white noise; variance of the means of the four quarters.
-    pixels, laplacian
-        (N, 8, 8): that in which noise is looked for, and its Laplacian.
+    pixels
+        (N, 8, 8): that in which noise is looked for.
     shades
         (N, 8, 8): the image itself.
     low, high
@@ -34,7 +36,6 @@ class Blocks:
     fine: np.ndarray
     coarse: np.ndarray
     pixels: np.ndarray
-    laplacian: np.ndarray
     shades: np.ndarray
     low: np.ndarray
     high: np.ndarray
@@ -76,17 +77,10 @@ def _blocks(window: np.ndarray, lowest: float, highest: float) -> Blocks:
         fine=np.square(residual).mean((1, 2), dtype=np.float64),
         coarse=np.round(quarters.std(1, dtype=np.float64), DIGITS) ** 2,
         pixels=inside,
-        laplacian=residual,
         shades=shades,
         low=np.max([(frame == lowest).mean((1, 2)) for frame in frames], 0),
         high=np.max([(frame == highest).mean((1, 2)) for frame in frames], 0),
     )
-
-
-def laplacian(image: np.ndarray) -> np.ndarray:
-    """Of an image (Y, X), one pixel less on each side; white noise keeps its standard deviation."""
-    found = 4 * image[1:-1, 1:-1] - image[:-2, 1:-1] - image[2:, 1:-1] - image[1:-1, :-2] - image[1:-1, 2:]
-    return np.asarray(found / np.sqrt(20).astype(image.dtype))
 
 
 def _cut(image: np.ndarray) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from napari_ne_denoise.core.noise.model import LAGS, Lags
 
@@ -28,6 +27,8 @@ def correlation_of(blocks: np.ndarray) -> tuple[Lags, Lags]:
     along_y, along_x
         All 0 if no block has any noise.
     """
+    from scipy.optimize import least_squares  # takes a third of a second, which most runs do not need
+
     side = blocks.shape[-1]
     rest = without_polynomial(blocks)
     covariance = rest.T.astype(np.float64) @ rest

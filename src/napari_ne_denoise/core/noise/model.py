@@ -11,8 +11,8 @@ import numpy as np
 
 from napari_ne_denoise.core.errors import SettingsError
 
-# a correlation with the next pixel from here on is called one: between what is to be flagged (0.25, found as 0.23 to 0.24) and what is not
-# (0.17, found as 0.16)
+# a correlation with the next pixel from here on is called one: between what is to be flagged (0.26, found as 0.24 to 0.25) and what is not
+# (0.17, found as 0.16; `python -m benchmarks speed --parts noise`)
 CORRELATED = 0.2
 LAGS = 3
 
@@ -94,6 +94,11 @@ class NoiseModel:
         if self.gain:
             return "poisson-gaussian"
         return "gaussian" if self.read_noise else "none"
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether it was found in an image that had something to tell."""
+        return bool(self.curve)
 
     @property
     def is_correlated(self) -> bool:
