@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from benchmarks.machine import Machine, OthersWatch
+from benchmarks.noise.calibration import calibration
 from benchmarks.noise.suite import noise
 from benchmarks.options import SECTIONS, Options
 from benchmarks.quality.suite import folders, is_glance, quality
@@ -57,6 +58,7 @@ PARTS = {
     "scaling": Part(scaling, "speed --parts scaling --runs {runs}{large}"),
     "stacks": Part(stacks, "speed --parts stacks --runs {runs}"),
     "noise": Part(noise, "speed --parts noise --runs {runs}", sets=("fmd", "clean_micro")),
+    "calibration": Part(calibration, "speed --parts calibration"),
     "memory": Part(memory, "memory --megapixels {megapixels:g}", timed=False),
     "memory-drunet": Part(memory_drunet, "memory --drunet --megapixels {megapixels:g}", timed=False),
     "precision": Part(precision, "precision {model}", timed=False, sets=("set12", "fmd")),

@@ -535,6 +535,15 @@ def test_half_precision_is_dropped_where_it_overflows(every_half_is_fast):
     np.testing.assert_array_equal(found, denoise(y, precision="float32"))
 
 
+def test_float16_has_room_for_features_far_larger_than_the_image(every_half_is_fast, monkeypatch):
+    y = noisy(60, 70)
+    monkeypatch.setattr(Denoiser, "on", lambda self, *_: lambda x, *_: (x * 60000) * (0.5 / 60000))
+    run = prepare_denoising(y)
+    (step,) = run.steps()
+    assert run.precisions.used[torch.float16] == y.size
+    np.testing.assert_allclose(step.values - y.mean(), (y - y.mean()) / 2, atol=2e-3 * y.std())
+
+
 @pytest.mark.parametrize("halves", [["float16"], ["bfloat16"]])
 @pytest.mark.parametrize("brightness", [300, 3000])
 def test_half_precision_is_dropped_beside_a_bright_object_that_statistics_missed(every_half_is_fast, halves, brightness):
@@ -551,7 +560,7 @@ def test_half_precision_is_dropped_beside_a_bright_object_that_statistics_missed
 
 def test_half_precision_is_dropped_where_hardly_anything_is_removed(every_half_is_fast, monkeypatch):
     y = noisy(60, 70)
-    monkeypatch.setattr(Denoiser, "on", lambda self, *_: lambda x, *_: x + 0.002)
+    monkeypatch.setattr(Denoiser, "on", lambda self, *_: lambda x, *_: 0.998 * x)
     run = prepare_denoising(y)
     list(run.steps())
     assert run.precisions.used[torch.float16] == 0

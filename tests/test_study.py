@@ -255,7 +255,10 @@ def package(tmp_path, monkeypatch):
 
 
 def keep_scores(weights):
-    tables = [Table(["PSNR, dB", "fast"], [["Set12, σ = 25", "30.25"]]), Table(["loss against white noise, dB", "fast"], [["x", "1.00"]])]
+    tables = [
+        Table(["PSNR, dB", "fast"], [["Set12, σ = 25", "30.25"], ["σ = 1.0% of the range", "34.10 (-1.20)"]]),
+        Table(["loss against white noise, dB", "fast"], [["x", "1.00"]]),
+    ]
     report.save("quality", Report("Quality", tables, weights={"fast": weights}))
 
 
@@ -263,7 +266,7 @@ def test_a_card_gets_no_scores_of_other_weights(package, capsys):
     assert ship.measured_scores("fast", "ab") == {}
     assert "measure them and ship again: python -m benchmarks quality fast" in capsys.readouterr().err
     keep_scores("ab")
-    assert ship.measured_scores("fast", "ab") == {"Set12, σ = 25": 30.25}
+    assert ship.measured_scores("fast", "ab") == {"Set12, σ = 25": 30.25, "σ = 1.0% of the range": 34.1}
     assert not capsys.readouterr().err
     assert ship.measured_scores("fast", "cd") == {}
     assert "fast: the last full run of the benchmark had no such weights" in capsys.readouterr().err
@@ -279,7 +282,7 @@ def test_a_card_gets_the_scores_of_the_weights_that_are_stored(package, tmp_path
     assert "PSNR in dB, by `python -m benchmarks quality`" in first.card.scores
     keep_scores(ours.weights_hash(first.network))  # rounded, and not those of the checkpoint
     again = read_model(ship.ship("fast", tmp_path, "float16"))
-    assert again.card.scores["PSNR in dB, by `python -m benchmarks quality`"] == {"Set12, σ = 25": 30.25}
+    assert again.card.scores["PSNR in dB, by `python -m benchmarks quality`"] == {"Set12, σ = 25": 30.25, "σ = 1.0% of the range": 34.1}
 
 
 def test_a_network_of_the_study_is_shipped_as_what_it_is(package, tmp_path):

@@ -178,7 +178,7 @@ def _correlation_of_blur(width: float) -> float:
 
 def _stabilising(data: Path, report: Report) -> None:
     """PSNR of the plain call beside stabilised ones, on images that training never saw but that are no test images."""
-    clean = _validation_images(data)
+    clean = validation_images(data)
     model = load_denoiser(MODEL)
     rows, gains = [], []
     for photons in PHOTONS:
@@ -199,7 +199,8 @@ def _stabilising(data: Path, report: Report) -> None:
     report.tables.append(Table(["noise", "as it is", "stabilised, noise known", "stabilised, noise found"], rows, caption))
 
 
-def _validation_images(data: Path) -> list[np.ndarray]:
+def validation_images(data: Path) -> list[np.ndarray]:
+    """Clean images that training never saw, none of them a test image, at most 256×256 pixels, from 0 to 1."""
     from training.recipes import VALIDATION_SEED, read_recipe
 
     wanted = read_recipe(MODEL)["data"]

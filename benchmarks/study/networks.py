@@ -88,12 +88,13 @@ def open_variants(runs: Path) -> list[Variant]:
     if missing := [path for path in paths.values() if not path.is_file()]:
         commands = "; ".join(f"python -m training {path.stem}" for path in missing)
         raise StudyError(f"{', '.join(map(str, missing))}: no such checkpoint; train first: {commands}")
-    variants = [_open(name, path) for name, path in paths.items()]
+    variants = [open_variant(name, path) for name, path in paths.items()]
     _refuse_unlike(variants, paths)
     return variants
 
 
-def _open(name: str, path: Path) -> Variant:
+def open_variant(name: str, path: Path) -> Variant:
+    """One of them; its weights must be those of its recipe, and finished."""
     recipe = read_recipe(path.stem)
     network = build_network(recipe["network"])
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from napari_ne_denoise.core.equivariance import measure_equivariance
     from napari_ne_denoise.core.errors import NEDenoiseError
-    from napari_ne_denoise.core.inference import Denoiser, Step, denoise, iter_denoise, load_denoiser
+    from napari_ne_denoise.core.inference import Denoiser, Step, calibrate_noise, denoise, iter_denoise, load_denoiser
     from napari_ne_denoise.core.jacobian.filters import Filter, adaptive_filter
     from napari_ne_denoise.core.noise.estimation import estimate_noise
     from napari_ne_denoise.core.noise.model import NoiseModel
@@ -23,6 +23,7 @@ _HOMES = {
     "NoiseModel": "core.noise.model",
     "Step": "core.inference",
     "adaptive_filter": "core.jacobian.filters",
+    "calibrate_noise": "core.inference",
     "denoise": "core.inference",
     "estimate_noise": "core.noise.estimation",
     "iter_denoise": "core.inference",
@@ -37,6 +38,7 @@ __all__ = [
     "NoiseModel",
     "Step",
     "adaptive_filter",
+    "calibrate_noise",
     "denoise",
     "estimate_noise",
     "iter_denoise",

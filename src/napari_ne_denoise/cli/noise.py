@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_ne_denoise.cli.console import errors_end_the_program, print_json, print_table, say
+from napari_ne_denoise.cli.console import ProgressLine, errors_end_the_program, print_json, print_table, say
 from napari_ne_denoise.core.errors import FileError, ImageError, SettingsError
 from napari_ne_denoise.core.settings import DEFAULTS, PROFILE_SUFFIX
 
 if TYPE_CHECKING:
+    from napari_ne_denoise.core.noise.learned import LearnedNoise
     from napari_ne_denoise.core.noise.model import NoiseModel
 
 
@@ -29,6 +30,10 @@ def noise(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Of the microscope, for the profile.  [default: the image's file name]")] = None,
     figure: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw the noise over the brightness (needs matplotlib).")] = None,
+    self_calibrate: Annotated[
+        bool,
+        typer.Option("--self-calibrate", help="Learn it through the default model too, in seconds; a profile then keeps what was learned."),
+    ] = False,
     series: Annotated[int, typer.Option(help="Which image, of a TIFF file that holds several.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -40,17 +45,19 @@ def noise(
         _check_target("--profile", profile, PROFILE_SUFFIX)
         _check_target("--figure", figure, ".png")
         found = _find(image, axes, channel_axis, channel, series)
-        if len(found) > 1 and (profile is not None or figure is not None):
-            raise SettingsError(f"{image}: has {len(found)} channels, each with noise of its own; say --channel for a profile or a figure.")
+        if len(found) > 1 and (profile is not None or figure is not None or self_calibrate):
+            raise SettingsError(f"{image}: has {len(found)} channels, each with noise of its own; say --channel for this.")
+        learned = _learn(image, axes, channel_axis, channel, series) if self_calibrate else None
         if as_json:
-            print_json({"input": str(image), "channels": [{"channel": number, **each.as_record()} for number, each in found.items()]})
+            records = [{"channel": number, **each.as_record()} for number, each in found.items()]
+            print_json({"input": str(image), "channels": records, "learned": learned and learned.as_record()})
         else:
             for number, each in found.items():
                 print(str(image) if number is None else f"{image}, channel {number}")
-                print_table(list(_rows(each)))
+                print_table([*_rows(each), *(_learned_rows(learned, each) if self_calibrate else [])])
         (one, *_) = found.values()
         if profile is not None:
-            _keep(profile, name or image.name, one)
+            _keep(profile, name or image.name, one, learned)
         if figure is not None:
             _draw(figure, one, image.name)
 
@@ -84,6 +91,27 @@ def _find(path: Path, axes: str | None, channel_axis: int | None, channel: int |
     return {number: estimate_noise(image.pixels, letters, channel_axis=channel_axis, channel=number, nonfinite="keep") for number in wanted}
 
 
+def _learn(path: Path, axes: str | None, channel_axis: int | None, channel: int | None, series: int) -> LearnedNoise | None:
+    from napari_ne_denoise.core.inference import calibrate_noise
+    from napari_ne_denoise.core.io import read_image
+
+    image, line = read_image(path, series), ProgressLine("self-calibration", "steps", 1)
+    found = None
+    for progress in calibrate_noise(image.pixels, axes=axes or image.axes, channel_axis=channel_axis, channel=channel):
+        line.show(progress.step, progress.total)
+        found = progress.noise
+    line.clear()
+    return found
+
+
+def _learned_rows(learned: LearnedNoise | None, noise: NoiseModel) -> Iterator[tuple[str, str]]:
+    if learned is None:
+        yield "learned", "nothing that is better than the image as it is"
+        return
+    for point in (noise.curve[0], noise.curve[len(noise.curve) // 2], noise.curve[-1]):
+        yield "learned", f"{float(learned.std(point.level)):.4g} image units, standard deviation at {point.level:.4g}"
+
+
 def _rows(noise: NoiseModel) -> Iterator[tuple[str, str]]:
     """What was found, a line each, with its unit."""
     kinds = {"none": "none", "gaussian": "the same at every brightness", "poisson-gaussian": "grows with brightness, as photons' does"}
@@ -109,11 +137,11 @@ def _rows(noise: NoiseModel) -> Iterator[tuple[str, str]]:
         yield "hot or dead", f"{noise.isolated_share:.2g} of the pixels stand out from all neighbours"
 
 
-def _keep(path: Path, name: str, noise: NoiseModel) -> None:
+def _keep(path: Path, name: str, noise: NoiseModel, learned: LearnedNoise | None) -> None:
     from napari_ne_denoise.core.noise.profile import write_profile
 
     _refuse_unknown("--profile", noise)
-    write_profile(path, name, noise)
+    write_profile(path, name, learned or noise)
     say(f"note: wrote {path}; use it with: napari-ne-denoise denoise IN -o OUT --noise {path}")
 
 

@@ -14,19 +14,33 @@ import torch
 
 from napari_ne_denoise.core import device as devices
 from napari_ne_denoise.core.axes import plan_planes
+from napari_ne_denoise.core.calibration import CalibrationProgress, calibrate
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.models.fetch import fetch
 from napari_ne_denoise.core.models.files import read_model, registered
 from napari_ne_denoise.core.models.opened import OpenModel
 from napari_ne_denoise.core.models.registry import find_model, list_models
 from napari_ne_denoise.core.networks.normalized import UNKNOWN_REACH
+from napari_ne_denoise.core.noise.estimation import find_noise, place_of_channel
+from napari_ne_denoise.core.noise.learned import LearnedNoise
+from napari_ne_denoise.core.noise.sampling import frame_axis_of, middle_of
 from napari_ne_denoise.core.noise.treatment import NeedsOfModel, Treatments
 from napari_ne_denoise.core.pixels import PlaneReader, as_image
 from napari_ne_denoise.core.precision import choose_precisions
 from napari_ne_denoise.core.run import DenoisingRun, Step
 from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings, KnownNoise, NamedModel, Noise, Nonfinite, OutputDtype, Precision
 
-__all__ = ["Denoiser", "DenoisingRun", "Step", "denoise", "iter_denoise", "load_denoiser", "prepare_denoising"]
+__all__ = [
+    "CalibrationProgress",
+    "Denoiser",
+    "DenoisingRun",
+    "Step",
+    "calibrate_noise",
+    "denoise",
+    "iter_denoise",
+    "load_denoiser",
+    "prepare_denoising",
+]
 
 # two threads that ask for one model open, or fetch, it once
 _opening = Lock()
@@ -113,7 +127,8 @@ def denoise(
         Standard deviation of the noise in image units, for models that need it.  None for blind models, and to have it found.
     noise
         What is done about noise before the network: "none"; "poisson-gaussian", which finds it in the image and makes it the same at every
-        brightness; "auto", the one of the two that suits the model; a `NoiseModel` or its record; the path of a microscope profile.
+        brightness; "self-calibrated", which learns from the image how to, in seconds; "auto", one of the first two, as suits the model; a
+        `NoiseModel` or `LearnedNoise`, or the record of one; the path of a microscope profile.
     device
         "auto", "cpu", "cuda", "cuda:1", "mps".
     precision
@@ -207,13 +222,62 @@ def prepare_denoising(image: Any, settings: DenoiseSettings = DEFAULTS, **change
     reader = PlaneReader(array, layout, settings.nonfinite)
     reader.check()
     denoiser = as_denoiser(settings.model)
-    treatments = Treatments(settings, reader, NeedsOfModel(denoiser.name, denoiser.blind, denoiser.card.gaussian_only))
+    needs = NeedsOfModel(denoiser.name, denoiser.blind, denoiser.card.gaussian_only)
+    treatments = Treatments(settings, reader, needs, lambda fixed: _calibrated(reader, denoiser, settings.axes, fixed))
     device = devices.choose_device(settings.device)
     # the error is a share of the standard deviation only where that is what pixels are divided by, and the mean is subtracted
     half_errors = denoiser.card.half_errors if denoiser.equivariance == "norm-equiv" else {}
     precisions = choose_precisions(settings.precision, device, half_errors)
     tile_size = settings.tile_size or _choose_tile_size(denoiser, device, layout.plane_shape)
     return DenoisingRun(settings, reader, treatments, denoiser, device, precisions, tile_size)
+
+
+def calibrate_noise(
+    image: Any,
+    *,
+    model: str | os.PathLike[str] | NamedModel = DEFAULTS.model,
+    axes: str | None = None,
+    channel_axis: int | None = None,
+    channel: int | None = None,
+) -> Iterator[CalibrationProgress]:
+    """Learn from an image the transform behind which a model denoises it best: self-calibration, which takes seconds.
+
+    Parameters
+    ----------
+    image, axes, channel_axis
+        As in `denoise`; it looks at one plane in the middle.
+    model
+        A blind norm-equiv one.
+    channel
+        Which channel; None, if there is only one.
+
+    Yields
+    ------
+    CalibrationProgress
+        The ``noise`` of the last one can be given to `denoise`, for this image and others of the same microscope; None if the image as it
+        is does best.
+
+    Raises
+    ------
+    NEDenoiseError
+        If the image or the model is not accepted.
+
+    Source: Herbreteau and Unser, ICCV 2025.
+    """
+    array = as_image(image)
+    layout = plan_planes(tuple(array.shape), axes, channel_axis)
+    reader = PlaneReader(array, layout, "keep")
+    yield from _calibrate(reader, as_denoiser(model), axes, place_of_channel(axes, channel_axis, layout.shape, channel))
+
+
+def _calibrate(reader: PlaneReader, denoiser: Denoiser, axes: str | None, fixed: Mapping[int, int]) -> Iterator[CalibrationProgress]:
+    noise = find_noise(reader, frame_axis_of(axes, reader.layout.shape), fixed)
+    return calibrate(middle_of(reader, fixed), denoiser, noise)
+
+
+def _calibrated(reader: PlaneReader, denoiser: Denoiser, axes: str | None, fixed: Mapping[int, int]) -> LearnedNoise | None:
+    (*_, last) = _calibrate(reader, denoiser, axes, fixed)
+    return last.noise
 
 
 def _choose_tile_size(denoiser: Denoiser, device: torch.device, plane: tuple[int, int]) -> int:

@@ -23,7 +23,7 @@ from napari_ne_denoise.core.models.opened import OpenModel
 from napari_ne_denoise.core.noise.treatment import UNTREATED, Treatment, Treatments
 from napari_ne_denoise.core.numerics import Numerics, choose_numerics, declared_range, stack_numerics
 from napari_ne_denoise.core.pixels import PlaneReader, planes_from, result_dtype, to_dtype
-from napari_ne_denoise.core.precision import Precisions
+from napari_ne_denoise.core.precision import Precisions, headroom
 from napari_ne_denoise.core.settings import DenoiseSettings
 from napari_ne_denoise.core.statistics import PlaneStatistics, Read, stack_statistics
 from napari_ne_denoise.core.tiling import Tile, halve, nearest_first, small_first, tile_plane
@@ -252,15 +252,17 @@ class DenoisingRun:
 
     def _run_network(self, pixels: np.ndarray, tile: Tile, numerics: Numerics, precision: torch.dtype) -> np.ndarray:
         network = self.denoiser.on(self.device, precision)
-        x = torch.from_numpy(pixels.astype(np.float32))[:, None].to(self.device, precision)  # N, 1, Y, X
-        sigma = None if numerics.sigma is None else torch.from_numpy(np.asarray(numerics.sigma))
+        room = headroom(precision, self.denoiser.equivariance)
+        x = torch.from_numpy((pixels / room).astype(np.float32))[:, None].to(self.device, precision)  # N, 1, Y, X
+        sigma = None if numerics.sigma is None else torch.from_numpy(np.asarray(numerics.sigma) / room)
+        mean = torch.from_numpy(numerics.mean / room)
         if tile.pixels < SMALL_BATCH_PIXELS and len(x) == 1 and self.device.type == "cpu":
             # torch's CPU convolution of a single small image sums in another order than that of a large one; that of two does
             # not.  A tile must give the bits of the whole image.
             x = x.expand(2, -1, -1, -1)
         with torch.inference_mode(), devices.exact_float32(self.device):
-            output: np.ndarray = network(x, sigma, torch.from_numpy(numerics.mean), tile.inner)[: len(pixels), 0].float().cpu().numpy()
-        return output
+            output = network(x, sigma, mean, tile.inner)[: len(pixels), 0].float().cpu().numpy()
+        return np.asarray(output * np.float32(room))
 
     def _smaller_tiles(self, waiting: list[Tile], error: Exception) -> list[Tile]:
         if not devices.is_out_of_memory(error):

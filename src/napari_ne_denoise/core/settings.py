@@ -14,7 +14,7 @@ from napari_ne_denoise.core.errors import SettingsError
 DEFAULT_MODEL = "fast"
 PROFILE_SUFFIX = ".json"  # of a microscope profile
 
-Noise = Literal["auto", "none", "poisson-gaussian"]
+Noise = Literal["auto", "none", "poisson-gaussian", "self-calibrated"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 OutputDtype = Literal["auto", "float32", "float64", "input"]
 Nonfinite = Literal["error", "keep"]
@@ -59,7 +59,8 @@ class DenoiseSettings:
         Standard deviation of the noise in image units; for noise-map models, which need it, and only for those.
     noise
         What is done about it before the network.  "none": nothing, the network gets the image as it is.  "poisson-gaussian": it is found in
-        the image, and made the same at every brightness.  "auto": the one of the two that suits the model.  Or a `NoiseModel`, its
+        the image, and made the same at every brightness.  "self-calibrated": made so by a transform that is learned from the image through
+        the model, which takes seconds.  "auto": one of the first two, as suits the model.  Or a `NoiseModel` or `LearnedNoise`, or its
         record, or the path of a microscope profile (``.json``): it is known.
     device
         "auto", "cpu", "cuda", "cuda:1", "mps"…; auto takes the fastest one that passes a smoke test.

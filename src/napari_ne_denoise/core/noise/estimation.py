@@ -70,13 +70,20 @@ def estimate_noise(
     array = as_image(image)
     layout = plan_planes(tuple(array.shape), axes, channel_axis)
     reader = PlaneReader(array, layout, nonfinite)
-    fixed = _channel(channel_axes_of(axes, channel_axis, layout.shape), layout.shape, channel)
+    fixed = place_of_channel(axes, channel_axis, layout.shape, channel)
     reader.check()
     return find_noise(reader, frame_axis_of(axes, layout.shape), fixed)
 
 
-def _channel(axes: tuple[int, ...], shape: tuple[int, ...], channel: int | None) -> dict[int, int]:
-    """The place of a channel along the axes that hold channels."""
+def place_of_channel(letters: str | None, channel_axis: int | None, shape: tuple[int, ...], channel: int | None) -> dict[int, int]:
+    """The place of a channel, by number of axis, along the axes that hold channels.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such channel, or there are several and none was named.
+    """
+    axes = channel_axes_of(letters, channel_axis, shape)
     counts = [shape[axis] for axis in axes]
     total = int(np.prod(counts))
     if channel is None and total > 1:

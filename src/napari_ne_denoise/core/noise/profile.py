@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from napari_ne_denoise.core.errors import FileError
+from napari_ne_denoise.core.noise.learned import LearnedNoise
 from napari_ne_denoise.core.noise.model import NoiseModel
 from napari_ne_denoise.core.provenance import KEY
 
@@ -32,14 +34,25 @@ class Profile:
 
     name: str
     made: str
-    noise: NoiseModel
+    noise: NoiseModel | LearnedNoise
 
     def as_record(self) -> dict[str, Any]:
         """Of the noise alone, which repeats a run."""
         return self.noise.as_record()
 
 
-def write_profile(path: Path, name: str, noise: NoiseModel) -> Profile:
+def noise_from_record(record: Mapping[str, Any]) -> NoiseModel | LearnedNoise:
+    """What `as_record` of either gave.
+
+    Raises
+    ------
+    TypeError, ValueError, KeyError
+        If the record is of something else.
+    """
+    return LearnedNoise.from_record(record) if "levels" in record else NoiseModel.from_record(record)
+
+
+def write_profile(path: Path, name: str, noise: NoiseModel | LearnedNoise) -> Profile:
     """Keep the noise of a microscope as a file of JSON, written under a temporary name that is then moved.
 
     Raises
@@ -75,6 +88,6 @@ def read_profile(path: Path) -> Profile:
     if not isinstance(record, dict) or record.get("program") != KEY or record.get("form") != FORM:
         raise FileError(f"{path}: is no microscope profile of this version of {KEY}; make one with napari-ne-denoise noise --profile.")
     try:
-        return Profile(str(record["name"]), str(record["made"]), NoiseModel.from_record(record["noise"]))
+        return Profile(str(record["name"]), str(record["made"]), noise_from_record(record["noise"]))
     except (KeyError, TypeError, ValueError) as error:
         raise FileError(f"{path}: is a damaged microscope profile ({error!r}); make it again.") from error

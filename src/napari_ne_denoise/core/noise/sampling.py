@@ -12,6 +12,7 @@ from napari_ne_denoise.core.pixels import PlaneReader
 from napari_ne_denoise.core.statistics import lattice
 
 MOST_PIXELS = 4e6
+LARGEST = 2048  # side in pixels of a plane that is looked at as a whole
 MOST_PLANES = 64  # small ones; each is read on its own
 FRAME_AXES = "TZ"  # along which an image is taken again and again, the better one first
 CHANNEL_AXES = "CS"
@@ -49,6 +50,15 @@ def windows_of(reader: PlaneReader, frame_axis: int | None, fixed: Mapping[int, 
         opened = [reader.open_plane(plane) for plane in planes]
         for window in lattice(reader.layout.plane_shape):
             yield np.stack([_with_gaps(read(*window), kept, window) for read, kept in opened])
+
+
+def middle_of(reader: PlaneReader, fixed: Mapping[int, int]) -> np.ndarray:
+    """The middle plane of those at given places, at most 2048×2048 pixels of its middle, as float64; gaps are filled."""
+    layout = reader.layout
+    plane = layout.plane_at(tuple(fixed.get(axis, length // 2) for axis, length in enumerate(layout.shape)))
+    read, _ = reader.open_plane(plane)
+    rows, columns = (slice(max(0, (length - LARGEST) // 2), max(0, (length - LARGEST) // 2) + LARGEST) for length in layout.plane_shape)
+    return np.asarray(read(rows, columns), np.float64)
 
 
 def _with_gaps(pixels: np.ndarray, kept: np.ndarray | None, window: tuple[slice, slice]) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 
@@ -15,12 +15,15 @@ from napari_ne_denoise.core.axes import Index
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.noise.anscombe import VarianceStabilizer
 from napari_ne_denoise.core.noise.estimation import find_noise
+from napari_ne_denoise.core.noise.learned import LearnedNoise
 from napari_ne_denoise.core.noise.model import NoiseModel
-from napari_ne_denoise.core.noise.profile import Profile, read_profile
+from napari_ne_denoise.core.noise.profile import Profile, noise_from_record, read_profile
 from napari_ne_denoise.core.noise.sampling import channel_axes_of, frame_axis_of
 from napari_ne_denoise.core.pixels import PlaneReader
 from napari_ne_denoise.core.settings import DenoiseSettings, Noise
 from napari_ne_denoise.core.statistics import Read
+
+Calibrate: TypeAlias = "Callable[[Mapping[int, int]], LearnedNoise | None]"
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ class Treatment:
     """
 
     reason: str
-    noise: NoiseModel | None = None
-    stabilizer: VarianceStabilizer | None = None
+    noise: NoiseModel | LearnedNoise | None = None
+    stabilizer: VarianceStabilizer | LearnedNoise | None = None
     sigma: float | None = None
 
     def reading(self, read: Read) -> Read:
@@ -92,6 +95,8 @@ class Treatments:
         Where pixels come from.
     model
         What denoises them.
+    calibrate
+        Learns a transform from a channel, given its place by number of axis; None where that gains nothing.
 
     Raises
     ------
@@ -99,8 +104,8 @@ class Treatments:
         If noise or sigma do not suit the model, or are not what they should be.
     """
 
-    def __init__(self, settings: DenoiseSettings, reader: PlaneReader, model: NeedsOfModel) -> None:
-        self._reader, self._model = reader, model
+    def __init__(self, settings: DenoiseSettings, reader: PlaneReader, model: NeedsOfModel, calibrate: Calibrate) -> None:
+        self._reader, self._model, self._calibrate = reader, model, calibrate
         self._sigma, self._noise = settings.sigma, _known(settings.noise)
         _check(self._sigma, self._noise, model)
         shape = reader.layout.shape
@@ -115,7 +120,7 @@ class Treatments:
         channel = tuple(fixed.values())
         with self._deciding:
             if channel not in self._decided:
-                self._decided[channel] = self._decide(lambda: find_noise(self._reader, self._frames, fixed))
+                self._decided[channel] = self._decide(fixed)
             return self._decided[channel]
 
     def as_record(self) -> list[dict[str, Any]]:
@@ -124,12 +129,20 @@ class Treatments:
             found = sorted(self._decided.items())
         return [treatment.as_record() | ({"channel": list(channel)} if channel else {}) for channel, treatment in found]
 
-    def _decide(self, find: Callable[[], NoiseModel]) -> Treatment:
+    def _decide(self, fixed: Mapping[int, int]) -> Treatment:
         """Noise is looked for only where the decision depends on it."""
+
+        def find() -> NoiseModel:
+            return find_noise(self._reader, self._frames, fixed)
+
         if self._sigma is not None:
             return Treatment("sigma was given", sigma=self._sigma)
         if isinstance(self._noise, NoiseModel):
             return self._stabilised(self._noise, "the noise was given")
+        if isinstance(self._noise, LearnedNoise):
+            return self._learned(self._noise, "the transform was given")
+        if self._noise == "self-calibrated":
+            return self._learned(self._calibrate(fixed), "self-calibration was asked for")
         if self._noise == "none":
             return Treatment("nothing was to be done about noise")
         if self._noise == "poisson-gaussian":
@@ -139,6 +152,11 @@ class Treatments:
         if self._model.blind:
             return Treatment(f"{self._model.name} takes images as they are")
         return self._stabilised(find(), f"{self._model.name} must be told the noise")
+
+    def _learned(self, noise: LearnedNoise | None, why: str) -> Treatment:
+        if noise is None:
+            return Treatment(f"{why}, and found no transform that is better than the image as it is")
+        return Treatment(why, noise, noise, None if self._model.blind else 1.0)
 
     def _stabilised(self, noise: NoiseModel, why: str) -> Treatment:
         if noise.kind == "poisson-gaussian":
@@ -151,15 +169,15 @@ class Treatments:
         return Treatment(why, noise, sigma=None if self._model.blind else noise.read_noise)
 
 
-def _known(given: Any) -> NoiseModel | str:
+def _known(given: Any) -> NoiseModel | LearnedNoise | str:
     """Noise that was given as it is, as its record, or as a microscope profile; else what was wished."""
-    if isinstance(given, NoiseModel):
+    if isinstance(given, NoiseModel | LearnedNoise):
         return given
     if isinstance(given, Profile):
         return given.noise
     if isinstance(given, Mapping):
         try:
-            return NoiseModel.from_record(given)
+            return noise_from_record(given)
         except (KeyError, TypeError, ValueError) as error:
             raise SettingsError(f"noise: is no record of noise ({error!r}); give what estimate_noise gives.") from error
     if isinstance(given, str) and given in get_args(Noise):
@@ -169,7 +187,7 @@ def _known(given: Any) -> NoiseModel | str:
     raise SettingsError(f"noise={given!r}: is no noise; give what estimate_noise gives.")
 
 
-def _check(sigma: float | None, noise: NoiseModel | str, model: NeedsOfModel) -> None:
+def _check(sigma: float | None, noise: NoiseModel | LearnedNoise | str, model: NeedsOfModel) -> None:
     if model.blind and sigma is not None:
         raise SettingsError(f"sigma={sigma}: model {model.name!r} is blind and finds the noise level itself; leave sigma out.")
     if sigma is not None and noise not in ("auto", "none"):

@@ -1,0 +1,227 @@
+"""Self-calibration: the transform behind which a frozen network denoises an image best, learned from the image itself.
+
+A pixel is hidden by the mean of its neighbours, and what the network says of it is compared with what it was: noise cannot be
+foretold, so that the error is least where the denoised brightness is right.  The transform rises, and is needed only up to an affine
+map, since the network is normalization-equivariant.  It begins with the errors themselves, by brightness, which are the noise and a
+little more, of whatever kind it is.  The way back is learned too: an inverse is biased where it bends, and the error would tell of
+that more than of the transform.
+
+Source: Herbreteau and Unser, Self-Calibrated Variance-Stabilizing Transformations (Noise2VST), ICCV 2025.  Different from there: points
+at quantiles, a start that is nearly right, errors weighted by what they are in the image as it is, an end when nothing is gained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_ne_denoise.core.errors import SettingsError
+from napari_ne_denoise.core.interruption import check_if_wanted
+from napari_ne_denoise.core.models.opened import OpenModel
+from napari_ne_denoise.core.noise.learned import LearnedNoise
+from napari_ne_denoise.core.noise.model import NoiseModel
+
+POINTS = 16  # of the transform
+STIFFNESS = 0.02  # of the logarithm of its slope, against bending away from where it began
+SIDE, CROPS = 64, 4  # of the pieces that are looked at in one step
+GRID = 4  # one pixel of so many along each axis is hidden
+RATE, RATE_OF_WAY_BACK, MOST_STEPS = 0.03, 0.006, 200  # the second in standard deviations of the noise
+EVERY, PATIENCE = 20, 3  # steps between two looks at how good it is, and looks without a gain after which it ends
+LOOKS = 16  # batches of crops for that, always the same
+WORTHWHILE = 1e-4  # of the error: a smaller gain is none
+BINS, LEAST_ERROR = 12, 0.02  # of brightness, for the weights of errors; and of the usual squared error
+
+
+@dataclass(frozen=True)
+class CalibrationProgress:
+    """How far it is.
+
+    Attributes
+    ----------
+    step, total
+        Steps done, and at most to do.
+    error
+        Mean square of what the network is wrong by at hidden pixels, over what it is wrong by at pixels of that brightness in the image as
+        it is.
+    error_before
+        The same of the image as it is: about 1.
+    noise
+        The best transform so far; None while the image as it is does best.
+    """
+
+    step: int
+    total: int
+    error: float
+    error_before: float
+    noise: LearnedNoise | None
+
+
+class _Transform(torch.nn.Module):
+    """A rising function with learned logarithms of its slopes, and a way back that is learned too.
+
+    Parameters
+    ----------
+    levels
+        (P,): brightness of its points.
+    stds
+        (P − 1,): standard deviation of the noise between them, where learning begins.
+    """
+
+    levels: Tensor
+    first_slopes: Tensor
+
+    def __init__(self, levels: np.ndarray, stds: np.ndarray) -> None:
+        super().__init__()
+        self.register_buffer("levels", torch.from_numpy(levels.astype(np.float32)))
+        self.register_buffer("first_slopes", torch.from_numpy(-np.log(stds).astype(np.float32)))
+        self.slopes = torch.nn.Parameter(self.first_slopes.clone())
+        unbiased = self.noise().back(self.values().detach().double().numpy())
+        self.ends = torch.nn.Parameter(torch.from_numpy(unbiased).float())
+
+    def noise(self) -> LearnedNoise:
+        return LearnedNoise(tuple(self.levels.double().tolist()), tuple(self.values().detach().double().tolist()))
+
+    def values(self) -> Tensor:
+        steps = self.slopes.exp() * self.levels.diff()
+        return torch.cat([steps.new_zeros(1), steps.cumsum(0)])
+
+    def bending(self) -> Tensor:
+        """How far its slope has turned from where it began."""
+        return (self.slopes - self.first_slopes).diff().square().sum()
+
+    def forward(self, image: Tensor) -> Tensor:
+        return _straight(image, self.levels, self.values())
+
+    def back(self, stable: Tensor) -> Tensor:
+        return _straight(stable, self.values(), self.ends)
+
+
+def _straight(at: Tensor, points: Tensor, values: Tensor) -> Tensor:
+    below = (torch.searchsorted(points.detach(), at.detach().contiguous()) - 1).clamp(0, len(points) - 2)
+    left, right, low, high = points[below], points[below + 1], values[below], values[below + 1]
+    return low + (at - left) * (high - low) / (right - left)
+
+
+def calibrate(image: np.ndarray, model: OpenModel, noise: NoiseModel, *, seed: int = 0) -> Iterator[CalibrationProgress]:
+    """Learn the transform for an image.
+
+    Parameters
+    ----------
+    image
+        (Y, X), finite, at least 64×64; in the units of `noise`.
+    model
+        A blind norm-equiv one.
+    noise
+        What was found of it: its mean strength is the unit of what is learned.
+    seed
+        Of the places that are looked at.
+
+    Yields
+    ------
+    CalibrationProgress
+        The last one holds the result.
+
+    Raises
+    ------
+    SettingsError
+        If the image is too small, has one value only, or the model is another.
+    """
+    if model.equivariance != "norm-equiv" or not model.blind:
+        raise SettingsError(f"model={model.name!r}: self-calibration needs a blind norm-equiv model.")
+    if min(image.shape) < SIDE or not np.ptp(image):
+        raise SettingsError(f"image: of shape {image.shape}; self-calibration needs at least {SIDE}×{SIDE} pixels that are not all alike.")
+    if noise.kind == "none":
+        yield CalibrationProgress(0, MOST_STEPS, 1.0, 1.0, None)
+        return
+    centre, unit = float(np.mean(image)), float(np.std(image))
+    pixels = ((image - centre) / unit).astype(np.float32)
+    with torch.inference_mode(False):
+        learning = _Learning(pixels, model, float(np.sqrt(noise.variance(image).mean())) / unit, seed)
+    for progress in learning.run():
+        yield replace(progress, noise=progress.noise and progress.noise.mapped(unit, centre))
+
+
+class _Learning:
+    """Of one image, in units of its standard deviation and from its mean."""
+
+    def __init__(self, pixels: np.ndarray, model: OpenModel, std: float, seed: int) -> None:
+        self._pixels, self._seed, self._std = pixels, seed, std
+        network = model.network.for_training().eval().requires_grad_(False)
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._looks = [self._batch(np.random.default_rng((seed, 1, number)), number) for number in range(LOOKS)]
+        levels = np.unique(np.quantile(pixels, np.linspace(0, 1, POINTS)))
+        middles = (levels[1:] + levels[:-1]) / 2
+        self._plain = _Transform(levels, np.full(len(middles), std))
+        self._brightness, self._usual_errors = self._errors_by_brightness()
+        self._transform = _Transform(levels, np.sqrt(self._usual_error(middles)))
+
+    def run(self) -> Iterator[CalibrationProgress]:
+        before = self._look(self._plain)
+        best, found, waited = before, None, 0
+        ways = [(self._transform.slopes, RATE), (self._transform.ends, RATE_OF_WAY_BACK * self._std)]
+        optimizer = torch.optim.Adam([{"params": [part], "lr": rate} for part, rate in ways])
+        rng = np.random.default_rng((self._seed, 0))
+        for step in range(MOST_STEPS + 1):
+            if step % EVERY == 0:
+                error = self._look(self._transform)
+                better = error < best * (1 - WORTHWHILE)
+                waited = 0 if better else waited + 1
+                if better:
+                    best, found = error, self._transform.noise()
+                yield CalibrationProgress(step, MOST_STEPS, best, before, found)
+                if waited >= PATIENCE:
+                    return
+            check_if_wanted()
+            self._learn(optimizer, rng)
+
+    def _learn(self, optimizer: torch.optim.Optimizer, rng: np.random.Generator) -> None:
+        # whatever the caller turned off around it
+        with torch.inference_mode(False), torch.enable_grad():
+            loss = self._error(self._transform, *self._batch(rng, int(rng.integers(GRID**2)))) + STIFFNESS * self._transform.bending()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    def _batch(self, rng: np.random.Generator, place: int) -> tuple[Tensor, Tensor]:
+        """Crops (N, 1, 64, 64), and which of their pixels are hidden."""
+        rows, columns = (rng.integers(0, length - SIDE + 1, CROPS) for length in self._pixels.shape)
+        crops = np.stack([self._pixels[row : row + SIDE, column : column + SIDE] for row, column in zip(rows, columns, strict=True)])
+        hidden = torch.zeros(CROPS, 1, SIDE, SIDE, dtype=torch.bool)
+        hidden[..., place // GRID % GRID :: GRID, place % GRID :: GRID] = True
+        return torch.from_numpy(crops)[:, None], hidden
+
+    @torch.no_grad()
+    def _errors_by_brightness(self) -> tuple[np.ndarray, np.ndarray]:
+        """Squared errors in the image as it is, whatever kind of noise that has: a bright pixel's must not drown a dark one's."""
+        predicted, errors = [], []
+        for crops, hidden in self._looks:
+            denoised, _ = self._foretell(self._plain, crops, hidden)
+            predicted.append(denoised.double().numpy())
+            errors.append((denoised - crops[hidden]).square().double().numpy())
+        brightness, squared = np.concatenate(predicted), np.concatenate(errors)
+        bins = np.array_split(np.argsort(brightness, kind="stable"), BINS)
+        means = np.array([squared[members].mean() for members in bins])
+        return np.array([brightness[members].mean() for members in bins]), np.maximum(means, LEAST_ERROR * np.median(means))
+
+    @torch.no_grad()
+    def _look(self, transform: _Transform) -> float:
+        return float(np.mean([self._error(transform, *look).item() for look in self._looks]))
+
+    def _foretell(self, transform: _Transform, crops: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the hidden pixels: what the network says, and the mean of the neighbours."""
+        stable = transform(crops)
+        around = torch.stack([torch.roll(stable, shift, axis) for shift in (-1, 1) for axis in (2, 3)]).mean(0)
+        return transform.back(self._network(torch.where(hidden, around, stable))[hidden]), transform.back(around[hidden])
+
+    def _error(self, transform: _Transform, crops: Tensor, hidden: Tensor) -> Tensor:
+        denoised, around = self._foretell(transform, crops, hidden)
+        # weights may look at the neighbours, not at the hidden pixel
+        usual = self._usual_error(around.detach().double().numpy())
+        return ((denoised - crops[hidden]).square() / torch.from_numpy(usual).float()).mean()
+
+    def _usual_error(self, brightness: np.ndarray) -> np.ndarray:
+        return np.asarray(np.exp(np.interp(brightness, self._brightness, np.log(self._usual_errors))))
