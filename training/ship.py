@@ -76,7 +76,8 @@ def measured_scores(name: str, weights: str) -> dict[str, float]:
         )
         return {}
     tables = [table for table in report.tables if name in table.columns and table.columns[0] == "PSNR, dB"]
-    return {row[0]: float(row[table.columns.index(name)]) for table in tables for row in table.rows}
+    # some cells have the worst image in brackets behind the mean
+    return {row[0]: float(row[table.columns.index(name)].split()[0]) for table in tables for row in table.rows}
 
 
 def _trained_network(recipe_name: str, state: dict[str, Any]) -> DenoisingNetwork:
