@@ -30,7 +30,7 @@ from training.recipes import HERE, read_recipe
 def ship(recipe_name: str, runs: Path, dtype: Literal["float16"] | None = None) -> Path:
     """Write the packaged weight file of a recipe, in `dtype` as `write_model` has it, and its hash in models.toml."""
     state = torch.load(runs / f"{recipe_name}.pt", map_location="cpu", weights_only=True)
-    network = _trained_network(recipe_name, state)
+    network = trained_network(recipe_name, state)
     written = json.loads((HERE / f"{recipe_name}.card.json").read_text())
     log = [json.loads(line) for line in (runs / f"{recipe_name}.jsonl").read_text().splitlines()]
     validation = next((entry["validation"] for entry in reversed(log) if entry["validation"]), {})
@@ -80,7 +80,7 @@ def measured_scores(name: str, weights: str) -> dict[str, float]:
     return {row[0]: float(row[table.columns.index(name)].split()[0]) for table in tables for row in table.rows}
 
 
-def _trained_network(recipe_name: str, state: dict[str, Any]) -> DenoisingNetwork:
+def trained_network(recipe_name: str, state: dict[str, Any]) -> DenoisingNetwork:
     """The network of a recipe with the weights of its checkpoint."""
     wanted = read_recipe(recipe_name)["network"]
     if wanted.get("normalized"):

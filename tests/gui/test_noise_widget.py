@@ -21,7 +21,7 @@ def find(dock, until):
         before = dock.current
         dock.button.native.click()
         until(lambda: dock.current is not before)
-        return dock.current[1]
+        return dock.current[1].noise
 
     return press
 
@@ -64,6 +64,33 @@ def test_frames_are_compared(dock, viewer, find):
     viewer.add_image(np.stack([photons(seed=seed) for seed in range(3)]), axis_labels=("t", "y", "x"))
     assert find().source == "frame differences"
     assert dock.readout.value("Found in") == "frame differences, confidence high"
+
+
+def test_what_self_calibration_learns_is_told_drawn_and_kept(dock, viewer, until, tmp_path):
+    assert not dock.learn.enabled
+    viewer.add_image(photons(), name="cells")
+    dock.learn.native.click()
+    until(lambda: dock.current is not None)
+    assert dock.learn.text == "Cancel"
+    until(lambda: dock.current[1].finished)
+    learned = dock.current[1].learned
+    assert learned.std(180) == pytest.approx(np.sqrt(4 * 80), rel=0.2)
+    assert len(dock.view.getPlotItem().listDataItems()) == 3
+    assert " to " in dock.readout.value("Learned")
+    assert dock.message.value == "cells"
+    assert dock.learn.text == "Self-calibrate"
+    dock.keep(tmp_path / "cells.json")
+    assert read_profile(tmp_path / "cells.json").noise == learned
+
+
+def test_self_calibration_can_be_cancelled(dock, viewer, until):
+    viewer.add_image(photons(), name="cells")
+    dock.learn.native.click()
+    until(lambda: dock.current is not None)
+    dock.learn.native.click()
+    assert dock.message.value == "Cancelled."
+    assert dock.button.enabled
+    assert dock.current[1].noise == estimate_noise(photons())
 
 
 def test_what_was_found_is_kept_as_a_profile(dock, viewer, find, tmp_path):

@@ -1,8 +1,10 @@
 """What the thread of the noise dock does, and how its finding is told."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from napari_ne_denoise.core.noise.estimation import estimate_noise
+from napari_ne_denoise.core.noise.learned import LearnedNoise
 from napari_ne_denoise.core.noise.model import NoiseModel
 from napari_ne_denoise.core.noise.sampling import channel_axes_of
 from napari_ne_denoise.gui.layer_data import Source
@@ -16,9 +18,34 @@ ROWS = {
     "Saturated": "Share of pixels at the highest level of the detector",
     "Hot or dead": "Share of pixels that stand out from all their neighbours",
     "Rounded to": "Smallest step between values, in image units",
+    "Learned": "Standard deviation that self-calibration learned, at the darkest and at the brightest, in image units: the dashed line",
     "Found in": "One image, or the differences of frames that follow each other; and how sure it is",
 }
 _KINDS = {"none": "none", "gaussian": "the same everywhere", "poisson-gaussian": "grows with brightness"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known so far.
+
+    Attributes
+    ----------
+    noise
+        Found in the image.
+    learned
+        By self-calibration.  None: nothing, or nothing that is better than the image as it is.
+    share
+        Of self-calibration that is done, 0 to 1; None where nobody asked for it.
+    """
+
+    noise: NoiseModel
+    learned: LearnedNoise | None = None
+    share: float | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will come."""
+        return self.share in (None, 1)
 
 
 def channel_of(source: Source, position: tuple[int, ...]) -> int | None:
@@ -30,13 +57,27 @@ def channel_of(source: Source, position: tuple[int, ...]) -> int | None:
     return number if axes else None
 
 
-def find_noise_of(source: Source, channel: int | None) -> Iterator[NoiseModel]:
+def find_noise_of(source: Source, channel: int | None) -> Iterator[Found]:
     """The work of a thread."""
-    yield estimate_noise(source.data, source.axes, channel_axis=source.channel_axis, channel=channel, nonfinite="keep")
+    yield Found(estimate_noise(source.data, source.axes, channel_axis=source.channel_axis, channel=channel, nonfinite="keep"))
 
 
-def describe(noise: NoiseModel) -> dict[str, str]:
+def learn_noise_of(source: Source, channel: int | None) -> Iterator[Found]:
+    """The work of a thread that self-calibrates too."""
+    from napari_ne_denoise.core.inference import calibrate_noise  # brings torch along
+
+    (found,) = find_noise_of(source, channel)
+    yield Found(found.noise, share=0)
+    learned = None
+    for progress in calibrate_noise(source.data, axes=source.axes, channel_axis=source.channel_axis, channel=channel):
+        learned = progress.noise
+        yield Found(found.noise, learned, 0.99 * progress.step / progress.total)
+    yield Found(found.noise, learned, 1)
+
+
+def describe(found: Found) -> dict[str, str]:
     """A value for each row; empty where there is nothing to say."""
+    noise = found.noise
     if noise.uncertainty is None:
         return dict.fromkeys(ROWS, "") | {"Noise": "the image is too small to tell"}
     (down, *_), (across, *_) = noise.correlation
@@ -50,5 +91,13 @@ def describe(noise: NoiseModel) -> dict[str, str]:
         "Saturated": "" if noise.saturation is None else f"{noise.saturated_share:.2%} at {noise.saturation:.4g}",
         "Hot or dead": f"{noise.isolated_share:.2%}" if noise.isolated_share >= 5e-5 else "",
         "Rounded to": f"{noise.step:.3g}" if noise.step else "",
+        "Learned": _describe_learned(found),
         "Found in": f"{noise.source}, confidence {noise.confidence}",
     }
+
+
+def _describe_learned(found: Found) -> str:
+    if found.learned is None:
+        return "nothing that is better than the image as it is" if found.share == 1 else ""
+    low, high = (float(found.learned.std(found.noise.curve[end].level)) for end in (0, -1))
+    return f"{low:.3g} to {high:.3g}"

@@ -2,21 +2,22 @@
 
 import numpy as np
 import pyqtgraph
-from qtpy.QtCore import QEvent, QSize
+from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtGui import QColor
 
+from napari_ne_denoise.core.noise.learned import LearnedNoise
 from napari_ne_denoise.core.noise.model import NoiseModel
 from napari_ne_denoise.gui.docks import WIDTH
 
 HEIGHT, AXIS = 190, 44  # pixels
 POINTS = 200  # of the line
-LINE = "#e8604c"
+LINE, LEARNED = "#e8604c", "#3b9ad9"
 
 
 class NoiseView(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
     """Standard deviation of the noise over the brightness: measured points with their errors, the fitted line with its uncertainty."""
 
-    _noise: NoiseModel | None = None  # of the class too: Qt sends its first events from the constructor
+    _shown: tuple[NoiseModel, LearnedNoise | None] | None = None  # of the class too: Qt sends its first events from the constructor
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +32,8 @@ class NoiseView(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no
         self.getPlotItem().getAxis("bottom").setHeight(AXIS)
         self._dress()
         self.setToolTip(
-            "Standard deviation of the noise over the brightness, both in image units.\nPoints: measured. Line: what was fitted."
+            "Standard deviation of the noise over the brightness, both in image units.\nPoints: measured. Line: what was fitted.\n"
+            "Dashed: what self-calibration learned."
         )
 
     def sizeHint(self) -> QSize:
@@ -41,13 +43,13 @@ class NoiseView(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no
     def changeEvent(self, event: QEvent) -> None:
         """Follow the theme of the window."""
         super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange and self._noise is not None:
-            self.show_noise(self._noise)
+        if event.type() == QEvent.Type.PaletteChange and self._shown is not None:
+            self.show_noise(*self._shown)
 
-    def show_noise(self, noise: NoiseModel) -> None:
-        """Draw the curve of this noise."""
+    def show_noise(self, noise: NoiseModel, learned: LearnedNoise | None = None) -> None:
+        """Draw the curve of this noise, and the one that self-calibration learned, if any."""
         self.clear()
-        self._noise = noise
+        self._shown = noise, learned
         if not noise.curve:
             return
         colour = self._dress()
@@ -63,6 +65,9 @@ class NoiseView(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no
         self.addItem(pyqtgraph.ErrorBarItem(x=levels, y=stds, height=2 * errors, beam=0, pen=colour))
         self.plot(at, line, pen=pyqtgraph.mkPen(LINE, width=2))
         self.plot(levels, stds, pen=None, symbol="o", symbolSize=5, symbolBrush=colour, symbolPen=None)
+        if learned is not None:
+            seen = np.linspace(levels.min(), levels.max(), POINTS)
+            self.plot(seen, learned.std(seen), pen=pyqtgraph.mkPen(LEARNED, width=2, style=Qt.PenStyle.DashLine))
         self.setYRange(0, float(max(stds.max(), line.max())) * 1.15 or 1.0)
         self.setXRange(float(at[0]), float(at[-1]))
 

@@ -1,5 +1,6 @@
 """The dock that finds the noise of a layer."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,14 +8,13 @@ from magicgui.widgets import PushButton
 from qtpy.QtWidgets import QFileDialog
 
 from napari_ne_denoise.core.errors import NEDenoiseError
-from napari_ne_denoise.core.noise.model import NoiseModel
 from napari_ne_denoise.core.noise.profile import write_profile
 from napari_ne_denoise.core.settings import PROFILE_SUFFIX
 from napari_ne_denoise.gui.choices import layer_box
 from napari_ne_denoise.gui.docks import NO_IMAGE, Message, form
 from napari_ne_denoise.gui.layer_data import read_layer, shown_position
 from napari_ne_denoise.gui.layer_dock import LayerDock
-from napari_ne_denoise.gui.noise_finding import ROWS, channel_of, describe, find_noise_of
+from napari_ne_denoise.gui.noise_finding import ROWS, Found, channel_of, describe, find_noise_of, learn_noise_of
 from napari_ne_denoise.gui.noise_view import NoiseView
 from napari_ne_denoise.gui.readout import Readout
 from napari_ne_denoise.gui.workers import Task
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import napari
 
 INSTRUCTION = "The noise is found in the image itself."
+LEARN, CANCEL = "Self-calibrate", "Cancel"
 
 
 class NoiseWidget(LayerDock):
@@ -35,9 +36,14 @@ class NoiseWidget(LayerDock):
     """
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
-        self.current: tuple[str, NoiseModel] | None = None
+        self.current: tuple[str, Found] | None = None
         layer = layer_box(viewer, "The image whose noise to find; of several channels the one that is shown.")
         self.button = PushButton(text="Find noise", tooltip="Look for the noise in at most 4 megapixels of the layer.")
+        self.learn = PushButton(
+            text=LEARN,
+            tooltip="Learn through the default model how the noise depends on brightness, in about ten seconds:\n"
+            "for noise that is not that of photons. The profile then keeps what was learned.",
+        )
         self.save = PushButton(
             text="Save as microscope profile…",
             tooltip="Keep it for all images of this microscope at these settings:\nnapari-ne-denoise denoise IN -o OUT --noise FILE.json",
@@ -48,19 +54,34 @@ class NoiseWidget(LayerDock):
         super().__init__(viewer, layer, [self.button, self.message], results_too=True)
         layout = self.native.layout()
         layout.insertWidget(0, form(self.layer))
-        for part in (self.view, self.readout, self.save.native):
+        for part in (self.view, self.readout, self.learn.native, self.save.native):
             layout.addWidget(part)
         layout.addStretch(1)
         self._listen()
 
     def find(self) -> None:
         """Start looking for the noise of the chosen layer."""
+        self._begin(find_noise_of)
+
+    def calibrate(self) -> None:
+        """Start learning the noise of the chosen layer."""
+        self._begin(learn_noise_of)
+
+    def cancel(self) -> None:
+        """Stop at once; what was found stays."""
+        if self._task is not None:
+            self._task.stop()
+            self._task = None
+        self.message.say("Cancelled.")
+        self._show_state()
+
+    def _begin(self, work: Callable[..., Iterator[Found]]) -> None:
         layer = self.layer.value
         source = read_layer(layer)
         channel = channel_of(source, shown_position(self._viewer, layer))
         name = source.name if channel is None else f"{source.name}, channel {channel}"
-        work = (find_noise_of, source, channel)
-        self._task = Task(f"finding the noise of {name}", *work, found=lambda noise: self._show(name, noise), failed=self._fail)
+        title = f"finding the noise of {name}"
+        self._task = Task(title, work, source, channel, found=lambda found: self._show(name, found), failed=self._fail)
         self.message.say(f"Looking at {source.name}…")
         self._show_state()
         self._task.start()
@@ -68,10 +89,10 @@ class NoiseWidget(LayerDock):
     def keep(self, path: Path) -> None:
         """Write what was found as a microscope profile."""
         assert self.current is not None
-        name, noise = self.current
+        name, found = self.current
         path = path if path.suffix.lower() == PROFILE_SUFFIX else path.with_name(path.name + PROFILE_SUFFIX)
         try:
-            write_profile(path, name, noise)
+            write_profile(path, name, found.learned or found.noise)
         except NEDenoiseError as error:
             self.message.complain(str(error))
         else:
@@ -79,6 +100,7 @@ class NoiseWidget(LayerDock):
 
     def _listen(self) -> None:
         self.button.changed.connect(self.find)
+        self.learn.changed.connect(self._press_learn)
         self.save.changed.connect(self._ask_where)
         self._show_state()
         self.readout.show_values(dict.fromkeys(ROWS, ""))
@@ -86,12 +108,21 @@ class NoiseWidget(LayerDock):
     def _layers_changed(self) -> None:
         self._show_state()
 
-    def _show(self, name: str, noise: NoiseModel) -> None:
-        self._task = None
-        self.current = name, noise
-        self.view.show_noise(noise)
-        self.readout.show_values(describe(noise))
-        self.message.say(name)
+    def _press_learn(self) -> None:
+        if self._task is None:
+            self.calibrate()
+        else:
+            self.cancel()
+
+    def _show(self, name: str, found: Found) -> None:
+        self.current = name, found
+        self.view.show_noise(found.noise, found.learned)
+        self.readout.show_values(describe(found))
+        if found.finished:
+            self._task = None
+            self.message.say(name)
+        else:
+            self.message.say(f"Self-calibrating {name}: {found.share:.0%}")
         self._show_state()
 
     def _fail(self, reason: str) -> None:
@@ -110,7 +141,9 @@ class NoiseWidget(LayerDock):
     def _show_state(self) -> None:
         busy, empty = self._task is not None, self.layer.value is None
         self.button.enabled = not busy and not empty
-        self.save.enabled = not busy and self.current is not None and self.current[1].is_measured
+        self.learn.enabled = busy or not empty
+        self.learn.text = CANCEL if busy else LEARN
+        self.save.enabled = not busy and self.current is not None and self.current[1].noise.is_measured
         if empty and not busy:
             self.message.say(NO_IMAGE)
         elif self.message.value == NO_IMAGE:
