@@ -59,15 +59,17 @@ def plot(points: Mapping[str, Sequence[Point]], path: Path) -> None:
         axes.set_xlabel("seconds per megapixel")
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(x=0.2, y=0.12)
+        best = max((point.decibel for point in found if point.ours), default=0.0)
         for point in found:
-            _draw(axes, point)
+            _draw(axes, point, above=not point.ours or point.decibel == best)
     panels[0].set_ylabel("PSNR, dB")
     save(figure, path)
 
 
-def _draw(axes: Any, point: Point) -> None:
+def _draw(axes: Any, point: Point, above: bool) -> None:
     colour = OURS_COLOUR if point.ours else PEER_COLOUR
     axes.plot(point.seconds, point.decibel, "o", color=colour, markersize=6)
-    # ours by default lies close to ours in float32: its name stands on the other side
-    side = {"xytext": (-6, 4), "ha": "right"} if point.ours and not point.name.endswith(IN_FLOAT32) else {"xytext": (6, 4), "ha": "left"}
+    # ours by default lies close to ours in float32, and our models to each other: names stand on other sides
+    left = point.ours and not point.name.endswith(IN_FLOAT32)
+    side = {"xytext": (-6 if left else 6, 4 if above else -11), "ha": "right" if left else "left"}
     axes.annotate(point.name, (point.seconds, point.decibel), textcoords="offset points", fontsize=9, color=colour, **side)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from benchmarks.machine import Machine, OthersWatch
 from benchmarks.noise.calibration import calibration
+from benchmarks.noise.choices import choices
 from benchmarks.noise.suite import noise
 from benchmarks.options import SECTIONS, Options
-from benchmarks.quality.suite import folders, is_glance, quality
+from benchmarks.quality.suite import MICROGRAPHS, folders, is_glance, quality
 from benchmarks.report import Report, save
 from benchmarks.speed.architectures import reference, tax, training
 from benchmarks.speed.memory import memory, memory_drunet
@@ -59,6 +60,7 @@ PARTS = {
     "stacks": Part(stacks, "speed --parts stacks --runs {runs}"),
     "noise": Part(noise, "speed --parts noise --runs {runs}", sets=("fmd", "clean_micro")),
     "calibration": Part(calibration, "speed --parts calibration"),
+    "choices": Part(choices, "write --parts choices", timed=False, sets=tuple(MICROGRAPHS)),
     "memory": Part(memory, "memory --megapixels {megapixels:g}", timed=False),
     "memory-drunet": Part(memory_drunet, "memory --drunet --megapixels {megapixels:g}", timed=False),
     "precision": Part(precision, "precision {model}", timed=False, sets=("set12", "fmd")),

@@ -70,15 +70,15 @@ def look_into_a_pixel(viewer: Any) -> None:
 
 
 def find_noise(viewer: Any) -> None:
-    """Open the third dock, and press its button for the noisy image."""
+    """Open the third dock, and let it learn the noise of the noisy image."""
     viewer.window.dock_widgets[FILTER].native.parent().close()
     for layer in list(viewer.layers):
         if layer.name != "actin noisy":
             viewer.layers.remove(layer)
     trigger(viewer, "Layers", "Measure", NOISE)
     dock = viewer.window.dock_widgets[NOISE]
-    dock.button.native.click()
-    wait_until(lambda: dock.current is not None)
+    dock.learn.native.click()
+    wait_until(lambda: dock.current is not None and dock.current[1].finished)
 
 
 def trigger(viewer: Any, *path: str) -> None:

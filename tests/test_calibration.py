@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from napari_ne_denoise import calibrate_noise, denoise, load_denoiser
 from napari_ne_denoise.core import calibration
@@ -128,6 +129,38 @@ def test_what_does_not_rise_is_refused(values):
 
 def test_what_it_cannot_learn_from_is_refused():
     with pytest.raises(SettingsError, match="at least 64"):
-        next(calibrate_noise(np.zeros((40, 40))))
+        next(calibrate_noise(np.random.default_rng(0).standard_normal((40, 40))))
+    noisy = np.random.default_rng(0).standard_normal((80, 80))
     with pytest.raises(SettingsError, match="norm-equiv"):
-        next(calibrate_noise(np.random.default_rng(0).standard_normal((80, 80)), model=load_denoiser("ordinary-twin")))
+        next(calibrate_noise(noisy, model=load_denoiser("ordinary-twin")))
+    with pytest.raises(SettingsError, match="norm-equiv"):
+        prepare_denoising(noisy, model="ordinary-twin", noise="self-calibrated")
+
+
+def test_neighbours_that_share_noise_would_betray_what_is_hidden(speckled):
+    noise = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal(speckled[0].shape), 0.7)
+    (only,) = calibrate_noise(speckled[0] + 20 * noise)
+    assert only.noise is None
+
+
+def test_hot_pixels_are_not_what_is_learned_from(speckled):
+    hot = speckled[1].copy()
+    hot[20::40, 20::40] = 5000
+    hot[100, 100] = -1e9
+    brightness = np.array([45, 100, 180])
+    learned = list(calibrate_noise(hot))[-1].noise
+    assert learned is None or learned.std(brightness) == pytest.approx(brightness / 3, rel=0.3)
+
+
+def test_an_empty_channel_or_plane_is_no_hindrance(speckled):
+    stack = np.stack([speckled[1][:96, :96], np.zeros((96, 96)), speckled[1][:96, :96]])
+    found = denoise(stack, axes="CYX", noise="self-calibrated")
+    assert (found[1] == 0).all()
+    *_, last = calibrate_noise(stack, axes="ZYX")
+    assert last.noise is not None
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e100])
+def test_units_do_not_matter(speckled, progress, unit):
+    levels = np.array(list(calibrate_noise(unit * speckled[1]))[-1].noise.levels)
+    assert levels / unit == pytest.approx(progress[-1].noise.levels, rel=1e-5)

@@ -544,6 +544,14 @@ def test_float16_has_room_for_features_far_larger_than_the_image(every_half_is_f
     np.testing.assert_allclose(step.values - y.mean(), (y - y.mean()) / 2, atol=2e-3 * y.std())
 
 
+def test_float16_leaves_the_unit_of_a_wrapped_ordinary_network_alone():
+    twin = load_denoiser("ordinary-twin")
+    wrapped = Denoiser(NormalizedDenoiser(twin.network), dataclasses.replace(twin.card, name="wrapped"))
+    y = noisy(60, 70)
+    exact, half = (denoise(y, model=wrapped, precision=precision) for precision in ("float32", "float16"))
+    assert rms(half - exact) < 0.02 * rms(y - exact)
+
+
 @pytest.mark.parametrize("halves", [["float16"], ["bfloat16"]])
 @pytest.mark.parametrize("brightness", [300, 3000])
 def test_half_precision_is_dropped_beside_a_bright_object_that_statistics_missed(every_half_is_fast, halves, brightness):

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from napari_ne_denoise.core.errors import SettingsError
-from napari_ne_denoise.core.interruption import check_if_wanted
+from napari_ne_denoise.core.interruption import check_between_layers, check_if_wanted
 from napari_ne_denoise.core.models.opened import OpenModel
 from napari_ne_denoise.core.noise.learned import LearnedNoise
 from napari_ne_denoise.core.noise.model import NoiseModel
@@ -34,6 +34,9 @@ EVERY, PATIENCE = 20, 3  # steps between two looks at how good it is, and looks 
 LOOKS = 16  # batches of crops for that, always the same
 WORTHWHILE = 1e-4  # of the error: a smaller gain is none
 BINS = (*np.linspace(0, 0.9, 11), 0.94, 0.97, 0.985, 1.0)  # of brightness, as shares of pixels: the brightest are few and tell most
+UNIT_QUANTILE, FARTHEST = 0.999, 100.0  # what is the unit of distances from the median, and where pixels are cut off
+OUTLIER = 8.0  # standard deviations of the noise that a pixel is away from those around it
+MOST_ERROR = 25.0  # squared, of usual ones: a few far ones would else be all that is learned from
 LEAST_ERROR = 0.02  # of the usual squared error, for the weights
 
 
@@ -124,26 +127,39 @@ def calibrate(image: np.ndarray, model: OpenModel, noise: NoiseModel, *, seed: i
     Yields
     ------
     CalibrationProgress
-        The last one holds the result.
+        The last one holds the result: nothing, where there is no noise, or where neighbours share it and betray what is hidden.
 
     Raises
     ------
     SettingsError
-        If the image is too small, has one value only, or the model is another.
+        If the image is too small, or the model is another.
     """
     if model.equivariance != "norm-equiv" or not model.blind:
         raise SettingsError(f"model={model.name!r}: self-calibration needs a blind norm-equiv model.")
-    if min(image.shape) < SIDE or not np.ptp(image):
-        raise SettingsError(f"image: of shape {image.shape}; self-calibration needs at least {SIDE}×{SIDE} pixels that are not all alike.")
-    if noise.kind == "none":
+    if noise.kind == "none" or noise.is_correlated:
         yield CalibrationProgress(0, MOST_STEPS, 1.0, 1.0, None)
         return
-    centre, unit = float(np.mean(image)), float(np.std(image))
-    pixels = ((image - centre) / unit).astype(np.float32)
+    if min(image.shape) < SIDE:
+        raise SettingsError(f"image: of shape {image.shape}; self-calibration needs at least {SIDE}×{SIDE} pixels.")
+    centre = float(np.median(image))
+    unit = float(np.quantile(np.abs(image - centre), UNIT_QUANTILE)) or float(np.abs(image - centre).max())
+    if not unit:
+        yield CalibrationProgress(0, MOST_STEPS, 1.0, 1.0, None)
+        return
+    noise = noise.mapped(1 / unit, -centre / unit)
+    pixels = _without_outliers(np.clip((image - centre) / unit, -FARTHEST, FARTHEST), noise).astype(np.float32)
     with torch.inference_mode(False):
-        learning = _Learning(pixels, model, float(np.sqrt(noise.variance(image).mean())) / unit, seed)
+        learning = _Learning(pixels, model, float(np.sqrt(noise.variance(pixels).mean())), seed)
     for progress in learning.run():
         yield replace(progress, noise=progress.noise and progress.noise.mapped(unit, centre))
+
+
+def _without_outliers(image: np.ndarray, noise: NoiseModel) -> np.ndarray:
+    """Hot and dead pixels replaced by the median around them: they would spoil what the network says of all their surroundings."""
+    from scipy import ndimage
+
+    around = ndimage.median_filter(image, 3)
+    return np.where(np.abs(image - around) > OUTLIER * noise.std(np.maximum(image, around)), around, image)
 
 
 class _Learning:
@@ -153,6 +169,7 @@ class _Learning:
         self._pixels, self._seed, self._std = pixels, seed, std
         network = model.network.for_training().eval().requires_grad_(False)
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        check_between_layers(self._network)
         self._looks = [self._batch(np.random.default_rng((seed, 1, number)), number) for number in range(LOOKS)]
         levels = np.unique(np.quantile(pixels, np.linspace(0, 1, POINTS)))
         middles = (levels[1:] + levels[:-1]) / 2
@@ -193,6 +210,8 @@ class _Learning:
         crops = np.stack([self._pixels[row : row + SIDE, column : column + SIDE] for row, column in zip(rows, columns, strict=True)])
         hidden = torch.zeros(CROPS, 1, SIDE, SIDE, dtype=torch.bool)
         hidden[..., place // GRID % GRID :: GRID, place % GRID :: GRID] = True
+        for edge in (0, -1):  # a pixel there lacks a neighbour
+            hidden[..., edge, :] = hidden[..., edge] = False
         return torch.from_numpy(crops)[:, None], hidden
 
     @torch.no_grad()
@@ -206,7 +225,9 @@ class _Learning:
         brightness, squared = np.concatenate(predicted), np.concatenate(errors)
         ends = (np.array(BINS[1:-1]) * brightness.size).astype(int)
         bins = np.split(np.argsort(brightness, kind="stable"), ends)
-        means = np.array([squared[members].mean() for members in bins])
+        # of squares of Gaussian errors, the median is 0.455 of the mean
+        caps = [MOST_ERROR * np.median(squared[members]) / 0.455 for members in bins]
+        means = np.array([np.minimum(squared[members], cap).mean() for members, cap in zip(bins, caps, strict=True)])
         return np.array([brightness[members].mean() for members in bins]), np.maximum(means, LEAST_ERROR * np.median(means))
 
     @torch.no_grad()
@@ -223,7 +244,7 @@ class _Learning:
         denoised, around = self._foretell(transform, crops, hidden)
         # weights may look at the neighbours, not at the hidden pixel
         usual = self._usual_error(around.detach().double().numpy())
-        return ((denoised - crops[hidden]).square() / torch.from_numpy(usual).float()).mean()
+        return ((denoised - crops[hidden]).square() / torch.from_numpy(usual).float()).clamp_max(MOST_ERROR).mean()
 
     def _usual_error(self, brightness: np.ndarray) -> np.ndarray:
         return np.asarray(np.exp(np.interp(brightness, self._brightness, np.log(self._usual_errors))))

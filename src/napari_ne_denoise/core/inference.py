@@ -222,7 +222,7 @@ def prepare_denoising(image: Any, settings: DenoiseSettings = DEFAULTS, **change
     reader = PlaneReader(array, layout, settings.nonfinite)
     reader.check()
     denoiser = as_denoiser(settings.model)
-    needs = NeedsOfModel(denoiser.name, denoiser.blind, denoiser.card.gaussian_only)
+    needs = NeedsOfModel(denoiser.name, denoiser.blind, denoiser.card.gaussian_only, denoiser.equivariance == "norm-equiv")
     treatments = Treatments(settings, reader, needs, lambda fixed: _calibrated(reader, denoiser, settings.axes, fixed))
     device = devices.choose_device(settings.device)
     # the error is a share of the standard deviation only where that is what pixels are divided by, and the mean is subtracted

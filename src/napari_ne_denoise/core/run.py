@@ -19,7 +19,7 @@ from napari_ne_denoise.core import provenance
 from napari_ne_denoise.core.axes import Index, PlaneLayout
 from napari_ne_denoise.core.errors import ComputationError, DeviceError, NEDenoiseError
 from napari_ne_denoise.core.interruption import check_if_wanted
-from napari_ne_denoise.core.models.opened import OpenModel
+from napari_ne_denoise.core.models.opened import OpenModel, local_network
 from napari_ne_denoise.core.noise.treatment import UNTREATED, Treatment, Treatments
 from napari_ne_denoise.core.numerics import Numerics, choose_numerics, declared_range, stack_numerics
 from napari_ne_denoise.core.pixels import PlaneReader, planes_from, result_dtype, to_dtype
@@ -252,7 +252,7 @@ class DenoisingRun:
 
     def _run_network(self, pixels: np.ndarray, tile: Tile, numerics: Numerics, precision: torch.dtype) -> np.ndarray:
         network = self.denoiser.on(self.device, precision)
-        room = headroom(precision, self.denoiser.equivariance)
+        room = headroom(precision, local_network(self.denoiser.network).equivariance)
         x = torch.from_numpy((pixels / room).astype(np.float32))[:, None].to(self.device, precision)  # N, 1, Y, X
         sigma = None if numerics.sigma is None else torch.from_numpy(np.asarray(numerics.sigma) / room)
         mean = torch.from_numpy(numerics.mean / room)

@@ -42,7 +42,8 @@ class NoiseWidget(LayerDock):
         self.learn = PushButton(
             text=LEARN,
             tooltip="Learn through the default model how the noise depends on brightness, in about ten seconds:\n"
-            "for noise that is not that of photons. The profile then keeps what was learned.",
+            "for noise that is not that of photons, and that neighbours do not share.\n"
+            "The profile then keeps what was learned. At very few photons it is more than the noise.",
         )
         self.save = PushButton(
             text="Save as microscope profile…",

@@ -53,12 +53,16 @@ def windows_of(reader: PlaneReader, frame_axis: int | None, fixed: Mapping[int, 
 
 
 def middle_of(reader: PlaneReader, fixed: Mapping[int, int]) -> np.ndarray:
-    """The middle plane of those at given places, at most 2048×2048 pixels of its middle, as float64; gaps are filled."""
+    """The middle plane of those at given places, another if it is empty; at most 2048×2048 pixels of it, as float64; gaps are filled."""
     layout = reader.layout
-    plane = layout.plane_at(tuple(fixed.get(axis, length // 2) for axis, length in enumerate(layout.shape)))
-    read, _ = reader.open_plane(plane)
-    rows, columns = (slice(max(0, (length - LARGEST) // 2), max(0, (length - LARGEST) // 2) + LARGEST) for length in layout.plane_shape)
-    return np.asarray(read(rows, columns), np.float64)
+    starts = (max(0, (length - LARGEST) // 2) for length in layout.plane_shape)
+    rows, columns = (slice(start, start + LARGEST) for start in starts)
+    for share in (0.5, 0.25, 0.75, 0.125, 0.875):
+        plane = layout.plane_at(tuple(fixed.get(axis, int(share * length)) for axis, length in enumerate(layout.shape)))
+        pixels = np.asarray(reader.open_plane(plane)[0](rows, columns), np.float64)
+        if np.ptp(pixels):
+            break
+    return pixels
 
 
 def _with_gaps(pixels: np.ndarray, kept: np.ndarray | None, window: tuple[slice, slice]) -> np.ndarray:

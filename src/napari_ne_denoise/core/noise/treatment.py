@@ -77,11 +77,14 @@ class NeedsOfModel:
         Whether it finds the noise level itself.
     gaussian_only
         Whether it was trained with noise that is the same at every brightness, and with no other.
+    norm_equiv
+        Whether its law allows any offset and unit, as a transform that is known up to these needs.
     """
 
     name: str
     blind: bool
     gaussian_only: bool
+    norm_equiv: bool
 
 
 class Treatments:
@@ -96,7 +99,7 @@ class Treatments:
     model
         What denoises them.
     calibrate
-        Learns a transform from a channel, given its place by number of axis; None where that gains nothing.
+        Learns a transform from a channel, given its place by number of axis; gives None where that gains nothing.
 
     Raises
     ------
@@ -190,6 +193,8 @@ def _known(given: Any) -> NoiseModel | LearnedNoise | str:
 def _check(sigma: float | None, noise: NoiseModel | LearnedNoise | str, model: NeedsOfModel) -> None:
     if model.blind and sigma is not None:
         raise SettingsError(f"sigma={sigma}: model {model.name!r} is blind and finds the noise level itself; leave sigma out.")
+    if noise == "self-calibrated" and not (model.norm_equiv and model.blind):
+        raise SettingsError(f"noise='self-calibrated': needs a blind norm-equiv model; {model.name!r} is another.")
     if sigma is not None and noise not in ("auto", "none"):
         raise SettingsError(
             f"sigma={sigma}: says that the noise is the same everywhere, and noise= says what it is; leave one of them out."
