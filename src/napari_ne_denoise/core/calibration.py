@@ -36,7 +36,6 @@ WORTHWHILE = 1e-4  # of the error: a smaller gain is none
 BINS = (*np.linspace(0, 0.9, 11), 0.94, 0.97, 0.985, 1.0)  # of brightness, as shares of pixels: the brightest are few and tell most
 UNIT_QUANTILE, FARTHEST = 0.999, 100.0  # what is the unit of distances from the median, and where pixels are cut off
 OUTLIER = 8.0  # standard deviations of the noise that a pixel is away from those around it
-MOST_ERROR = 25.0  # squared, of usual ones: a few far ones would else be all that is learned from
 LEAST_ERROR = 0.02  # of the usual squared error, for the weights
 
 
@@ -225,9 +224,8 @@ class _Learning:
         brightness, squared = np.concatenate(predicted), np.concatenate(errors)
         ends = (np.array(BINS[1:-1]) * brightness.size).astype(int)
         bins = np.split(np.argsort(brightness, kind="stable"), ends)
-        # of squares of Gaussian errors, the median is 0.455 of the mean
-        caps = [MOST_ERROR * np.median(squared[members]) / 0.455 for members in bins]
-        means = np.array([np.minimum(squared[members], cap).mean() for members, cap in zip(bins, caps, strict=True)])
+        # nothing is cut off here: where light is scarce, the rare photon is what tells
+        means = np.array([squared[members].mean() for members in bins])
         return np.array([brightness[members].mean() for members in bins]), np.maximum(means, LEAST_ERROR * np.median(means))
 
     @torch.no_grad()
@@ -244,7 +242,7 @@ class _Learning:
         denoised, around = self._foretell(transform, crops, hidden)
         # weights may look at the neighbours, not at the hidden pixel
         usual = self._usual_error(around.detach().double().numpy())
-        return ((denoised - crops[hidden]).square() / torch.from_numpy(usual).float()).clamp_max(MOST_ERROR).mean()
+        return ((denoised - crops[hidden]).square() / torch.from_numpy(usual).float()).mean()
 
     def _usual_error(self, brightness: np.ndarray) -> np.ndarray:
         return np.asarray(np.exp(np.interp(brightness, self._brightness, np.log(self._usual_errors))))
