@@ -11,7 +11,7 @@ from napari_ne_denoise import denoise
 from napari_ne_denoise.core import device, inference
 from napari_ne_denoise.core.device import DeviceReport
 from napari_ne_denoise.core.errors import ModelError
-from napari_ne_denoise.core.models.registry import PACKAGE_FOLDER, read_registry
+from napari_ne_denoise.core.models.registry import PACKAGE_FOLDER, find_model, read_registry
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui import choices
 from napari_ne_denoise.gui.denoise_widget import NO_IMAGE, DenoiseWidget
@@ -457,7 +457,7 @@ def test_a_model_says_how_good_and_how_fast_it_is(dock):
     native = dock.model.native
     shown = [native.itemText(number) for number in range(native.count())]
     assert shown == [
-        "fast: good, 0.5 s/MPix",
+        f"fast: {find_model('fast').character}",
         "slower: better than fast, 3× the time of fast",
         "ordinary-twin: only to compare with",
     ]
