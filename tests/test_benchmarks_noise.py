@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from skimage import io
 
-from benchmarks.noise import suite
+from benchmarks.images import Sample
+from benchmarks.noise import calibration, choices, suite
 from benchmarks.options import Options
+from napari_ne_denoise import load_denoiser
 
 
 @pytest.fixture
@@ -46,3 +48,26 @@ def test_simulated_noise_is_what_it_is_said_to_be():
         assert noise.var() == pytest.approx(case.variance(flat).mean(), rel=0.05)
         assert abs(noise.mean()) < 0.05 * noise.std()
         assert np.mean(noise[1:] * noise[:-1]) / noise.var() == pytest.approx(case.correlation, abs=0.02)
+
+
+def hills(side=96):
+    rows, columns = np.mgrid[:side, :side]
+    return 0.5 + 0.4 * np.sin(rows / 15) * np.cos(columns / 11)
+
+
+def test_what_self_calibration_reaches_is_compared_with_the_noise_known():
+    *scores, ratios = calibration._row([hills()], calibration.KINDS["30 photons"], load_denoiser("fast"))
+    assert min(map(float, scores)) > 28  # the noisy image has 18
+    assert [float(ratio) for ratio in ratios.partition(" (")[0].split(", ")] == pytest.approx([1, 1, 1], abs=0.3)
+
+
+def test_every_choice_is_measured_and_auto_is_compared_with_them(monkeypatch):
+    noisy = np.random.default_rng(0).poisson(30 * hills()) / 30
+    monkeypatch.setattr(choices, "MICROGRAPHS", {"hills": ("Hills", lambda _: iter([Sample("one", noisy, hills(), peak=1.0)]))})
+    report = choices.choices(Options())
+    (name, *scores), (behind_best, behind_none) = report.tables[0].rows[0], report.targets
+    assert name == "Hills"
+    found = dict(zip(choices.CHOICES, map(float, scores), strict=True))
+    assert found["auto"] == found["none"] > 28
+    assert behind_none.measured == 0
+    assert behind_best.measured == pytest.approx(max(found.values()) - found["auto"], abs=0.011)

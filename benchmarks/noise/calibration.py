@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -13,6 +12,7 @@ from benchmarks.noise.suite import validation_images
 from benchmarks.options import Options
 from benchmarks.ours import denoised
 from benchmarks.report import Report, Table, Target, number
+from benchmarks.study.command import RUNS
 from benchmarks.study.networks import open_variant
 from napari_ne_denoise import Denoiser, calibrate_noise, load_denoiser
 from napari_ne_denoise.core.metrics import psnr
@@ -62,7 +62,7 @@ def _seconds(clean: np.ndarray) -> float:
 
 def _models() -> Mapping[str, Denoiser]:
     models = {BLIND: load_denoiser(BLIND)}
-    checkpoint = Path(__file__).parents[2] / "training" / "runs" / f"{GAUSSIAN_ONLY}.pt"
+    checkpoint = RUNS / f"{GAUSSIAN_ONLY}.pt"
     if checkpoint.is_file():
         card = ModelCard(GAUSSIAN_ONLY, "Trained at one strength of Gaussian noise.", "BSD-3-Clause", gaussian_only=True)
         models[GAUSSIAN_ONLY] = Denoiser(open_variant(GAUSSIAN_ONLY.partition("-")[2], checkpoint).network, card)

@@ -44,10 +44,14 @@ def noise(
     with errors_end_the_program():
         _check_target("--profile", profile, PROFILE_SUFFIX)
         _check_target("--figure", figure, ".png")
-        found = _find(image, axes, channel_axis, channel, series)
-        if len(found) > 1 and (profile is not None or figure is not None or self_calibrate):
-            raise SettingsError(f"{image}: has {len(found)} channels, each with noise of its own; say --channel for this.")
-        learned = _learn(image, axes, channel_axis, channel, series) if self_calibrate else None
+        opened, letters, channels = _open(image, axes, channel_axis, channel, series)
+        if len(channels) > 1 and (profile is not None or figure is not None or self_calibrate):
+            raise SettingsError(f"{image}: has {len(channels)} channels, each with noise of its own; say --channel for this.")
+        if self_calibrate:
+            one, learned = _learn(opened, letters, channel_axis, channels[0])
+            found = {channels[0]: one}
+        else:
+            found, learned = _find(opened, letters, channel_axis, channels), None
         if as_json:
             records = [{"channel": number, **each.as_record()} for number, each in found.items()]
             print_json({"input": str(image), "channels": records, "learned": learned and learned.as_record()})
@@ -73,11 +77,12 @@ def _check_target(option: str, path: Path | None, suffix: str) -> None:
         raise FileError(f"{path.parent}: no such folder; make it, or give {option} another.")
 
 
-def _find(path: Path, axes: str | None, channel_axis: int | None, channel: int | None, series: int) -> dict[int | None, NoiseModel]:
-    """The noise of each channel, or of the one that was asked for; its number is None where there are no channels."""
+def _open(
+    path: Path, axes: str | None, channel_axis: int | None, channel: int | None, series: int
+) -> tuple[Any, str | None, list[int | None]]:
+    """Pixels, a letter for each axis, and the numbers of the channels to look at; the number is None where there are no channels."""
     from napari_ne_denoise.core.axes import plan_planes
     from napari_ne_denoise.core.io import read_image
-    from napari_ne_denoise.core.noise.estimation import estimate_noise
     from napari_ne_denoise.core.noise.sampling import channel_axes_of
 
     image = read_image(path, series)
@@ -87,21 +92,24 @@ def _find(path: Path, axes: str | None, channel_axis: int | None, channel: int |
     shape = tuple(image.pixels.shape)
     plan_planes(shape, letters, channel_axis)
     count = math.prod(shape[axis] for axis in channel_axes_of(letters, channel_axis, shape))
-    wanted = [channel] if channel is not None or count == 1 else range(count)
-    return {number: estimate_noise(image.pixels, letters, channel_axis=channel_axis, channel=number, nonfinite="keep") for number in wanted}
+    return image.pixels, letters, [channel] if channel is not None or count == 1 else list(range(count))
 
 
-def _learn(path: Path, axes: str | None, channel_axis: int | None, channel: int | None, series: int) -> LearnedNoise | None:
+def _find(pixels: Any, axes: str | None, channel_axis: int | None, channels: list[int | None]) -> dict[int | None, NoiseModel]:
+    from napari_ne_denoise.core.noise.estimation import estimate_noise
+
+    return {number: estimate_noise(pixels, axes, channel_axis=channel_axis, channel=number, nonfinite="keep") for number in channels}
+
+
+def _learn(pixels: Any, axes: str | None, channel_axis: int | None, channel: int | None) -> tuple[NoiseModel, LearnedNoise | None]:
+    """The noise that was found, and what self-calibration learned; None where that is no better than the image as it is."""
     from napari_ne_denoise.core.inference import calibrate_noise
-    from napari_ne_denoise.core.io import read_image
 
-    image, line = read_image(path, series), ProgressLine("self-calibration", "steps", 1)
-    found = None
-    for progress in calibrate_noise(image.pixels, axes=axes or image.axes, channel_axis=channel_axis, channel=channel):
+    line = ProgressLine("self-calibration", "steps", 1)
+    for progress in calibrate_noise(pixels, axes=axes, channel_axis=channel_axis, channel=channel):
         line.show(progress.step, progress.total)
-        found = progress.noise
     line.clear()
-    return found
+    return progress.found, progress.noise
 
 
 def _learned_rows(learned: LearnedNoise | None, noise: NoiseModel) -> Iterator[tuple[str, str]]:

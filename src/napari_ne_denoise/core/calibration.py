@@ -13,7 +13,7 @@ at quantiles, a start that is nearly right, errors weighted by what they are in 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -52,6 +52,8 @@ class CalibrationProgress:
         it is.
     error_before
         The same of the image as it is: about 1.
+    found
+        The noise that was found in the image before.
     noise
         The best transform so far; None while the image as it is does best.
     """
@@ -60,6 +62,7 @@ class CalibrationProgress:
     total: int
     error: float
     error_before: float
+    found: NoiseModel
     noise: LearnedNoise | None
 
 
@@ -135,22 +138,19 @@ def calibrate(image: np.ndarray, model: OpenModel, noise: NoiseModel, *, seed: i
     """
     if model.equivariance != "norm-equiv" or not model.blind:
         raise SettingsError(f"model={model.name!r}: self-calibration needs a blind norm-equiv model.")
-    if noise.kind == "none" or noise.is_correlated:
-        yield CalibrationProgress(0, MOST_STEPS, 1.0, 1.0, None)
+    centre = float(np.median(image))
+    unit = float(np.quantile(np.abs(image - centre), UNIT_QUANTILE)) or float(np.abs(image - centre).max())
+    if noise.kind == "none" or noise.is_correlated or not unit:
+        yield CalibrationProgress(0, MOST_STEPS, 1.0, 1.0, noise, None)
         return
     if min(image.shape) < SIDE:
         raise SettingsError(f"image: of shape {image.shape}; self-calibration needs at least {SIDE}×{SIDE} pixels.")
-    centre = float(np.median(image))
-    unit = float(np.quantile(np.abs(image - centre), UNIT_QUANTILE)) or float(np.abs(image - centre).max())
-    if not unit:
-        yield CalibrationProgress(0, MOST_STEPS, 1.0, 1.0, None)
-        return
-    noise = noise.mapped(1 / unit, -centre / unit)
-    pixels = _without_outliers(np.clip((image - centre) / unit, -FARTHEST, FARTHEST), noise).astype(np.float32)
+    scaled = noise.mapped(1 / unit, -centre / unit)
+    pixels = _without_outliers(np.clip((image - centre) / unit, -FARTHEST, FARTHEST), scaled).astype(np.float32)
     with torch.inference_mode(False):
-        learning = _Learning(pixels, model, float(np.sqrt(noise.variance(pixels).mean())), seed)
-    for progress in learning.run():
-        yield replace(progress, noise=progress.noise and progress.noise.mapped(unit, centre))
+        learning = _Learning(pixels, model, float(np.sqrt(scaled.variance(pixels).mean())), seed)
+    for step, error, error_before, learned in learning.run():
+        yield CalibrationProgress(step, MOST_STEPS, error, error_before, noise, learned and learned.mapped(unit, centre))
 
 
 def _without_outliers(image: np.ndarray, noise: NoiseModel) -> np.ndarray:
@@ -162,7 +162,7 @@ def _without_outliers(image: np.ndarray, noise: NoiseModel) -> np.ndarray:
 
 
 class _Learning:
-    """Of one image, in units of its standard deviation and from its mean."""
+    """Of one image, in units of its spread and from its median."""
 
     def __init__(self, pixels: np.ndarray, model: OpenModel, std: float, seed: int) -> None:
         self._pixels, self._seed, self._std = pixels, seed, std
@@ -176,7 +176,8 @@ class _Learning:
         self._brightness, self._usual_errors = self._errors_by_brightness()
         self._transform = _Transform(levels, np.sqrt(self._usual_error(middles)))
 
-    def run(self) -> Iterator[CalibrationProgress]:
+    def run(self) -> Iterator[tuple[int, float, float, LearnedNoise | None]]:
+        """Now and then: steps done, least error so far, that of the image as it is, and the transform with the least."""
         before = self._look(self._plain)
         best, found, waited = before, None, 0
         ways = [(self._transform.slopes, RATE), (self._transform.ends, RATE_OF_WAY_BACK * self._std)]
@@ -189,7 +190,7 @@ class _Learning:
                 waited = 0 if better else waited + 1
                 if better:
                     best, found = error, self._transform.noise()
-                yield CalibrationProgress(step, MOST_STEPS, best, before, found)
+                yield step, best, before, found
                 if waited >= PATIENCE:
                     return
             check_if_wanted()

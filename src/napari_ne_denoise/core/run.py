@@ -253,7 +253,7 @@ class DenoisingRun:
     def _run_network(self, pixels: np.ndarray, tile: Tile, numerics: Numerics, precision: torch.dtype) -> np.ndarray:
         network = self.denoiser.on(self.device, precision)
         room = headroom(precision, local_network(self.denoiser.network).equivariance)
-        x = torch.from_numpy((pixels / room).astype(np.float32))[:, None].to(self.device, precision)  # N, 1, Y, X
+        x = torch.from_numpy(pixels.astype(np.float32)).div_(room)[:, None].to(self.device, precision)  # N, 1, Y, X
         sigma = None if numerics.sigma is None else torch.from_numpy(np.asarray(numerics.sigma) / room)
         mean = torch.from_numpy(numerics.mean / room)
         if tile.pixels < SMALL_BATCH_PIXELS and len(x) == 1 and self.device.type == "cpu":
@@ -261,8 +261,8 @@ class DenoisingRun:
             # not.  A tile must give the bits of the whole image.
             x = x.expand(2, -1, -1, -1)
         with torch.inference_mode(), devices.exact_float32(self.device):
-            output = network(x, sigma, mean, tile.inner)[: len(pixels), 0].float().cpu().numpy()
-        return np.asarray(output * np.float32(room))
+            output: np.ndarray = (network(x, sigma, mean, tile.inner)[: len(pixels), 0].float() * room).cpu().numpy()
+        return output
 
     def _smaller_tiles(self, waiting: list[Tile], error: Exception) -> list[Tile]:
         if not devices.is_out_of_memory(error):

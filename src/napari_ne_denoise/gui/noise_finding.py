@@ -66,13 +66,9 @@ def learn_noise_of(source: Source, channel: int | None) -> Iterator[Found]:
     """The work of a thread that self-calibrates too."""
     from napari_ne_denoise.core.inference import calibrate_noise  # brings torch along
 
-    (found,) = find_noise_of(source, channel)
-    yield Found(found.noise, share=0)
-    learned = None
     for progress in calibrate_noise(source.data, axes=source.axes, channel_axis=source.channel_axis, channel=channel):
-        learned = progress.noise
-        yield Found(found.noise, learned, 0.99 * progress.step / progress.total)
-    yield Found(found.noise, learned, 1)
+        yield Found(progress.found, progress.noise, 0.99 * progress.step / progress.total)
+    yield Found(progress.found, progress.noise, 1)
 
 
 def describe(found: Found) -> dict[str, str]:
