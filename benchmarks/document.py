@@ -35,13 +35,14 @@ def page(reports: Mapping[str, Report]) -> Iterator[str]:
     """Lines of Markdown: the hardware, all targets, then a section for each part."""
     yield from ("# Benchmarks", "")
     yield from (INTRODUCTION, "")
-    yield from (f"* {name}" for name in dict.fromkeys(report.machine.name for report in reports.values() if report.machine))
+    machines = dict.fromkeys(report.machine.name for report in reports.values() if report.machine)
+    yield from (f"* {name}" for name in machines)
     yield ""
     yield from ("## Targets", "")
     yield from target_lines([target for report in reports.values() for target in report.targets])
     yield ""
     for report in reports.values():
-        yield from report.lines()
+        yield from report.lines(name_machine=len(machines) > 1)
         if report.points:
             yield from ("![PSNR over seconds per megapixel](images/speed.png)", "")
 

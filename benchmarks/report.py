@@ -11,6 +11,8 @@ from typing import Any
 from benchmarks.machine import Machine
 
 RESULTS = Path(__file__).parent / "results"
+# reports stand in git, so that a part can be measured again on another machine without the others being lost; single scores do not
+KEPT_BY_GIT = "*\n!.gitignore\n!*.json\n"
 
 
 @dataclass(frozen=True)
@@ -102,11 +104,13 @@ class Report:
     machine: Machine | None = None
     weights: dict[str, str] = field(default_factory=dict)
 
-    def lines(self) -> Iterator[str]:
-        """The section as Markdown, without its targets."""
+    def lines(self, name_machine: bool = False) -> Iterator[str]:
+        """The section as Markdown, without its targets; with the machine, where a page has figures of several."""
         yield from (f"## {self.title}", "")
         if self.command:
             yield from (f"`{self.command}`{self.machine.conditions if self.machine else ''}", "")
+        if name_machine and self.machine:
+            yield from (f"On {self.machine.name}.", "")
         for note in self.notes:
             yield from (note, "")
         for table in self.tables:
@@ -115,7 +119,7 @@ class Report:
 
 
 def save(part: str, report: Report, folder: Path | None = None) -> None:
-    """Keep a report as JSON, in a folder that git does not see."""
+    """Keep a report as JSON; the page is written from these."""
     path = results_folder(folder) / f"{part}.json"
     path.write_text(json.dumps(asdict(report), ensure_ascii=False, indent=1), encoding="utf8")
 
@@ -124,7 +128,7 @@ def results_folder(folder: Path | None = None) -> Path:
     """Where what was measured is kept, made if it is not there."""
     folder = folder or RESULTS
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / ".gitignore").write_text("*\n", encoding="utf8")
+    (folder / ".gitignore").write_text(KEPT_BY_GIT, encoding="utf8")
     return folder
 
 

@@ -179,7 +179,19 @@ def test_reports_are_kept(tmp_path):
     report.save("peers", _findings(), tmp_path)
     assert report.load("peers", tmp_path) == _findings()
     assert report.load("tax", tmp_path) is None
-    assert (tmp_path / ".gitignore").read_text() == "*\n"
+    assert "!*.json" in (tmp_path / ".gitignore").read_text()
+
+
+def test_the_page_of_the_repository_is_what_was_kept():
+    reports = {name: found for name in parts.PARTS if (found := report.load(name)) is not None}
+    assert "\n".join(document.page(reports)).rstrip() + "\n" == (document.DOCS / "benchmarks.md").read_text(encoding="utf8")
+
+
+def test_figures_of_several_machines_say_which():
+    there = machine.Machine("Another processor", 8, 8, "2.0")
+    one, other = Report("One", machine=_findings().machine), Report("Other", machine=there)
+    assert "On Another processor, 8 logical cores, torch 2.0 with 8 threads." in list(document.page({"one": one, "other": other}))
+    assert not [line for line in document.page({"one": one}) if line.startswith("On ")]
 
 
 def test_the_page_is_written_from_what_was_kept(kept, capsys):
