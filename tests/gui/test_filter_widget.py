@@ -12,7 +12,7 @@ from napari_ne_denoise.gui import filtering
 from napari_ne_denoise.gui.denoise_widget import DenoiseWidget
 from napari_ne_denoise.gui.filter_layer import is_filter
 from napari_ne_denoise.gui.filter_widget import INSTRUCTION, FilterWidget
-from napari_ne_denoise.gui.layer_data import SOURCE_KEY, read_layer
+from napari_ne_denoise.gui.layer_data import HELPER_KEY, SOURCE_KEY, read_layer
 
 
 def _docked(viewer):
@@ -203,9 +203,10 @@ def test_another_kind_of_image_gets_a_new_layer(viewer, dock, show, noisy):
     assert dock.readout.value("Pixel") == "1, y 30, x 31"
 
 
-def test_a_filter_is_never_offered_for_denoising(viewer, dock, show, noisy):
+def test_a_filter_or_another_helper_is_never_offered_for_denoising(viewer, dock, show, noisy):
     layer = viewer.add_image(noisy((64, 64)))
     show(30, 31)
+    viewer.add_image(noisy((64, 64)), metadata={HELPER_KEY: True})
     denoise_dock = DenoiseWidget(viewer)
     viewer.window.add_dock_widget(denoise_dock, name="another")
     assert dock.layer.choices == denoise_dock.layer.choices == (layer,)

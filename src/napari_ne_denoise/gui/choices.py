@@ -12,8 +12,7 @@ from qtpy.QtWidgets import QComboBox
 from napari_ne_denoise.core.models.fetch import local_path
 from napari_ne_denoise.core.models.registry import ModelRow, list_models
 from napari_ne_denoise.core.settings import DEFAULTS
-from napari_ne_denoise.gui.filter_layer import is_filter
-from napari_ne_denoise.gui.layer_data import is_result
+from napari_ne_denoise.gui.layer_data import is_helper, is_result
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def layer_box(viewer: "Viewer", tooltip: str) -> ComboBox:
-    """A box of the viewer's image layers, filters left out."""
+    """A box of the viewer's image layers, helper layers left out."""
     box = ComboBox(name="layer", label="Layer", choices=lambda _: image_layers(viewer), nullable=False, tooltip=tooltip)
     _let_shrink(box.native)
     return box
@@ -30,7 +29,7 @@ def layer_box(viewer: "Viewer", tooltip: str) -> ComboBox:
 
 def image_layers(viewer: "Viewer") -> list[Any]:
     """Image layers that can be denoised."""
-    return [layer for layer in viewer.layers if isinstance(layer, Image) and not is_filter(layer)]
+    return [layer for layer in viewer.layers if isinstance(layer, Image) and not is_helper(layer)]
 
 
 def offer_layers(box: ComboBox) -> None:

@@ -7,6 +7,7 @@ from napari.utils.transforms import Affine
 
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.core.tiling import inside, square_around
+from napari_ne_denoise.gui.layer_data import HELPER_KEY
 from napari_ne_denoise.gui.weight_colours import COLOURMAP, limit_of
 
 if TYPE_CHECKING:
@@ -42,9 +43,8 @@ def show_filter(viewer: "Viewer", layer: "Image", weights: np.ndarray, origin: t
         return
     if existing is not None:
         viewer.layers.remove(existing)
-    viewer.add_image(
-        weights, name=NAME, colormap=COLOURMAP, blending="translucent_no_depth", metadata={FILTER_KEY: True}, rgb=False, **look
-    )
+    notes = {FILTER_KEY: True, HELPER_KEY: True}
+    viewer.add_image(weights, name=NAME, colormap=COLOURMAP, blending="translucent_no_depth", metadata=notes, rgb=False, **look)
     # napari makes a new layer the active one: the user is still looking at the image
     viewer.layers.selection.active = active
 

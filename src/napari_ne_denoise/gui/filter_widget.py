@@ -8,9 +8,10 @@ from magicgui.widgets import SpinBox
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.gui.choices import layer_box
 from napari_ne_denoise.gui.docks import Message, form
-from napari_ne_denoise.gui.filter_layer import is_filter, show_filter
+from napari_ne_denoise.gui.filter_layer import show_filter
 from napari_ne_denoise.gui.filter_view import FilterView
 from napari_ne_denoise.gui.filtering import Pixel, compute_filter, cut_out, describe, on_layer_axes, pixel_at
+from napari_ne_denoise.gui.layer_data import is_helper
 from napari_ne_denoise.gui.layer_dock import LayerDock
 from napari_ne_denoise.gui.readout import NO_VALUE, Readout
 from napari_ne_denoise.gui.workers import Task
@@ -110,7 +111,7 @@ class FilterWidget(LayerDock):
     def _is_listening(self) -> bool:
         """Not while the dock is hidden, nor while the click means something else to the active layer."""
         active = self._viewer.layers.selection.active
-        at_rest = active is None or ((active in self.layer.choices or is_filter(active)) and active.mode == "pan_zoom")
+        at_rest = active is None or ((active in self.layer.choices or is_helper(active)) and active.mode == "pan_zoom")
         return at_rest and self.native.isVisibleTo(self.native.window())
 
     def _work(self) -> None:

@@ -10,11 +10,13 @@ from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.core.settings import DEFAULTS
 
 if TYPE_CHECKING:
-    from napari.layers import Image
+    from napari.layers import Image, Layer
     from napari.viewer import Viewer
 
 # Where a result remembers what it was made from. It holds arrays, so unlike the record under KEY it is not for files.
 SOURCE_KEY = f"{KEY} source"
+# Marks layers that only help to look at others: no dock offers to work on them.
+HELPER_KEY = f"{KEY} helper"
 
 _LETTERS = {"frame": "T", "frames": "T", "slice": "Z", "plane": "Z", "depth": "Z", "row": "Y", "rows": "Y", "column": "X", "columns": "X"}
 _PLAIN_NAMES = {"t": "time", "z": "z", "c": "channels", "y": "y", "x": "x"}
@@ -136,3 +138,8 @@ def _middle_of_view(layer: "Image", lengths: np.ndarray) -> np.ndarray:
 def is_result(layer: "Image") -> bool:
     """Whether a layer was made by denoising."""
     return SOURCE_KEY in layer.metadata or KEY in layer.metadata
+
+
+def is_helper(layer: "Layer") -> bool:
+    """Whether a layer only helps to look at others, as a filter, a preview or a curtain does."""
+    return HELPER_KEY in layer.metadata
