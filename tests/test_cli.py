@@ -143,6 +143,36 @@ def test_results_remember_those_they_were_made_from(stack, model, tmp_path):
     assert read_provenance(tmp_path / "twice.tif")["input"]["provenance"] == read_provenance(tmp_path / "once.tif")
 
 
+def test_from_zarr_to_zarr_nothing_is_ever_whole_in_memory(stack, model, tmp_path, monkeypatch):
+    """The image is read window by window, and its result written as it comes: the same numbers, sizes and record."""
+    monkeypatch.setattr("napari_ne_denoise.core.pixels.LARGEST_PLANE_READ_ONCE", 0)
+    monkeypatch.setattr("napari_ne_denoise.core.io.zarr_files.LARGEST_PLANE_GATHERED", 0)
+    monkeypatch.setattr("napari_ne_denoise.cli.denoise.collect", None)
+    image = read_image(stack)
+    write_image(tmp_path / "in.ome.zarr", image)
+    options = ("--model", model, "--tile-size", 16, "--precision", "float32")
+    result = run("denoise", tmp_path / "in.ome.zarr", "-o", tmp_path / "out.ome.zarr", *options)
+    assert result.exit_code == 0, result.stderr
+    found = read_image(tmp_path / "out.ome.zarr")
+    expected = nd.denoise(image.pixels, model=model, axes="TZYX", precision="float32")
+    np.testing.assert_array_equal(np.asarray(found.pixels[...]), expected)
+    assert (found.axes, found.pixel_size) == ("TZYX", image.pixel_size)
+    assert found.provenance["input"]["file"] == "in.ome.zarr"
+    assert found.provenance["decided"]["precision"] == "float32"
+    again = run("denoise", tmp_path / "in.ome.zarr", "-o", tmp_path / "out.ome.zarr", *options)
+    assert (again.exit_code, "exists already" in again.stderr) == (2, True)
+    assert run("denoise", tmp_path / "in.ome.zarr", "-o", tmp_path / "out.ome.zarr", "--overwrite", *options).exit_code == 0
+    assert run("denoise", tmp_path / "in.ome.zarr", "-o", tmp_path / "results", *options).exit_code == 0
+    assert names_in(tmp_path / "results") == ["in_denoised.ome.zarr"]
+    assert names_in(tmp_path) == ["in.ome.zarr", "out.ome.zarr", "results", "stack.tif"]
+
+
+def test_an_interruption_leaves_no_part_of_a_zarr(stack, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(DenoisingRun, "steps", steps_that(interrupt))
+    result = run("denoise", stack, "-o", tmp_path / "out.ome.zarr", "--model", model)
+    assert (result.exit_code, names_in(tmp_path)) == (130, ["stack.tif"])
+
+
 def test_a_failing_input_does_not_stop_the_others(stack, model, tmp_path):
     (tmp_path / "text.tif").write_text("no image")
     np.save(tmp_path / "nan.npy", np.full((8, 8), np.nan))

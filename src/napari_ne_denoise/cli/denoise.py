@@ -11,13 +11,23 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from napari_ne_denoise.cli.console import FAILED, UNUSABLE, ProgressLine, collect, errors_end_the_program, make_folder, print_json, say
+from napari_ne_denoise.cli.console import (
+    FAILED,
+    UNUSABLE,
+    ProgressLine,
+    collect,
+    drain,
+    errors_end_the_program,
+    make_folder,
+    print_json,
+    say,
+)
 from napari_ne_denoise.core.errors import FileError, NEDenoiseError, SettingsError
 from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings, Noise, Nonfinite, OutputDtype, Precision
 
 if TYPE_CHECKING:
     from napari_ne_denoise.cli.jobs import Job
-    from napari_ne_denoise.core.inference import Denoiser
+    from napari_ne_denoise.core.inference import Denoiser, DenoisingRun
     from napari_ne_denoise.core.io import ImageFile
 
 
@@ -27,10 +37,11 @@ def _choices(literal: Any) -> str:
 
 def denoise(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="IN...", help="TIFF, OME-TIFF, ImageJ TIFF, PNG or NPY files.", show_default=False)
+        list[Path], typer.Argument(metavar="IN...", help="TIFF, OME-TIFF, ImageJ TIFF, PNG or NPY files, or OME-Zarr.", show_default=False)
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="OUT", help="A file (.ome.tif, .tif, .npy, .png) for one input, else a folder.")
+        Path,
+        typer.Option("--out", "-o", metavar="OUT", help="A file (.ome.tif, .tif, .npy, .png, .ome.zarr) for one input, else a folder."),
     ],
     model: Annotated[str, typer.Option(help="Name of a model (see: models list) or path of a weight file.")] = DEFAULTS.model_name,
     axes: Annotated[str | None, typer.Option(help="A letter for each axis, such as TCZYX.  [default: as the file says]")] = DEFAULTS.axes,
@@ -44,7 +55,7 @@ def denoise(
     tile_size: Annotated[int | None, typer.Option(help="Side of a tile in pixels.  [default: by free memory]")] = DEFAULTS.tile_size,
     output_dtype: Annotated[str, typer.Option(help=f"Of the result: {_choices(OutputDtype)}.")] = DEFAULTS.output_dtype,
     nonfinite: Annotated[str, typer.Option(help=f"NaN and infinities: {_choices(Nonfinite)}.")] = DEFAULTS.nonfinite,
-    series: Annotated[int, typer.Option(help="Which image, of a TIFF file that holds several.")] = 0,
+    series: Annotated[int, typer.Option(help="Which image, of a TIFF file or an OME-Zarr that holds several.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
     skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave outputs that exist, to go on with a broken batch.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each input.")] = False,
@@ -141,7 +152,7 @@ def _tell(record: dict[str, Any], *, quiet: bool) -> None:
 
 def _denoise_file(job: Job, series: int, settings: DenoiseSettings, denoiser: Denoiser, line: ProgressLine) -> dict[str, Any]:
     from napari_ne_denoise.core.inference import prepare_denoising
-    from napari_ne_denoise.core.io import check_target, letters_for, read_image, write_image
+    from napari_ne_denoise.core.io import check_target, is_zarr, letters_for, read_image
 
     started = time.perf_counter()
     image = read_image(job.source, series)
@@ -149,11 +160,31 @@ def _denoise_file(job: Job, series: int, settings: DenoiseSettings, denoiser: De
     run = prepare_denoising(image.pixels, settings, model=denoiser, axes=axes)
     written = (axes or letters_for(image.pixels.ndim, run.layout.rows, run.layout.columns, settings.channel_axis)).upper()
     check_target(job.target, run.dtype, written)
-    result = collect(run, line)
-    provenance = _with_source(run.provenance, job.source, image)
-    write_image(job.target, replace(image, pixels=result, axes=written, provenance=provenance), overwrite=job.overwrite)
+    named = replace(image, axes=written)
+    provenance = (_stream if is_zarr(job.target) else _write)(run, named, job, line)
     seconds = time.perf_counter() - started
     return {"seconds": round(seconds, 3), "axes": written, "notes": [*image.notes, *_unnamed(written)], "provenance": provenance}
+
+
+def _write(run: DenoisingRun, image: ImageFile, job: Job, line: ProgressLine) -> dict[str, Any]:
+    """Denoise in memory, then write; the record of it."""
+    from napari_ne_denoise.core.io import write_image
+
+    result = collect(run, line)
+    provenance = _with_source(run.provenance, job.source, image)
+    write_image(job.target, replace(image, pixels=result, provenance=provenance), overwrite=job.overwrite)
+    return provenance
+
+
+def _stream(run: DenoisingRun, image: ImageFile, job: Job, line: ProgressLine) -> dict[str, Any]:
+    """Denoise into an OME-Zarr, so that neither the image nor its result need fit into memory; the record of it."""
+    from napari_ne_denoise.core.io import writing_parts
+
+    with writing_parts(job.target, image, run.dtype, overwrite=job.overwrite) as parts:
+        drain(run, line, parts.put)
+        provenance = _with_source(run.provenance, job.source, image)
+        parts.image = replace(image, provenance=provenance)
+    return provenance
 
 
 def _axes(image: ImageFile, settings: DenoiseSettings) -> str | None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_ne_denoise.core.errors import SettingsError
-from napari_ne_denoise.core.io import WRITABLE, check_target, stem
+from napari_ne_denoise.core.io import WRITABLE, check_target, is_zarr, stem
 
-ENDING = "_denoised.ome.tif"
+ENDING, ZARR_ENDING = "_denoised.ome.tif", "_denoised.ome.zarr"
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,14 @@ def plan_jobs(inputs: Sequence[Path], out: Path, *, overwrite: bool = False, ski
 
 
 def _targets(inputs: Sequence[Path], out: Path) -> list[Path]:
-    looks_like_file = bool(out.suffix) and not out.is_dir()
+    # an OME-Zarr is a folder, but one image
+    looks_like_file = bool(out.suffix) and (is_zarr(out) or not out.is_dir())
     if len(inputs) == 1 and looks_like_file:
         check_target(out, "uint8", "YX")  # the pixels are checked once they are known
         return [out]
     if out.is_file() or (looks_like_file and out.name.lower().endswith(WRITABLE)):
         raise SettingsError(f"{out}: is a file, and a folder is needed for {len(inputs)} input(s); give -o the name of a folder.")
-    return [out / f"{stem(source)}{ENDING}" for source in inputs]
+    return [out / f"{stem(source)}{ZARR_ENDING if source.is_dir() else ENDING}" for source in inputs]
 
 
 def _refuse_repeated(targets: list[Path]) -> None:

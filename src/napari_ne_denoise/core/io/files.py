@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import DTypeLike
 
 from napari_ne_denoise.core.errors import FileError
+from napari_ne_denoise.core.io.failures import NOT_WRITTEN, failures_named
 from napari_ne_denoise.core.io.image_file import ImageFile
 from napari_ne_denoise.core.io.letters import letters_for
+from napari_ne_denoise.core.io.ome_zarr import read_attributes, record_in
 from napari_ne_denoise.core.io.plain import read_jpeg, read_npy, read_png, read_sidecar, sidecar, write_npy, write_png, write_sidecar
-from napari_ne_denoise.core.io.targets import READABLE, check_target, is_png, is_tiff
+from napari_ne_denoise.core.io.targets import READABLE, check_target, is_folder_of_zarr, is_png, is_tiff, is_zarr
+
+if TYPE_CHECKING:
+    from napari_ne_denoise.core.io.zarr_files import ZarrParts
 
 
 def read_image(path: str | os.PathLike[str], series: int = 0) -> ImageFile:
@@ -23,9 +31,9 @@ def read_image(path: str | os.PathLike[str], series: int = 0) -> ImageFile:
     Parameters
     ----------
     path
-        A TIFF in any compression, OME-TIFF, ImageJ TIFF, PNG, JPEG or NPY file.
+        A TIFF in any compression, OME-TIFF, ImageJ TIFF, PNG, JPEG or NPY file, or the folder of an OME-Zarr, which stays on disk.
     series
-        Which of the images of a TIFF file.
+        Which of the images of a TIFF file or an OME-Zarr.
 
     Raises
     ------
@@ -34,11 +42,15 @@ def read_image(path: str | os.PathLike[str], series: int = 0) -> ImageFile:
     """
     source = Path(path)
     _check_source(source)
-    with _failures_named(source, "cannot be read as what its name says", "copy it again, or give it the right name"):
+    with failures_named(source, "cannot be read as what its name says", "copy it again, or give it the right name"):
         if is_tiff(source):
             from napari_ne_denoise.core.io.tiff import read_tiff
 
             return read_tiff(source, series)
+        if source.is_dir():
+            from napari_ne_denoise.core.io.zarr_files import read_zarr
+
+            return read_zarr(source, series)
         if is_png(source):
             return read_png(source)
         return read_npy(source) if source.suffix.lower() == ".npy" else read_jpeg(source)
@@ -54,7 +66,9 @@ def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     """
     source = Path(path)
     _check_source(source)
-    with _failures_named(source, "cannot be read as what its name says", "copy it again, or give it the right name"):
+    with failures_named(source, "cannot be read as what its name says", "copy it again, or give it the right name"):
+        if source.is_dir():
+            return record_in(read_attributes(source))
         if is_tiff(source):
             from napari_ne_denoise.core.io.tiff import read_tiff_provenance
 
@@ -68,8 +82,8 @@ def write_image(path: str | os.PathLike[str], image: ImageFile, *, overwrite: bo
     Parameters
     ----------
     path
-        Ends in .ome.tif or .tif (both give an OME-TIFF), .npy or .png; what the last two cannot hold goes into a .json file
-        beside them.
+        Ends in .ome.tif or .tif (both give an OME-TIFF), .ome.zarr or .zarr (OME-Zarr 0.5), .npy or .png; what the last two cannot hold
+        goes into a .json file beside them.
     image
         Pixels and all that is known of them; the last two axes are rows and columns if it names none.
     overwrite
@@ -81,11 +95,14 @@ def write_image(path: str | os.PathLike[str], image: ImageFile, *, overwrite: bo
         If there is such a file already, or it cannot be written.
     """
     target = Path(path)
-    named = replace(image, axes=image.axes or letters_for(image.pixels.ndim))
-    check_target(target, image.pixels.dtype, str(named.axes))
-    if target.exists() and not overwrite:
-        raise FileError(f"{target}: exists already; choose another name, or allow it to be overwritten.")
-    with _failures_named(target, "could not be written", "nothing was left of it"), ExitStack() as stack:
+    named = _checked(target, image, image.pixels.dtype, overwrite)
+    if is_zarr(target):
+        from napari_ne_denoise.core.io.zarr_files import write_zarr
+
+        with failures_named(target, *NOT_WRITTEN), folder_complete_or_absent(target) as folder:
+            return write_zarr(folder, named, target)
+    named = replace(named, pixels=np.asarray(image.pixels))
+    with failures_named(target, *NOT_WRITTEN), ExitStack() as stack:
         temporary = stack.enter_context(complete_or_absent(target))
         if is_tiff(target):
             from napari_ne_denoise.core.io.tiff import write_tiff
@@ -96,6 +113,45 @@ def write_image(path: str | os.PathLike[str], image: ImageFile, *, overwrite: bo
             write_sidecar(stack.enter_context(complete_or_absent(sidecar(target))), named)
         else:
             sidecar(target).unlink(missing_ok=True)  # of the file that is replaced
+
+
+@contextmanager
+def writing_parts(path: str | os.PathLike[str], image: ImageFile, dtype: DTypeLike, *, overwrite: bool = False) -> Iterator[ZarrParts]:
+    """Write an OME-Zarr part by part, completely, or not at all; it is there when the ``with`` ends well.
+
+    Parameters
+    ----------
+    path
+        Ends in .ome.zarr or .zarr.
+    image
+        All that is known of it; of its pixels only the shape counts.
+    dtype
+        Of the pixels to come.
+    overwrite
+        Whether an OME-Zarr of that name may be replaced.
+
+    Raises
+    ------
+    FileError
+        If there is one already, or it cannot be written.
+    """
+    target = Path(path)
+    named = _checked(target, image, dtype, overwrite)
+    from napari_ne_denoise.core.io.zarr_files import ZarrParts
+
+    with folder_complete_or_absent(target) as folder:
+        parts = ZarrParts(folder, named, np.dtype(dtype), target)
+        yield parts
+        parts.finish()
+
+
+def _checked(target: Path, image: ImageFile, dtype: DTypeLike, overwrite: bool) -> ImageFile:
+    """The image with all axes named, if it can be written there."""
+    named = replace(image, axes=image.axes or letters_for(image.pixels.ndim))
+    check_target(target, dtype, str(named.axes))
+    if target.exists() and not overwrite:
+        raise FileError(f"{target}: exists already; choose another name, or allow it to be overwritten.")
+    return named
 
 
 def _needs_sidecar(target: Path, image: ImageFile) -> bool:
@@ -115,6 +171,22 @@ def complete_or_absent(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def folder_complete_or_absent(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` for a folder, which becomes `path` if all goes well, and vanishes if not."""
+    temporary, old = (path.with_name(f".{path.name}.{os.getpid()}.{ending}") for ending in ("part", "old"))
+    try:
+        yield temporary
+        if path.exists():
+            os.replace(path, old)
+        os.replace(temporary, path)
+    finally:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
 def stem(path: Path) -> str:
     """The name without .tif, .ome.tif and the like."""
     name = path.name[: -len(path.suffix)] if path.suffix else path.name
@@ -122,6 +194,8 @@ def stem(path: Path) -> str:
 
 
 def _check_source(path: Path) -> None:
+    if path.is_dir() and (is_zarr(path) or is_folder_of_zarr(path)):
+        return
     if path.suffix.lower() not in READABLE:
         raise FileError(f"{path}: ends in {path.suffix or 'nothing'}; what can be read ends in {', '.join(READABLE)}.")
     if path.is_dir():
@@ -130,19 +204,3 @@ def _check_source(path: Path) -> None:
         raise FileError(f"{path}: there is no such file; look at its spelling, and whether its folder is there.")
     if path.stat().st_size == 0:
         raise FileError(f"{path}: is empty, 0 bytes; copy it again from where it was made.")
-
-
-@contextmanager
-def _failures_named(path: Path, what: str, remedy: str) -> Iterator[None]:
-    """Turn whatever a reader or writer of a format raises into an error that names the file."""
-    try:
-        yield
-    except FileError:
-        raise
-    except MemoryError as error:
-        raise FileError(f"{path}: is too large for the memory of this machine; cut it into parts.") from error
-    except PermissionError as error:
-        raise FileError(f"{path}: {what}: permission denied; ask for the right to it, or choose another folder.") from error
-    except Exception as error:  # readers raise many kinds for damaged files; the user needs one
-        reason = "the disk is full" if getattr(error, "errno", None) == errno.ENOSPC else f"{error}" or type(error).__name__
-        raise FileError(f"{path}: {what} ({reason}); {remedy}.") from error

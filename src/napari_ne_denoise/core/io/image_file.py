@@ -19,7 +19,7 @@ class ImageFile:
     Attributes
     ----------
     pixels
-        In the units of the file; may be memory-mapped, read-only.
+        In the units of the file; may be memory-mapped, read-only.  Of an OME-Zarr an array that reads the windows it is asked for.
     axes
         A different letter for each axis, as in "TCZYX"; S holds the samples (colours) of a pixel, letters such as Q and I an axis of
         which the file does not say what it is.  None: the file says nothing of its axes.
@@ -33,6 +33,8 @@ class ImageFile:
         How the image was made, if this program made it.
     notes
         What the user should know of how the file was read, in sentences.
+    origin
+        By axis letter, where the first pixel lies, in the unit of the axis's `pixel_size`; 0 along all others.
     """
 
     pixels: np.ndarray
@@ -42,6 +44,7 @@ class ImageFile:
     name: str = ""
     provenance: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()
+    origin: Mapping[str, float] = field(default_factory=dict)
 
 
 # how units are written by ImageJ, pint, Bio-Formats and people, and how OME wants them
@@ -65,6 +68,11 @@ _UNITS = {
 }
 _SPELLINGS = {spelling: unit for unit, spellings in _UNITS.items() for spelling in (unit, *spellings)}
 
+_WORDS = {
+    "m": "meter", "cm": "centimeter", "mm": "millimeter", "µm": "micrometer", "nm": "nanometer", "pm": "picometer", "Å": "angstrom",
+    "in": "inch", "s": "second", "ms": "millisecond", "µs": "microsecond", "ns": "nanosecond", "min": "minute", "h": "hour", "d": "day",
+}  # fmt: skip
+
 LENGTH_UNITS = frozenset({"m", "cm", "mm", "µm", "nm", "pm", "Å", "in", "pixel"})
 TIME_UNITS = frozenset({"s", "ms", "µs", "ns", "min", "h", "d"})
 
@@ -73,3 +81,8 @@ def usual_unit(unit: str) -> str:
     """A unit as OME writes it, where it is known; unchanged where not."""
     plain = unit.strip().replace("\\u00B5", "µ")  # ImageJ escapes the µ
     return _SPELLINGS.get(plain, _SPELLINGS.get(plain.lower(), plain))
+
+
+def unit_in_words(unit: str) -> str:
+    """A unit as OME-Zarr and UDUNITS write it, such as "micrometer"; unchanged where there is no such word."""
+    return _WORDS.get(usual_unit(unit), unit)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 from xml.etree import ElementTree
@@ -41,6 +42,7 @@ class Described:
     provenance: dict[str, Any] | None
     axes: str | None
     shape: tuple[int, ...]
+    origin: Mapping[str, float] = field(default_factory=dict)
 
 
 def describe(xml: str, series: int = 0) -> Described:
@@ -68,6 +70,7 @@ def describe(xml: str, series: int = 0) -> Described:
         provenance=_annotation(root, KEY),
         axes=layout.get("axes"),
         shape=tuple(layout.get("shape", ())),
+        origin=layout.get("origin") or {},
     )
 
 
@@ -78,6 +81,7 @@ def ome_metadata(image: ImageFile, axes: str, shape: tuple[int, ...]) -> dict[st
         "shape": image.pixels.shape,
         "pixel_size": {axis: list(size) for axis, size in image.pixel_size.items()},
         "channel_names": [_xml_text(name) for name in image.channel_names],
+        "origin": dict(image.origin),
     }
     records = {KEY: image.provenance, LAYOUT_KEY: layout}
     annotations = [{"Namespace": key, "Value": _as_json(record)} for key, record in records.items() if record]
@@ -119,7 +123,7 @@ def _arrange(axes: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...], s
     samples = "S" if has_colours(axes, shape) else ""
     planes = [letter for letter in axes if letter not in "YX" + samples]
     lengths = {letter: shape[axes.index(letter)] for letter in axes}
-    named = groupby(zip(_plane_letters(planes), planes, strict=True), key=lambda pair: pair[0])
+    named = groupby(zip(plane_letters(planes), planes, strict=True), key=lambda pair: pair[0])
     joined = {letter: math.prod(lengths[original] for _, original in group) for letter, group in named}
     fixed = "YX" + samples
     return "".join(planes) + fixed, (*joined.values(), *(lengths[letter] for letter in fixed)), "".join(joined) + fixed
@@ -130,7 +134,8 @@ def has_colours(axes: str, shape: tuple[int, ...]) -> bool:
     return "S" in axes and shape[axes.index("S")] in COLOURS
 
 
-def _plane_letters(axes: list[str]) -> list[str]:
+def plane_letters(axes: list[str]) -> list[str]:
+    """T, Z or C for each axis but rows and columns: the one it is called, else the first that is free, else its neighbour's."""
     free = [letter for letter in _PLANES if letter not in axes]
     first = next((letter for letter in axes if letter in _PLANES), "T")
     letters: list[str] = []

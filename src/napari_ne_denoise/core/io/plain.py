@@ -60,6 +60,7 @@ def write_sidecar(path: Path, image: ImageFile) -> None:
         "pixel_size": {axis: list(size) for axis, size in image.pixel_size.items()},
         "channel_names": list(image.channel_names),
         "name": image.name,
+        "origin": dict(image.origin),
         "provenance": image.provenance,
     }
     path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf8")
@@ -87,7 +88,8 @@ def _described(path: Path, pixels: np.ndarray, axes: str | None, notes: tuple[st
     axes = record.get("axes") if len(record.get("axes") or "") == pixels.ndim else axes
     sizes = {axis: (float(value), str(unit)) for axis, (value, unit) in record.get("pixel_size", {}).items()}
     name = record.get("name") or path.name
-    return ImageFile(pixels, axes, sizes, tuple(record.get("channel_names", ())), name, record.get("provenance"), notes)
+    names, origin = tuple(record.get("channel_names", ())), record.get("origin") or {}
+    return ImageFile(pixels, axes, sizes, names, name, record.get("provenance"), notes, origin)
 
 
 def _has_palette(png: bytes) -> bool:

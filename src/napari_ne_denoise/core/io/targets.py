@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from napari_ne_denoise.core.errors import FileError
 
-READABLE = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy")
-WRITABLE = (".ome.tif", ".ome.tiff", ".tif", ".tiff", ".npy", ".png")
+READABLE = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".zarr")
+WRITABLE = (".ome.tif", ".ome.tiff", ".tif", ".tiff", ".ome.zarr", ".zarr", ".npy", ".png")
 
 _OME_DTYPES = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64")
 _PNG_DTYPES = ("uint8", "uint16")
+_LARGEST_ZARR_ITEM = {"b": 1, "i": 8, "u": 8, "f": 8, "c": 16}  # bytes of a number, by kind
 
 
 def check_target(path: str | os.PathLike[str], dtype: DTypeLike, axes: str) -> None:
@@ -35,10 +37,12 @@ def check_target(path: str | os.PathLike[str], dtype: DTypeLike, axes: str) -> N
     target, name = Path(path), np.dtype(dtype).name
     if not target.name.lower().endswith(WRITABLE):
         raise FileError(f"{target}: ends in {target.suffix or 'nothing'}; results are written as {', '.join(WRITABLE)}.")
-    if target.is_dir():
+    if target.is_dir() and not (is_zarr(target) and is_folder_of_zarr(target)):
         raise FileError(f"{target}: is a folder; give the name of a file in it.")
     if not target.parent.is_dir():
         raise FileError(f"{target}: there is no folder {target.parent}; create it first.")
+    if is_zarr(target):
+        _check_zarr(target, np.dtype(dtype), axes)
     if is_tiff(target) and name not in _OME_DTYPES:
         raise FileError(f"{target}: OME-TIFF cannot hold {name}, only {', '.join(_OME_DTYPES)}; choose another output dtype, or .npy.")
     if is_png(target) and name not in _PNG_DTYPES:
@@ -55,3 +59,28 @@ def is_tiff(path: Path) -> bool:
 def is_png(path: Path) -> bool:
     """Whether the name is that of a PNG file."""
     return path.suffix.lower() == ".png"
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether the name is that of an OME-Zarr."""
+    return path.suffix.lower() == ".zarr"
+
+
+def is_folder_of_zarr(path: Path) -> bool:
+    """Whether a folder is a group or an array of zarr format 2 or 3, whatever its name."""
+    return any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray"))
+
+
+def _check_zarr(target: Path, dtype: np.dtype[Any], axes: str) -> None:
+    from napari_ne_denoise.core.io.ome_zarr import stored_axes
+    from napari_ne_denoise.core.io.zarr_files import require_zarr
+
+    require_zarr()
+    if target.is_file():
+        raise FileError(f"{target}: is a file, and OME-Zarr is a folder; give another name.")
+    if dtype.kind not in "biufc" or dtype.itemsize > _LARGEST_ZARR_ITEM[dtype.kind]:
+        raise FileError(f"{target}: OME-Zarr cannot hold {dtype.name}; choose another output dtype.")
+    try:
+        stored_axes(axes)
+    except ValueError as error:
+        raise FileError(f"{target}: {error}; choose .ome.tif.") from error

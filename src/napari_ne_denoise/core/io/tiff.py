@@ -46,10 +46,9 @@ def read_tiff(path: Path, series: int = 0) -> ImageFile:
     _refuse_if_incomplete(path, messages)
     restored = ome.from_ome(pixels, described) if chosen.kind == "ome" else None
     pixels, axes = restored or (pixels, axes)
-    notes = [*_notes(file, chosen), *(f"tifffile: {message}" for message in messages)]
-    return ImageFile(
-        pixels, axes, described.pixel_size, described.channel_names, described.name or path.name, described.provenance, tuple(notes)
-    )
+    notes = (*_notes(file, chosen), *(f"tifffile: {message}" for message in messages))
+    name, sizes = described.name or path.name, described.pixel_size
+    return ImageFile(pixels, axes, sizes, described.channel_names, name, described.provenance, notes, described.origin)
 
 
 def read_tiff_provenance(path: Path) -> dict[str, Any] | None:

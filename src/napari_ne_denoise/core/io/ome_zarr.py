@@ -1,0 +1,279 @@
+"""The words of OME-Zarr 0.4 and 0.5 about an image: axes, sizes, places, names, and our own record beside them.
+
+OME-Zarr has the axes T, C and Z, in this order, before Y and X.  What it has no words for is written under keys of our own, those of our
+OME-TIFF files, so that an image comes back as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from napari_ne_denoise.core.errors import FileError
+from napari_ne_denoise.core.io.image_file import LENGTH_UNITS, TIME_UNITS, ImageFile, PixelSize, unit_in_words, usual_unit
+from napari_ne_denoise.core.io.letters import distinct_letters
+from napari_ne_denoise.core.io.ome import LAYOUT_KEY, plane_letters
+from napari_ne_denoise.core.provenance import KEY
+
+VERSION = "0.5"
+ORDER = "TCZYX"
+# bytes of a group's metadata, beyond which it is none that a person or a microscope wrote
+LARGEST_METADATA = 2**24
+_TYPES = {"T": "time", "C": "channel"}  # the others are of space
+_WHITE = "FFFFFF"
+
+
+@dataclass(frozen=True)
+class Described:
+    """What the metadata of a group say of one of its images.
+
+    Attributes
+    ----------
+    path
+        Of the array of the full size, within the group.
+    levels
+        How many sizes there are.
+    axes, pixel_size, origin, channel_names, name
+        As in `ImageFile`.
+    """
+
+    path: str
+    levels: int
+    axes: str
+    pixel_size: PixelSize
+    origin: Mapping[str, float]
+    channel_names: tuple[str, ...] = ()
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class StoredAxes:
+    """How the axes of an image lie in OME-Zarr.
+
+    Attributes
+    ----------
+    letters
+        As they are stored, such as "CYX" for an image "YXS".
+    order
+        For each of them the number of the image's axis.
+    """
+
+    letters: str
+    order: tuple[int, ...] = field(default=())
+
+
+def stored_axes(axes: str) -> StoredAxes:
+    """The axes in the order and with the letters that OME-Zarr asks for.
+
+    Raises
+    ------
+    ValueError
+        If there are more than T, C and Z can stand for.
+    """
+    planes = [letter for letter in axes if letter not in "YX"]
+    named = dict(zip(plane_letters(planes), planes, strict=True)) | {"Y": "Y", "X": "X"}
+    if len(named) < len(axes):
+        raise ValueError(f"OME-Zarr holds T, C and Z beside rows and columns, and this image has the axes {axes}")
+    letters = "".join(letter for letter in ORDER if letter in named)
+    return StoredAxes(letters, tuple(axes.index(named[letter]) for letter in letters))
+
+
+def read_attributes(folder: Path) -> dict[str, Any]:
+    """The attributes of a group or an array of zarr format 2 or 3; empty if there are none.  Needs no zarr.
+
+    Raises
+    ------
+    OSError, ValueError
+        If they are too large, cannot be read, or are no JSON.
+    """
+    for name, inside in (("zarr.json", "attributes"), (".zattrs", None)):
+        path = folder / name
+        if not path.is_file():
+            continue
+        if path.stat().st_size > LARGEST_METADATA:
+            raise ValueError(f"{name} has more than {LARGEST_METADATA} bytes")
+        record = json.loads(path.read_text(encoding="utf8"))
+        found = record.get(inside, {}) if inside and isinstance(record, dict) else record
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def record_in(attributes: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How the image was made, if this program made it."""
+    record = attributes.get(KEY)
+    return record if isinstance(record, dict) else None
+
+
+def multiscales_in(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The images that a group describes, of version 0.4 or 0.5."""
+    found = ome_in(attributes).get("multiscales")
+    return [image for image in found if isinstance(image, dict)] if isinstance(found, list) else []
+
+
+def ome_in(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Where the words of OME stand: since version 0.5 in a place of their own."""
+    ome = attributes.get("ome", attributes)
+    return ome if isinstance(ome, dict) else {}
+
+
+def describe(attributes: Mapping[str, Any], number: int) -> Described:
+    """What a group says of one of its images.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If it is not what OME-Zarr demands.
+    """
+    image = multiscales_in(attributes)[number]
+    axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in image["axes"]]
+    letters = distinct_letters("".join(_letter(axis) for axis in axes))
+    finest = image["datasets"][0]
+    scale, translation = _placed(finest, image, len(axes))
+    sizes = {letter: (size, _unit(axis)) for letter, axis, size in zip(letters, axes, scale, strict=True) if letter != "C"}
+    known = {letter: size for letter, size in sizes.items() if size != (1.0, "pixel")}
+    return Described(
+        path=str(finest["path"]),
+        levels=len(image["datasets"]),
+        axes=letters,
+        pixel_size=known,
+        origin={letter: place for letter, place in zip(letters, translation, strict=True) if place},
+        channel_names=_channel_names(attributes),
+        name=str(image.get("name") or ""),
+    )
+
+
+def restored_axes(attributes: Mapping[str, Any], described: Described) -> str | None:
+    """The image's own axis letters, if this program wrote them and they fit what is stored; None: take those that are stored."""
+    layout = attributes.get(LAYOUT_KEY)
+    axes = layout.get("axes") if isinstance(layout, dict) else None
+    if not isinstance(axes, str):
+        return None
+    try:
+        return axes if len(axes) == len(described.axes) and stored_axes(axes).letters == described.axes else None
+    except ValueError:
+        return None
+
+
+def restored_sizes(attributes: Mapping[str, Any], axes: str) -> tuple[PixelSize, Mapping[str, float]]:
+    """Pixel sizes and origin as this program wrote them, with units that OME-Zarr does not know."""
+    layout = attributes[LAYOUT_KEY]
+    sizes = {axis: (float(size), str(unit)) for axis, (size, unit) in layout.get("pixel_size", {}).items() if axis in axes}
+    return sizes, {axis: float(place) for axis, place in layout.get("origin", {}).items() if axis in axes}
+
+
+def attributes_of(image: ImageFile, shapes: Sequence[tuple[int, ...]], window: tuple[float, float]) -> dict[str, Any]:
+    """All that is said of an image.
+
+    Parameters
+    ----------
+    image
+        Its pixels do not count.
+    shapes
+        Of the arrays "0", "1", …, as they are stored.
+    window
+        Smallest and largest value, for whoever shows the image.
+    """
+    assert image.axes is not None
+    stored = stored_axes(image.axes)
+    own = [image.axes[number] for number in stored.order]
+    multiscale = {
+        "name": image.name or "image",
+        "axes": [_axis(letter, image.pixel_size.get(letters)) for letter, letters in zip(stored.letters, own, strict=True)],
+        "datasets": [_dataset(level, own, image, shape, shapes[0]) for level, shape in enumerate(shapes)],
+        "type": "mean of 2×2 pixels",
+    }
+    ome: dict[str, Any] = {"version": VERSION, "multiscales": [multiscale]}
+    count = shapes[0][stored.letters.index("C")] if "C" in stored.letters else 1
+    names = image.channel_names if len(image.channel_names) == count else ()
+    ome["omero"] = {"name": image.name or "image", "channels": _channels(count, names, window)}
+    layout = {
+        "axes": image.axes,
+        "pixel_size": {axis: list(size) for axis, size in image.pixel_size.items()},
+        "origin": dict(image.origin),
+        "channel_names": list(image.channel_names),
+    }
+    return {"ome": ome, LAYOUT_KEY: layout} | ({KEY: image.provenance} if image.provenance else {})
+
+
+def _letter(axis: Mapping[str, Any]) -> str:
+    known = {kind: letter for letter, kind in _TYPES.items()}.get(str(axis.get("type")))
+    return known or str(axis["name"])[:1].upper() or "?"
+
+
+def _unit(axis: Mapping[str, Any]) -> str:
+    return usual_unit(str(axis.get("unit") or "pixel"))
+
+
+def _placed(dataset: Mapping[str, Any], image: Mapping[str, Any], count: int) -> tuple[list[float], list[float]]:
+    """Size and place of the first pixel along each axis: the array's own transformations, then those of all sizes."""
+    scale, translation = [1.0] * count, [0.0] * count
+    for step in [*dataset.get("coordinateTransformations", []), *image.get("coordinateTransformations", [])]:
+        numbers = [float(number) for number in step.get(step.get("type"), [])]
+        if len(numbers) != count or not all(map(math.isfinite, numbers)):
+            continue  # such as "identity", or numbers that are kept in a file of their own
+        if step["type"] == "scale":
+            scale, translation = [a * b for a, b in zip(scale, numbers, strict=True)], _times(translation, numbers)
+        elif step["type"] == "translation":
+            translation = [a + b for a, b in zip(translation, numbers, strict=True)]
+    return scale, translation
+
+
+def _times(values: list[float], factors: list[float]) -> list[float]:
+    return [value * factor for value, factor in zip(values, factors, strict=True)]
+
+
+def _channel_names(attributes: Mapping[str, Any]) -> tuple[str, ...]:
+    layout = attributes.get(LAYOUT_KEY)
+    if isinstance(layout, dict) and isinstance(layout.get("channel_names"), list):
+        return tuple(map(str, layout["channel_names"]))
+    omero = ome_in(attributes).get("omero", attributes.get("omero"))
+    channels = omero.get("channels") if isinstance(omero, dict) else None
+    names = [channel.get("label") for channel in channels if isinstance(channel, dict)] if isinstance(channels, list) else []
+    return tuple(map(str, names)) if all(names) else ()
+
+
+def _axis(letter: str, size: tuple[float, str] | None) -> dict[str, str]:
+    axis = {"name": letter.lower(), "type": _TYPES.get(letter, "space")}
+    units = TIME_UNITS if letter == "T" else frozenset() if letter == "C" else LENGTH_UNITS - {"pixel"}
+    unit = None if size is None else usual_unit(size[1])
+    return axis | ({"unit": unit_in_words(unit)} if unit in units and unit is not None else {})
+
+
+def _dataset(level: int, axes: Sequence[str], image: ImageFile, shape: tuple[int, ...], full: tuple[int, ...]) -> dict[str, Any]:
+    scale, place = [], []
+    for axis, length, whole in zip(axes, shape, full, strict=True):
+        factor = 2**level if axis in "YX" else 1
+        size = image.pixel_size.get(axis, (1.0, ""))[0]
+        scale.append(float(size * factor))
+        # the middle of the first pixel, which is that of all those it is the mean of
+        inside = (factor - 1) / 2 if length < whole else 0.0
+        place.append(float(image.origin.get(axis, 0.0) + size * inside))
+    steps = [{"type": "scale", "scale": scale}, *([{"type": "translation", "translation": place}] if any(place) else [])]
+    return {"path": str(level), "coordinateTransformations": steps}
+
+
+def _channels(count: int, names: Sequence[str], window: tuple[float, float]) -> list[dict[str, Any]]:
+    low, high = window
+    shown = {"min": low, "max": high, "start": low, "end": high}
+    labels = names or [f"channel {number}" for number in range(count)]
+    return [{"label": label, "color": _WHITE, "active": True, "window": shown} for label in labels]
+
+
+def refuse_other_kinds(path: Path, attributes: Mapping[str, Any]) -> None:
+    """Say what to give instead of a group that holds images in groups of its own.
+
+    Raises
+    ------
+    FileError
+        If it is a plate or a well, or no image at all.
+    """
+    ome = ome_in(attributes)
+    if "plate" in ome or "well" in ome:
+        raise FileError(
+            f"{path}: is a plate or a well; give one of its images, such as {path / 'A/1/0' if 'plate' in ome else path / '0'}."
+        )
+    raise FileError(f"{path}: is zarr, but describes no image as OME-Zarr 0.4 or 0.5 does; give the path of an array or an image in it.")
