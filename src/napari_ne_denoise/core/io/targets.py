@@ -44,7 +44,9 @@ def check_target(path: str | os.PathLike[str], dtype: DTypeLike, axes: str) -> N
     if is_zarr(target):
         _check_zarr(target, np.dtype(dtype), axes)
     if is_tiff(target) and name not in _OME_DTYPES:
-        raise FileError(f"{target}: OME-TIFF cannot hold {name}, only {', '.join(_OME_DTYPES)}; choose another output dtype, or .npy.")
+        raise FileError(
+            f"{target}: OME-TIFF cannot hold {name}, only {', '.join(_OME_DTYPES)}; choose another output dtype, or .ome.zarr or .npy."
+        )
     if is_png(target) and name not in _PNG_DTYPES:
         raise FileError(f'{target}: PNG cannot hold {name}, only uint8 and uint16; choose the output dtype "input", or .ome.tif.')
     if is_png(target) and axes not in ("YX", "YXS"):
