@@ -86,7 +86,8 @@ def test_the_result_is_that_of_the_api_with_all_that_was_known_of_the_image(stac
 
 def test_settings_are_passed_on(stack, tmp_path):
     needs_sigma = tiny(tmp_path, blind=False)
-    options = {"sigma": 7.5, "tile_size": 16, "output_dtype": "input", "precision": "float32", "device": "cpu", "nonfinite": "keep"}
+    options = {"sigma": 7.5, "tile_size": 16, "output_dtype": "input", "precision": "float32", "device": "cpu"}
+    options |= {"nonfinite": "keep", "strength": 0.7}
     words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
     assert run("denoise", stack, "-o", tmp_path / "out.npy", "--model", needs_sigma, *words).exit_code == 0
     found = read_image(tmp_path / "out.npy")

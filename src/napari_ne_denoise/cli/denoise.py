@@ -55,6 +55,9 @@ def denoise(
     tile_size: Annotated[int | None, typer.Option(help="Side of a tile in pixels.  [default: by free memory]")] = DEFAULTS.tile_size,
     output_dtype: Annotated[str, typer.Option(help=f"Of the result: {_choices(OutputDtype)}.")] = DEFAULTS.output_dtype,
     nonfinite: Annotated[str, typer.Option(help=f"NaN and infinities: {_choices(Nonfinite)}.")] = DEFAULTS.nonfinite,
+    strength: Annotated[
+        float, typer.Option(help="How much of what denoising changes is changed: 0.7 for 70 %, where 1 is too smooth.")
+    ] = DEFAULTS.strength,
     series: Annotated[int, typer.Option(help="Which image, of a TIFF file or an OME-Zarr that holds several.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
     skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave outputs that exist, to go on with a broken batch.")] = False,
@@ -68,6 +71,7 @@ def denoise(
     settings_given = {
         "model": model, "axes": axes, "channel_axis": channel_axis, "sigma": sigma, "noise": noise, "device": device,
         "precision": precision, "tile_size": tile_size, "output_dtype": output_dtype, "nonfinite": nonfinite,
+        "strength": strength,
     }  # fmt: skip
     with errors_end_the_program():
         settings = DEFAULTS.changed(**settings_given)

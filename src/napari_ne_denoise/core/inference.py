@@ -108,10 +108,12 @@ def denoise(
     tile_size: int | None = DEFAULTS.tile_size,
     output_dtype: OutputDtype = DEFAULTS.output_dtype,
     nonfinite: Nonfinite = DEFAULTS.nonfinite,
+    strength: float = DEFAULTS.strength,
 ) -> np.ndarray:
     """Denoise an image; the result is in the image's own units.
 
-    With a norm-equiv model, ``denoise(λ·y + μ) = λ·denoise(y) + μ`` for every λ > 0 and μ.  Every plane is denoised on its own.
+    With a norm-equiv model, ``denoise(λ·y + μ) = λ·denoise(y) + μ`` for every λ > 0 and μ, and any `strength`.  Every plane is denoised on
+    its own.
 
     Parameters
     ----------
@@ -141,6 +143,8 @@ def denoise(
         "auto": ``numpy.result_type(image, float32)``.  "input": rounded and clipped to the image's dtype.  Or "float32", "float64".
     nonfinite
         "error", or "keep" to denoise around NaN and infinities and give them back as they were.
+    strength
+        0 to 1, where denoising smooths too much: the result is y + strength · (f(y) − y), computed in float64.  0 gives the image back.
 
     Returns
     -------
@@ -166,6 +170,7 @@ def denoise(
         tile_size=tile_size,
         output_dtype=output_dtype,
         nonfinite=nonfinite,
+        strength=strength,
     )
     return _collect(run)
 

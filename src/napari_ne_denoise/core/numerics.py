@@ -50,6 +50,17 @@ class Numerics:
         return np.asarray(values, np.float64) * self.scale + self.shift
 
 
+def blend(pixels: np.ndarray, denoised: np.ndarray, strength: float) -> np.ndarray:
+    """The pixels y with a share of what denoising changes: y + strength · (f(y) − y), in image units and float64.
+
+    A weighted mean of two functions that follow a change of unit and offset follows it too.  With a strength of 0 these are the pixels to
+    the bit, with 1 the denoised ones.
+    """
+    if strength == 1:
+        return denoised
+    return np.asarray(pixels + strength * (denoised - pixels), np.float64) if strength else np.asarray(pixels, np.float64)
+
+
 def stack_numerics(planes: Sequence[Numerics]) -> Numerics:
     """That of several planes together."""
     shift, scale, mean = (np.array([getattr(plane, name) for plane in planes], np.float64) for name in ("shift", "scale", "mean"))

@@ -21,7 +21,7 @@ from napari_ne_denoise.core.errors import ComputationError, DeviceError, NEDenoi
 from napari_ne_denoise.core.interruption import check_if_wanted
 from napari_ne_denoise.core.models.opened import OpenModel, local_network
 from napari_ne_denoise.core.noise.treatment import UNTREATED, Treatment, Treatments
-from napari_ne_denoise.core.numerics import Numerics, choose_numerics, declared_range, stack_numerics
+from napari_ne_denoise.core.numerics import Numerics, blend, choose_numerics, declared_range, stack_numerics
 from napari_ne_denoise.core.pixels import PlaneReader, planes_from, result_dtype, to_dtype
 from napari_ne_denoise.core.precision import Precisions, headroom
 from napari_ne_denoise.core.settings import DenoiseSettings
@@ -65,15 +65,15 @@ class _OpenPlane:
     """A plane that can be read, and how it is computed; a precision of None means not at all, for it comes back as it is."""
 
     index: Index
-    read: Read
+    raw: Read
     kept: np.ndarray | None
     treatment: Treatment
     numerics: Numerics
     precision: torch.dtype | None
 
-    def in_image_units(self, values: np.ndarray, tile: Tile) -> np.ndarray:
-        """What the network made of a tile, after its own numerics, as the image has it."""
-        return self._give_back_nonfinite(self.treatment.back(values), tile)
+    def finished(self, values: np.ndarray, raw: np.ndarray, tile: Tile, strength: float) -> np.ndarray:
+        """What the network made of a tile, after its own numerics, as the image is to have it; `raw` is how the image had it."""
+        return self._give_back_nonfinite(blend(raw, self.treatment.back(values), strength), tile)
 
     def _give_back_nonfinite(self, values: np.ndarray, tile: Tile) -> np.ndarray:
         """Put NaN and infinities back where they were in a tile."""
@@ -186,9 +186,9 @@ class DenoisingRun:
         try:
             if len(planes) > 1 and len(tiles) > 1:  # tiles have become smaller than a plane
                 raise _TooManyPlanes
-            for tile, values in self._denoise_tiles(planes, precision, tiles):
-                for plane, found in zip(planes, values, strict=True):
-                    yield plane.index, tile, to_dtype(plane.in_image_units(found, tile), self.dtype)
+            for tile, raws, values in self._denoise_tiles(planes, precision, tiles):
+                for plane, raw, found in zip(planes, raws, values, strict=True):
+                    yield plane.index, tile, to_dtype(plane.finished(found, raw, tile, self.settings.strength), self.dtype)
         except _TooManyPlanes:  # several have only one tile, so nothing was yielded
             middle = len(planes) // 2
             for part in (planes[:middle], planes[middle:]):
@@ -209,7 +209,7 @@ class DenoisingRun:
                 continue
             dtype = np.dtype(np.float64) if stabilised else self.reader.image.dtype
             numerics = choose_numerics(self.denoiser.equivariance, statistics, dtype, read, treatment.sigma)
-            opened.append(_OpenPlane(plane, read, kept, treatment, numerics, self.precisions.of(statistics)))
+            opened.append(_OpenPlane(plane, raw, kept, treatment, numerics, self.precisions.of(statistics)))
         return opened
 
     def _tiles(self, point: tuple[int, int], first_side: int | None) -> list[Tile]:
@@ -219,14 +219,15 @@ class DenoisingRun:
 
     def _denoise_tiles(
         self, planes: Sequence[_OpenPlane], precision: torch.dtype | None, waiting: list[Tile]
-    ) -> Iterator[tuple[Tile, np.ndarray]]:
-        """Denoise planes together, tile by tile, to (N, Y, X) in image units, float64."""
+    ) -> Iterator[tuple[Tile, np.ndarray, np.ndarray]]:
+        """Denoise planes together, tile by tile: (N, Y, X) as read, and as the network made it after its own numerics, float64."""
         numerics = stack_numerics([plane.numerics for plane in planes])
         while waiting:
             check_if_wanted()
             tile = waiting[0]
             try:
-                pixels = numerics.forward(np.stack([plane.read(*tile.read) for plane in planes]))
+                raw = [plane.raw(*tile.read) for plane in planes]
+                pixels = numerics.forward(np.stack([plane.treatment.forward(window) for plane, window in zip(planes, raw, strict=True)]))
                 output = pixels[:, *tile.inner] if precision is None else self._compute(pixels, tile, numerics, precision)
             except NEDenoiseError:
                 raise
@@ -237,7 +238,7 @@ class DenoisingRun:
                 waiting = self._smaller_tiles(waiting, error)
                 continue
             del waiting[0]
-            yield tile, numerics.back(output)
+            yield tile, np.stack([window[tile.inner] for window in raw]), numerics.back(output)
 
     def _compute(self, pixels: np.ndarray, tile: Tile, numerics: Numerics, precision: torch.dtype) -> np.ndarray:
         """What a tile keeps, from what it reads of several planes (N, Y, X), normalised; in float32 where half precision was not enough."""

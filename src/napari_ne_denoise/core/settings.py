@@ -74,6 +74,8 @@ class DenoiseSettings:
         "auto" is ``numpy.result_type(input, float32)``; "input" rounds and clips to the input's dtype; "float32"; "float64".
     nonfinite
         "error" refuses NaN and infinities; "keep" fills them for the computation and gives them back as they were.
+    strength
+        How much of what denoising changes is changed, 0 to 1: the result is y + strength · (f(y) − y).  0 gives the image back.
 
     Raises
     ------
@@ -91,6 +93,7 @@ class DenoiseSettings:
     tile_size: int | None = None
     output_dtype: OutputDtype = "auto"
     nonfinite: Nonfinite = "error"
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
         _check_noise(self.noise)
@@ -109,6 +112,7 @@ class DenoiseSettings:
         if self.sigma is not None:
             accepted = "a positive number, the noise's standard deviation in image units, or None"
             object.__setattr__(self, "sigma", _positive("sigma", self.sigma, accepted))
+        object.__setattr__(self, "strength", checked_strength(self.strength))
         if not isinstance(self.device, str):
             raise SettingsError(f"device={self.device!r}: must be a name such as 'auto', 'cpu', 'cuda' or 'mps'.")
 
@@ -169,13 +173,32 @@ def _whole(name: str, value: Any, accepted: str) -> int:
 
 
 def _positive(name: str, value: Any, accepted: str) -> float:
-    try:
-        number = math.nan if isinstance(value, str) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
+    number = _number(value)
     if not (math.isfinite(number) and number > 0):
         raise SettingsError(f"{name}={value!r}: must be {accepted}.")
     return number
+
+
+def _number(value: Any) -> float:
+    """A plain number; NaN if it is none."""
+    try:
+        return math.nan if isinstance(value, str) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def checked_strength(value: Any) -> float:
+    """A share as a plain number from 0 to 1.
+
+    Raises
+    ------
+    SettingsError
+        If it is none.
+    """
+    share = _number(value)
+    if not 0 <= share <= 1:
+        raise SettingsError(f"strength={value!r}: must be a number from 0, the image as it is, to 1, all that denoising changes.")
+    return share
 
 
 DEFAULTS = DenoiseSettings()

@@ -17,9 +17,9 @@ from napari_ne_denoise.core.axes import plan_planes
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.inference import as_denoiser
 from napari_ne_denoise.core.models.opened import OpenModel
-from napari_ne_denoise.core.numerics import Numerics, choose_numerics
+from napari_ne_denoise.core.numerics import Numerics, blend, choose_numerics
 from napari_ne_denoise.core.pixels import PlaneReader, as_image
-from napari_ne_denoise.core.settings import DEFAULTS, NamedModel
+from napari_ne_denoise.core.settings import DEFAULTS, NamedModel, checked_strength
 from napari_ne_denoise.core.statistics import plane_statistics
 from napari_ne_denoise.core.tiling import Grid, Window, inside, read_window, square_around
 
@@ -60,6 +60,7 @@ def adaptive_filter(
     support: int | None = None,
     axes: str | None = None,
     channel_axis: int | None = None,
+    strength: float = DEFAULTS.strength,
 ) -> Filter:
     """The filter of one output pixel, computed in float64 on the CPU.
 
@@ -79,6 +80,8 @@ def adaptive_filter(
         all that the network reaches.
     axes, channel_axis
         As in `denoise`.
+    strength
+        As in `denoise`: the weights of y + t · (f(y) − y) are (1 − t) on the pixel itself, and t times those of f.  Their sum stays.
 
     Raises
     ------
@@ -90,6 +93,7 @@ def adaptive_filter(
     at = layout.checked_position(position)
     denoiser = _open_up(DEFAULTS.model if model is None else model)
     side = None if support is None else _checked_support(support)
+    share = checked_strength(strength)
     # pixels that are no numbers are filled as nonfinite="keep" does
     read, _ = PlaneReader(array, layout, "keep").open_plane(layout.plane_at(at))
     statistics = plane_statistics(read, layout.plane_shape)
@@ -98,13 +102,15 @@ def adaptive_filter(
     window = _window_around(point, layout.plane_shape, denoiser.grid)
     pixels = np.asarray(read(*window), np.float64)
     weights, mean_weight, value = _row_of_jacobian(denoiser, numerics, pixels, window, point)
+    own = point[0] - window[0].start, point[1] - window[1].start
+    weights, mean_weight = _weakened(weights, own, share), share * mean_weight
     shown, origin = _crop(weights, window, point, side)
     return Filter(
         shown,
         origin,
         mean_weight,
         total=float(weights.sum()) + mean_weight,
-        output=float(numerics.back(np.asarray(value))),
+        output=float(blend(pixels[own], numerics.back(np.asarray(value)), share)),
         weighted_sum=float((weights * pixels).sum()) + mean_weight * statistics.mean,
     )
 
@@ -143,6 +149,13 @@ def _row_of_jacobian(
         by_pixel, by_mean = torch.autograd.grad(output, (x, mean), allow_unused=True)
     assert by_pixel is not None
     return by_pixel[0, 0].numpy(), 0.0 if by_mean is None else float(by_mean), float(output.detach())
+
+
+def _weakened(weights: np.ndarray, own: tuple[int, int], strength: float) -> np.ndarray:
+    """(1 − t)·δ + t·w, with δ the pixel itself."""
+    weakened = strength * weights
+    weakened[own] += 1 - strength
+    return weakened
 
 
 def _checked_support(support: int) -> int:

@@ -49,8 +49,11 @@ class Treatment:
 
     def reading(self, read: Read) -> Read:
         """The same pixels, as the network is to see them."""
-        stabilizer = self.stabilizer
-        return read if stabilizer is None else lambda rows, columns: stabilizer.forward(read(rows, columns))
+        return read if self.stabilizer is None else lambda rows, columns: self.forward(read(rows, columns))
+
+    def forward(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixels of the image, as the network is to see them."""
+        return pixels if self.stabilizer is None else self.stabilizer.forward(pixels)
 
     def back(self, values: np.ndarray) -> np.ndarray:
         """What the network made of them, in image units."""
