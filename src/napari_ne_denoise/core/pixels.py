@@ -118,11 +118,14 @@ class PlaneReader:
         How the image is cut into planes.
     nonfinite
         "error" or "keep".
+    most_read_once
+        Bytes of a plane that is read whole if it is not in memory.  None: the usual.
     """
 
     image: ArrayLike
     layout: PlaneLayout
     nonfinite: Nonfinite
+    most_read_once: int | None = None
 
     def check(self) -> None:
         """Refuse NaN and infinities of an array in memory before any work is done; others are checked when they are read.
@@ -172,7 +175,7 @@ class PlaneReader:
     @property
     def _is_small(self) -> bool:
         rows, columns = self.layout.plane_shape
-        return rows * columns * np.dtype(self.image.dtype).itemsize <= LARGEST_PLANE_READ_ONCE
+        return rows * columns * np.dtype(self.image.dtype).itemsize <= (self.most_read_once or LARGEST_PLANE_READ_ONCE)
 
     @property
     def _may_be_nonfinite(self) -> bool:

@@ -61,7 +61,7 @@ class _TooManyPlanes(Exception):
 
 
 @dataclass(frozen=True)
-class _OpenPlane:
+class OpenPlane:
     """A plane that can be read, and how it is computed; a precision of None means not at all, for it comes back as it is."""
 
     index: Index
@@ -173,20 +173,20 @@ class DenoisingRun:
     def _denoise_planes(
         self, planes: Sequence[Index], point: tuple[int, int], first_side: int | None
     ) -> Iterator[tuple[Index, Tile, np.ndarray]]:
-        opened = self._open(planes)
+        opened = self.open_planes(planes)
         for precision in dict.fromkeys(plane.precision for plane in opened):
             alike = [plane for plane in opened if plane.precision == precision]
             yield from self._denoise_alike(alike, precision, point, first_side)
 
     def _denoise_alike(
-        self, planes: Sequence[_OpenPlane], precision: torch.dtype | None, point: tuple[int, int], first_side: int | None
+        self, planes: Sequence[OpenPlane], precision: torch.dtype | None, point: tuple[int, int], first_side: int | None
     ) -> Iterator[tuple[Index, Tile, np.ndarray]]:
         """Denoise planes of one precision together, or in halves where memory does not hold them all."""
         tiles = self._tiles(point, first_side)
         try:
             if len(planes) > 1 and len(tiles) > 1:  # tiles have become smaller than a plane
                 raise _TooManyPlanes
-            for tile, raws, values in self._denoise_tiles(planes, precision, tiles):
+            for tile, raws, values in self.denoise_tiles(planes, precision, tiles):
                 for plane, raw, found in zip(planes, raws, values, strict=True):
                     yield plane.index, tile, to_dtype(plane.finished(found, raw, tile, self.settings.strength), self.dtype)
         except _TooManyPlanes:  # several have only one tile, so nothing was yielded
@@ -194,7 +194,7 @@ class DenoisingRun:
             for part in (planes[:middle], planes[middle:]):
                 yield from self._denoise_alike(part, precision, point, first_side)
 
-    def _open(self, planes: Sequence[Index]) -> list[_OpenPlane]:
+    def open_planes(self, planes: Sequence[Index]) -> list[OpenPlane]:
         """Take the statistics of planes, and decide by them how each is computed."""
         treatments = [self.treatments.of(plane) for plane in planes]
         found = [self.reader.open_plane(plane) for plane in planes]
@@ -205,11 +205,11 @@ class DenoisingRun:
             stabilised = treatment.stabilizer is not None
             self._warn_if_too_coarse(stack_statistics([raw], self.layout.plane_shape)[0] if stabilised else statistics)
             if self.denoiser.is_wrapped and statistics.constant and _is_constant(raw):
-                opened.append(_OpenPlane(plane, raw, kept, UNTREATED, Numerics(0.0, 1.0, 0.0, treatment.sigma), None))
+                opened.append(OpenPlane(plane, raw, kept, UNTREATED, Numerics(0.0, 1.0, 0.0, treatment.sigma), None))
                 continue
             dtype = np.dtype(np.float64) if stabilised else self.reader.image.dtype
             numerics = choose_numerics(self.denoiser.equivariance, statistics, dtype, read, treatment.sigma)
-            opened.append(_OpenPlane(plane, raw, kept, treatment, numerics, self.precisions.of(statistics)))
+            opened.append(OpenPlane(plane, raw, kept, treatment, numerics, self.precisions.of(statistics)))
         return opened
 
     def _tiles(self, point: tuple[int, int], first_side: int | None) -> list[Tile]:
@@ -217,8 +217,8 @@ class DenoisingRun:
         tiles = tile_plane(shape, self.tile_size, grid)
         return nearest_first(tiles, point) if first_side is None else small_first(tiles, point, first_side, shape, grid)
 
-    def _denoise_tiles(
-        self, planes: Sequence[_OpenPlane], precision: torch.dtype | None, waiting: list[Tile]
+    def denoise_tiles(
+        self, planes: Sequence[OpenPlane], precision: torch.dtype | None, waiting: list[Tile]
     ) -> Iterator[tuple[Tile, np.ndarray, np.ndarray]]:
         """Denoise planes together, tile by tile: (N, Y, X) as read, and as the network made it after its own numerics, float64."""
         numerics = stack_numerics([plane.numerics for plane in planes])

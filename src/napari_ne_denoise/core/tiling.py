@@ -59,7 +59,15 @@ def round_up(length: int, multiple: int) -> int:
 
 def tile_plane(shape: tuple[int, int], tile_size: int, grid: Grid) -> list[Tile]:
     """Cut a plane (Y, X) into tiles of about equal sides, at most `tile_size` rounded up to the stride; each pixel is kept once."""
-    rows, columns = (_cut(slice(0, length), tile_size, grid.stride) for length in shape)
+    return tile_window(shape, (slice(0, shape[0]), slice(0, shape[1])), tile_size, grid)
+
+
+def tile_window(shape: tuple[int, int], window: Window, tile_size: int, grid: Grid) -> list[Tile]:
+    """Cut a window of a plane in the same way; at its edges tiles keep up to a stride more than the window."""
+    rows, columns = (
+        _cut(slice(part.start // grid.stride * grid.stride, min(round_up(part.stop, grid.stride), length)), tile_size, grid.stride)
+        for part, length in zip(window, shape, strict=True)
+    )
     return [_tile(shape, (r, c), grid) for r in rows for c in columns]
 
 
@@ -133,6 +141,12 @@ def square_around(point: tuple[int, int], side: int, within: Window) -> Window:
     rows, columns = (
         slice(max(part.start, at - side // 2), min(part.stop, at - side // 2 + side)) for at, part in zip(point, within, strict=True)
     )
+    return rows, columns
+
+
+def overlap(one: Window, other: Window) -> Window:
+    """What two windows share."""
+    rows, columns = (slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
     return rows, columns
 
 
