@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.document import write_document
 from benchmarks.machine import BusyMachineError, describe, quiet_load
+from benchmarks.noise.curves import draw_curves
 from benchmarks.options import SECTIONS, Options, positive
 from benchmarks.parts import PARTS, SPEED, measure
 from benchmarks.report import load, target_lines
@@ -50,6 +51,10 @@ def _write(given: argparse.Namespace) -> None:
 
 def _study(given: argparse.Namespace) -> None:
     _say_written(run_study(given.checkpoints, given.data, given.out, given.limit, given.only_figures))
+
+
+def _curves(given: argparse.Namespace) -> None:
+    _say_written([draw_curves(given.data, given.out)])
 
 
 def _trials(given: argparse.Namespace) -> None:
@@ -122,6 +127,10 @@ def parser() -> argparse.ArgumentParser:
         large.add_argument("--megapixels", type=float, default=DEFAULTS.megapixels, help="of the image of memory")
     for pictured in (speed, precision, quality, write):
         pictured.add_argument("--data", type=Path, default=DEFAULTS.data, help="folder with the test images, under test/")
+    curves = commands.add_parser("curves", help="draw noise curves that were found beside true ones; writes docs/images/noise-curves.png")
+    curves.add_argument("--data", type=Path, default=DEFAULTS.data, help="folder with test/fmd and test/gigadb")
+    curves.add_argument("--out", type=Path, help="folder for the figure; otherwise docs/images")
+    curves.set_defaults(run=_curves)
     _add_study(commands)
     _add_trials(commands)
     return whole

@@ -8,7 +8,7 @@ from skimage import io
 
 from benchmarks import report
 from benchmarks.images import Sample
-from benchmarks.noise import calibration, choices, suite
+from benchmarks.noise import calibration, choices, curves, suite
 from benchmarks.options import Options
 from napari_ne_denoise import load_denoiser
 
@@ -73,3 +73,12 @@ def test_every_choice_is_measured_and_auto_is_compared_with_them(monkeypatch, tm
     assert by_choice["auto"] == by_choice["none"] > float(noisy_score) + 8
     assert behind_none.measured == 0
     assert behind_best.measured == pytest.approx(max(by_choice.values()) - by_choice["auto"], abs=0.011)
+
+
+def test_the_true_curve_is_that_of_the_noise():
+    truth = np.linspace(10, 200, 512)[None] * np.ones((512, 1))
+    noisy = truth + np.sqrt(2 * truth) * np.random.default_rng(0).standard_normal(truth.shape)
+    for scale, sample in ((1.0, Sample("a", noisy, truth, scaled_apart=True)), (3.0, Sample("a", 3 * noisy + 7, truth, scaled_apart=True))):
+        levels, stds = curves.true_curve(sample)
+        expected = scale * np.sqrt(2 * (levels - (7 if scale > 1 else 0)) / scale)
+        np.testing.assert_allclose(stds, expected, rtol=0.08)
