@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from napari_ne_denoise.core.errors import NEDenoiseError
     from napari_ne_denoise.core.inference import Denoiser, Step, calibrate_noise, denoise, iter_denoise, load_denoiser
     from napari_ne_denoise.core.jacobian.filters import Filter, adaptive_filter
+    from napari_ne_denoise.core.jacobian.maps import adaptive_maps
     from napari_ne_denoise.core.noise.estimation import estimate_noise
     from napari_ne_denoise.core.noise.model import NoiseModel
 
@@ -23,6 +24,7 @@ _HOMES = {
     "NoiseModel": "core.noise.model",
     "Step": "core.inference",
     "adaptive_filter": "core.jacobian.filters",
+    "adaptive_maps": "core.jacobian.maps",
     "calibrate_noise": "core.inference",
     "denoise": "core.inference",
     "estimate_noise": "core.noise.estimation",
@@ -38,6 +40,7 @@ __all__ = [
     "NoiseModel",
     "Step",
     "adaptive_filter",
+    "adaptive_maps",
     "calibrate_noise",
     "denoise",
     "estimate_noise",

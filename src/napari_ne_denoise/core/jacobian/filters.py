@@ -91,7 +91,7 @@ def adaptive_filter(
     array = as_image(image)
     layout = plan_planes(tuple(array.shape), axes, channel_axis)
     at = layout.checked_position(position)
-    denoiser = _open_up(DEFAULTS.model if model is None else model)
+    denoiser = open_up(DEFAULTS.model if model is None else model)
     side = None if support is None else _checked_support(support)
     share = checked_strength(strength)
     # pixels that are no numbers are filled as nonfinite="keep" does
@@ -115,8 +115,14 @@ def adaptive_filter(
     )
 
 
-def _open_up(model: str | os.PathLike[str] | NamedModel) -> OpenModel:
-    """A model whose output is a filter times the image."""
+def open_up(model: str | os.PathLike[str] | NamedModel) -> OpenModel:
+    """A model whose output is a filter times the image.
+
+    Raises
+    ------
+    SettingsError
+        If the model is another.
+    """
     denoiser = as_denoiser(model)
     if not denoiser.blind:
         raise SettingsError(

@@ -29,7 +29,7 @@ def sort_rotated(x: Tensor, mirrored: bool = False) -> Tensor:
         sorted_: Tensor = _SortRotated.apply(x, mirrored)
         return sorted_
     if mirrored:
-        _mirror(x)
+        mirror(x)
     contrasts = x[:, x.shape[1] // 2 :]
     if x.dtype.itemsize == 2 and (words := _as_words(contrasts)) is not None:
         # a fifth of the time of torch's abs of 16-bit floats that do not all lie side by side
@@ -56,7 +56,7 @@ class _SortRotated(torch.autograd.Function):
         ctx.mirrored = mirrored
         ctx.mark_dirty(x)
         if mirrored:
-            _mirror(x)
+            mirror(x)
         contrasts = x[:, x.shape[1] // 2 :]
         words = _as_words(contrasts)
         signs = torch.sgn(contrasts) if words is None else words & _SIGNS[x.dtype.itemsize]
@@ -107,18 +107,19 @@ def _framed(x: Tensor) -> Tensor:
     count, channels, height, width = x.shape
     canvas = torch.empty((count, channels, height + 2, width + 2), dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
     canvas[..., 1:-1, 1:-1].copy_(x)
-    _mirror(canvas)
+    mirror(canvas)
     return canvas
 
 
-def _mirror(x: Tensor) -> None:
+def mirror(x: Tensor) -> None:
+    """Fill the outermost rows and columns of `x` (N, C, H, W) with the mirror image of what they enclose."""
     for dimension in (2, 3):
         for edge, source in _edges(x.shape[dimension]):
             x.select(dimension, edge).copy_(x.select(dimension, source))
 
 
 def _unmirror(gradient: Tensor) -> None:
-    """The gradient of `_mirror`, in place."""
+    """The gradient of `mirror`, in place."""
     for dimension in (3, 2):
         for edge, source in _edges(gradient.shape[dimension]):
             gradient.select(dimension, source).add_(gradient.select(dimension, edge))

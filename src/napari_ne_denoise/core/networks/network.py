@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.networks.folding import inference_form
 from napari_ne_denoise.core.networks.layers import Mode
+from napari_ne_denoise.core.networks.linear import linear_form
 from napari_ne_denoise.core.networks.rotated import give_back, rotated_form
 from napari_ne_denoise.core.tiling import Window
 
@@ -97,6 +98,20 @@ class DenoisingNetwork(nn.Module):
         `self` is left as it is.  The new module's weights are frozen and cannot be trained.
         """
         return inference_form(self)
+
+    def for_products(self) -> Self:
+        """A new module that maps a batch (y, v₁, v₂, …) to (f(y), Jv₁, Jv₂, …), J being the Jacobian of this network at y.
+
+        Raises
+        ------
+        SettingsError
+            If the network is ordinary, or needs a noise level: then it is no linear map of the image, even with all choices made.
+        """
+        if self.equivariance == "ordinary" or not self.blind:
+            raise SettingsError(
+                "this network adds constants, or a noise level, to the image; choose a blind norm-equiv or scale-equiv one."
+            )
+        return linear_form(inference_form(self))
 
 
 def _per_image(value: float | Tensor, x: Tensor) -> Tensor:

@@ -1,0 +1,159 @@
+"""Maps tell of all filters what each filter tells of itself."""
+
+import numpy as np
+import pytest
+
+from napari_ne_denoise import NoiseModel, adaptive_filter, adaptive_maps, load_denoiser
+from napari_ne_denoise.core.errors import SettingsError
+from napari_ne_denoise.core.jacobian import maps, measures
+from napari_ne_denoise.core.jacobian.maps import MAPS, iter_adaptive_maps
+from napari_ne_denoise.core.jacobian.measures import DIRECTIONS, FREQUENCIES
+from napari_ne_denoise.core.jacobian.probes import BLOCK, signs, white_noise
+
+EXACT = [name for name, kind in MAPS.items() if kind.exact]
+
+
+def noisy(rows=120, columns=100, seed=0):
+    y, x = np.mgrid[:rows, :columns]
+    return 100 + 30 * np.sin(x / 4) * np.cos(y / 9) + 8 * np.random.default_rng(seed).standard_normal((rows, columns))
+
+
+@pytest.fixture(scope="module")
+def exact_maps():
+    return adaptive_maps(noisy(), EXACT)
+
+
+@pytest.mark.parametrize("at", [(60, 50), (3, 97), (119, 0), (70, 31)])
+def test_exact_maps_are_what_the_filter_of_each_pixel_says(exact_maps, at):
+    found = adaptive_filter(noisy(), at)
+    w = found.weights
+    y, x = (np.arange(length) + first for length, first in zip(w.shape, found.origin, strict=True))
+    my, mx = w.sum(1) @ y, w.sum(0) @ x
+    assert exact_maps["displacement"][at] == pytest.approx(np.hypot(my - at[0], mx - at[1]), abs=0.01)
+    phases = [2 * np.pi * k * (np.cos(a) * x + np.sin(a) * y[:, None]) for k in FREQUENCIES for a in np.radians(DIRECTIONS)]
+    contrasts = np.array([abs((w * np.exp(1j * phase)).sum()) for phase in phases]).reshape(len(FREQUENCIES), len(DIRECTIONS))
+    expected = measures.shapes(measures.half_contrast(contrasts))
+    for name in ("resolution", "width", "elongation"):
+        assert exact_maps[name][at] == pytest.approx(float(expected[name]), rel=2e-3)
+    assert (exact_maps["orientation"][at] - expected["orientation"] + 90) % 180 - 90 == pytest.approx(0, abs=1)
+
+
+def test_measured_maps_are_what_filters_say_within_their_error():
+    image, probes, at = noisy(64, 64), 400, (30, 33)
+    found = adaptive_maps(
+        image, ["pixels_averaged", "self_weight", "width", "elongation"], probes=probes, region=(slice(30, 34), slice(32, 36))
+    )
+    of_pixel = adaptive_filter(image, at)
+    w = of_pixel.weights
+    error = 1 / np.sqrt(2 * probes)
+    assert found["pixels_averaged"][at] == pytest.approx(1 / np.square(w).sum(), rel=4 * error)
+    itself = w[at[0] - of_pixel.origin[0], at[1] - of_pixel.origin[1]]
+    assert found["self_weight"][at] == pytest.approx(itself, abs=4 * np.sqrt(np.square(w).sum() / probes))
+
+
+@pytest.mark.parametrize("angle", [0, 45, 90])
+def test_filters_of_a_filament_lie_along_it(angle):
+    y, x = np.mgrid[:96, :96] - 48.0
+    across = np.sin(np.radians(angle)) * x - np.cos(np.radians(angle)) * y
+    filament = 60 * np.exp(-((across / 2) ** 2)) + 8 * np.random.default_rng(0).standard_normal(x.shape)
+    found = adaptive_maps(filament, ["orientation", "elongation"], region=(slice(40, 56), slice(40, 56)))
+    near = np.abs(across) < 1.5
+    off = np.abs((found["orientation"][near] - angle + 90) % 180 - 90)
+    assert np.nanmedian(off) < 15
+    assert np.nanmedian(found["elongation"][near]) > 1.3
+
+
+def test_a_gaussian_filter_has_the_shape_that_it_has():
+    angles, squares = np.radians(DIRECTIONS), np.square(2 * np.pi * np.array(FREQUENCIES))
+    for longer, shorter, at in ((4.0, 2.0, 0.0), (3.0, 1.5, np.radians(30)), (2.5, 2.5, 0.0)):
+        variances = (longer * np.cos(angles - at)) ** 2 + (shorter * np.sin(angles - at)) ** 2
+        found = measures.shapes(measures.half_contrast(np.exp(-squares[:, None] * variances / 2)))
+        assert found["width"] == pytest.approx(np.sqrt(8 * np.log(2)) * (longer + shorter) / 2, rel=1e-6)
+        assert found["elongation"] == pytest.approx(longer / shorter)
+        if longer > shorter:
+            assert found["orientation"] == pytest.approx(np.degrees(at), abs=1e-6)
+
+
+@pytest.mark.parametrize(("contrast", "period"), [(0.99, 1 / 0.3), (0.01, 1 / 0.03)])
+def test_what_is_finer_or_coarser_than_the_waves_is_not_told_apart(contrast, period):
+    assert measures.half_contrast(np.full((3, 1), contrast)) == pytest.approx(period)
+
+
+def test_maps_do_not_depend_on_tiles_regions_or_other_planes(monkeypatch):
+    stack, names = np.stack([noisy(90, 80), noisy(90, 80, 1)]), ["width", "pixels_averaged", "resolution", "self_weight"]
+    whole = adaptive_maps(stack, names)
+    region = adaptive_maps(stack, names, region=(slice(21, 60), slice(5, 70)), position=(0, 0, 0))
+    monkeypatch.setattr(maps, "SIDE", 32)
+    tiled = adaptive_maps(stack, names)
+    for name in names:
+        for other in (tiled[name], region[name]):
+            there = np.isfinite(other) & np.isfinite(whole[name])
+            assert there.any()
+            # where a variance is nearly zero, float32 leaves a width few digits
+            off = np.abs(other[there] - whole[name][there]) / (0.1 + np.abs(whole[name][there]))
+            assert np.quantile(off, 0.995) < 5e-3
+    assert np.isnan(region["pixels_averaged"][1]).all()
+    assert np.isfinite(region["pixels_averaged"]).sum() == 39 * 65
+    steps = list(iter_adaptive_maps(stack, names))
+    assert steps[-1].done == steps[-1].total == stack.size
+
+
+def test_maps_are_the_same_in_every_unit():
+    image = noisy(64, 64)
+    model = NoiseModel(gain=0.5, offset=20.0, read_noise=2.0)
+    names = ["width", "pixels_averaged", "residual_noise"]
+    plain = adaptive_maps(image, names, noise=model)
+    other = adaptive_maps(7 * image - 3000, names, noise=model.mapped(7, -3000))
+    for name, factor in zip(names, (1, 1, 7), strict=True):
+        np.testing.assert_allclose(other[name], factor * plain[name], rtol=1e-3)
+
+
+def test_the_noise_that_is_left_is_that_of_repeated_images():
+    y, x = np.mgrid[:96, :96]
+    clean = 200 + 150 * np.sin(x / 7) * np.cos(y / 11)
+    noise, rng, model = NoiseModel(gain=1.0, offset=0.0, read_noise=3.0), np.random.default_rng(0), load_denoiser("fast")
+    repeated = np.stack([model(rng.poisson(clean) + 3 * rng.standard_normal(clean.shape)) for _ in range(60)])
+    predicted = adaptive_maps(rng.poisson(clean) + 3 * rng.standard_normal(clean.shape), ["residual_noise"], noise=noise, probes=64)
+    ratio = predicted["residual_noise"] / repeated.std(0)
+    assert np.median(ratio) == pytest.approx(1, abs=0.15)
+
+
+def test_without_a_noise_model_it_is_found_in_the_image():
+    image = noisy(128, 128)
+    found = adaptive_maps(image, ["residual_noise", "pixels_averaged"])
+    expected = 8 / np.sqrt(found["pixels_averaged"])
+    assert np.median(found["residual_noise"] / expected) == pytest.approx(1, abs=0.1)
+
+
+def test_pixels_that_are_no_numbers_have_no_map():
+    image = noisy(64, 64)
+    image[10, 12] = np.nan
+    found = adaptive_maps(image, ["width", "pixels_averaged"])
+    assert np.isnan(found["pixels_averaged"][10, 12])
+    assert np.isfinite(found["pixels_averaged"]).sum() == image.size - 1
+
+
+def test_random_fields_are_one_endless_plane():
+    whole = white_noise((slice(0, 200), slice(0, 150)), 3, 1)
+    np.testing.assert_array_equal(white_noise((slice(50, 131), slice(BLOCK, 140)), 3, 1), whole[50:131, BLOCK:140])
+    assert abs(whole.mean()) < 0.03
+    assert whole.std() == pytest.approx(1, abs=0.02)
+    assert not np.allclose(whole, white_noise((slice(0, 200), slice(0, 150)), 3, 2))
+    assert set(np.unique(signs((slice(0, 9), slice(0, 9)), 0))) == {-1, 1}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"names": ["sharpness"]}, "must be some of pixels_averaged"),
+        ({"names": "width"}, "must be some of"),
+        ({"names": []}, "must be some of"),
+        ({"region": (slice(0, 200), slice(0, 10))}, "two slices inside the plane"),
+        ({"region": 3}, "two slices inside the plane"),
+        ({"position": (500, 0)}, "outside the image"),
+        ({"model": "ordinary-twin"}, "adds constants"),
+    ],
+)
+def test_what_is_refused_says_why(settings, said):
+    with pytest.raises(SettingsError, match=said):
+        adaptive_maps(noisy(40, 40), **settings)
