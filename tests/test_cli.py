@@ -18,10 +18,11 @@ import torch
 from typer.testing import CliRunner
 
 import napari_ne_denoise as nd
-from napari_ne_denoise.cli import app, console, jobs, main
+from napari_ne_denoise.cli import app, console, main
 from napari_ne_denoise.cli import check as check_module
 from napari_ne_denoise.cli.denoise import denoise
 from napari_ne_denoise.core import device as devices
+from napari_ne_denoise.core.batch import jobs
 from napari_ne_denoise.core.device import DeviceReport
 from napari_ne_denoise.core.errors import ComputationError, DeviceError, DownloadError, FileError, ImageError, ModelError, SettingsError
 from napari_ne_denoise.core.inference import Denoiser
@@ -148,7 +149,7 @@ def test_from_zarr_to_zarr_nothing_is_ever_whole_in_memory(stack, model, tmp_pat
     """The image is read window by window, and its result written as it comes: the same numbers, sizes and record."""
     monkeypatch.setattr("napari_ne_denoise.core.pixels.LARGEST_PLANE_READ_ONCE", 0)
     monkeypatch.setattr("napari_ne_denoise.core.io.zarr_files.LARGEST_PLANE_GATHERED", 0)
-    monkeypatch.setattr("napari_ne_denoise.cli.denoise.collect", None)
+    monkeypatch.setattr("napari_ne_denoise.core.batch.file.FileDenoising._write", None)
     image = read_image(stack)
     write_image(tmp_path / "in.ome.zarr", image)
     options = ("--model", model, "--tile-size", 16, "--precision", "float32")

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,6 @@ from napari_ne_denoise.core.errors import DeviceError, DownloadError, FileError,
 if TYPE_CHECKING:
     import numpy as np
 
-    from napari_ne_denoise.core.axes import Index
     from napari_ne_denoise.core.run import DenoisingRun
 
 FAILED, UNUSABLE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
@@ -124,18 +123,13 @@ def collect(run: DenoisingRun, line: ProgressLine) -> np.ndarray:
     import numpy as np
 
     result = np.empty(run.shape, run.dtype)
-    drain(run, line, result.__setitem__)
-    return result
-
-
-def drain(run: DenoisingRun, line: ProgressLine, put: Callable[[Index, np.ndarray], None]) -> None:
-    """Run a denoising to its end, hand over each finished tile with its place, and show how far it is."""
     try:
         for step in run.steps(first_side=None):
-            put(step.index, step.values)
+            result[step.index] = step.values
             line.show(step.done, step.total)
     finally:
         line.clear()
+    return result
 
 
 def duration(seconds: float) -> str:

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 import warnings
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from napari_ne_denoise.cli.console import (
-    FAILED,
-    UNUSABLE,
-    ProgressLine,
-    collect,
-    drain,
-    errors_end_the_program,
-    make_folder,
-    print_json,
-    say,
-)
+from napari_ne_denoise.cli.console import FAILED, UNUSABLE, ProgressLine, errors_end_the_program, make_folder, print_json, say
 from napari_ne_denoise.core.errors import FileError, NEDenoiseError, SettingsError
 from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings, Noise, Nonfinite, OutputDtype, Precision
 
 if TYPE_CHECKING:
-    from napari_ne_denoise.cli.jobs import Job
-    from napari_ne_denoise.core.inference import Denoiser, DenoisingRun
-    from napari_ne_denoise.core.io import ImageFile
+    from napari_ne_denoise.core.batch.jobs import Job
+    from napari_ne_denoise.core.inference import Denoiser
 
 
 def _choices(literal: Any) -> str:
@@ -80,20 +68,18 @@ def denoise(
             make_folder(folder)
         denoiser = _open(settings, quiet=quiet)
         codes = []
-        for number, job in enumerate(jobs, 1):
-            label = f"[{number}/{len(jobs)}] {job.source.name}" if len(jobs) > 1 else job.source.name
-            record, code = _report(job, series, settings, denoiser, ProgressLine(label, quiet=quiet), quiet=quiet)
+        for record, code in _outcomes(jobs, series, settings, denoiser, quiet=quiet):
             codes.append(code)
             if as_json:
                 print_json(record)
             elif record["status"] == "done":
-                print(job.target, flush=True)
+                print(record["output"], flush=True)
     if any(codes):
         raise typer.Exit(UNUSABLE if set(codes) == {UNUSABLE} else FAILED)
 
 
 def _planned(inputs: list[Path], out: Path, overwrite: bool, skip_existing: bool) -> list[Job]:
-    from napari_ne_denoise.cli.jobs import plan_jobs
+    from napari_ne_denoise.core.batch.jobs import plan_jobs
 
     try:
         return plan_jobs(inputs, out, overwrite=overwrite, skip_existing=skip_existing)
@@ -115,102 +101,52 @@ def _open(settings: DenoiseSettings, *, quiet: bool) -> Denoiser:
     return load_denoiser(settings.model_name)
 
 
-def _report(
-    job: Job, series: int, settings: DenoiseSettings, denoiser: Denoiser, line: ProgressLine, *, quiet: bool
-) -> tuple[dict[str, Any], int]:
-    """Denoise one file; what is to be said of it, and its exit code."""
-    record: dict[str, Any] = {"input": str(job.source), "output": str(job.target)}
-    if job.skipped:
-        if not quiet:
-            say(f"note: {job.source}: skipped, since {job.target} exists")
-        return record | {"status": "skipped"}, 0
+def _outcomes(
+    jobs: Sequence[Job], series: int, settings: DenoiseSettings, denoiser: Denoiser, *, quiet: bool
+) -> Iterator[tuple[dict[str, Any], int]]:
+    """Denoise all files; of each what is to be said of it, and its exit code."""
+    from napari_ne_denoise.core.batch.run import JobAdvanced, JobBegun, run_jobs
+
+    line = ProgressLine("", quiet=quiet)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        try:
-            record |= {"status": "done"} | _denoise_file(job, series, settings, denoiser, line)
-            code = 0
-        except NEDenoiseError as error:
-            record |= {"status": "failed", "error": str(error), "error_type": type(error).__name__}
-            code = UNUSABLE if isinstance(error, SettingsError) else FAILED
-        except Exception as error:  # a mistake of ours in one image must not cost the rest of a night's batch
-            record |= {"status": "failed", "error": f"unexpected: {error!r}", "error_type": type(error).__name__}
-            code = FAILED
-            say(traceback.format_exc())
-    record["warnings"] = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
-    _tell(record, quiet=quiet)
-    return record, code
+        for event in run_jobs(jobs, settings, denoiser, series):
+            if isinstance(event, JobBegun):
+                line = ProgressLine(_label(event.number, jobs), quiet=quiet)
+            elif isinstance(event, JobAdvanced):
+                line.show(event.done, event.total)
+            else:
+                line.clear()
+                record = event.record | {
+                    "warnings": [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
+                }
+                caught.clear()
+                _tell(record, event.error, quiet=quiet)
+                yield record, _exit_code(event.error)
 
 
-def _tell(record: dict[str, Any], *, quiet: bool) -> None:
+def _label(number: int, jobs: Sequence[Job]) -> str:
+    name = jobs[number].source.name
+    return f"[{number + 1}/{len(jobs)}] {name}" if len(jobs) > 1 else name
+
+
+def _exit_code(error: Exception | None) -> int:
+    if error is None:
+        return 0
+    return UNUSABLE if isinstance(error, SettingsError) else FAILED
+
+
+def _tell(record: dict[str, Any], error: Exception | None, *, quiet: bool) -> None:
     source = record["input"]
+    if error is not None and not isinstance(error, NEDenoiseError):
+        say("".join(traceback.format_exception(error)))
     if not quiet:
+        if record["status"] == "skipped":
+            say(f"note: {source}: skipped, since {record['output']} exists")
         for kind, texts in (("note", record.get("notes", [])), ("warning", record["warnings"])):
             for text in texts:
                 say(f"{kind}: {source}: {text}")
     if "error" in record:
         # errors about files begin with the file's name
-        say(
-            f"error: {record['error']}" if record["error"].startswith((source, record["output"])) else f"error: {source}: {record['error']}"
-        )
-
-
-def _denoise_file(job: Job, series: int, settings: DenoiseSettings, denoiser: Denoiser, line: ProgressLine) -> dict[str, Any]:
-    from napari_ne_denoise.core.inference import prepare_denoising
-    from napari_ne_denoise.core.io import check_target, is_zarr, letters_for, read_image
-
-    started = time.perf_counter()
-    image = read_image(job.source, series)
-    axes = _axes(image, settings)
-    run = prepare_denoising(image.pixels, settings, model=denoiser, axes=axes)
-    written = (axes or letters_for(image.pixels.ndim, run.layout.rows, run.layout.columns, settings.channel_axis)).upper()
-    check_target(job.target, run.dtype, written)
-    named = replace(image, axes=written)
-    provenance = (_stream if is_zarr(job.target) else _write)(run, named, job, line)
-    seconds = time.perf_counter() - started
-    return {"seconds": round(seconds, 3), "axes": written, "notes": [*image.notes, *_unnamed(written)], "provenance": provenance}
-
-
-def _write(run: DenoisingRun, image: ImageFile, job: Job, line: ProgressLine) -> dict[str, Any]:
-    """Denoise in memory, then write; the record of it."""
-    from napari_ne_denoise.core.io import write_image
-
-    result = collect(run, line)
-    provenance = _with_source(run.provenance, job.source, image)
-    write_image(job.target, replace(image, pixels=result, provenance=provenance), overwrite=job.overwrite)
-    return provenance
-
-
-def _stream(run: DenoisingRun, image: ImageFile, job: Job, line: ProgressLine) -> dict[str, Any]:
-    """Denoise into an OME-Zarr, so that neither the image nor its result need fit into memory; the record of it."""
-    from napari_ne_denoise.core.io import writing_parts
-
-    with writing_parts(job.target, image, run.dtype, overwrite=job.overwrite) as parts:
-        drain(run, line, parts.put)
-        provenance = _with_source(run.provenance, job.source, image)
-        parts.image = replace(image, provenance=provenance)
-    return provenance
-
-
-def _axes(image: ImageFile, settings: DenoiseSettings) -> str | None:
-    """What the user says of the axes, else what the file says; None if neither does, or they contradict each other."""
-    from napari_ne_denoise.core.io import with_channels
-
-    if settings.axes is not None or image.axes is None or settings.channel_axis is None:
-        return settings.axes or image.axes
-    return with_channels(image.axes, settings.channel_axis)
-
-
-def _unnamed(axes: str) -> list[str]:
-    """What to say of axes whose meaning neither the file nor the user told."""
-    unknown = [number for number, letter in enumerate(axes) if letter not in "TZCYXS"]
-    if not unknown:
-        return []
-    better = "".join("Z" if number in unknown else letter for number, letter in enumerate(axes))
-    example = better if len(unknown) == 1 else "TZYX"
-    return [f"the file does not say what its axis {', '.join(map(str, unknown))} is; tell with --axes, such as {example}"]
-
-
-def _with_source(provenance: dict[str, Any], source: Path, image: ImageFile) -> dict[str, Any]:
-    """The record of this run, and in it those of the runs that made its input."""
-    earlier = {"provenance": image.provenance} if image.provenance else {}
-    return provenance | {"input": provenance["input"] | {"file": source.name} | earlier}
+        named = record["error"].startswith((source, record["output"]))
+        say(f"error: {record['error']}" if named else f"error: {source}: {record['error']}")

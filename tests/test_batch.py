@@ -1,0 +1,67 @@
+"""A batch denoises one file after another, says what becomes of each, and leaves nothing half-written."""
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_ne_denoise import denoise, load_denoiser
+from napari_ne_denoise.core.batch.jobs import plan_jobs
+from napari_ne_denoise.core.batch.run import JobAdvanced, JobBegun, JobEnded, run_jobs
+from napari_ne_denoise.core.io import read_image
+from napari_ne_denoise.core.run import DenoisingRun
+from napari_ne_denoise.core.settings import DenoiseSettings
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("a", "b", "c"):
+        tifffile.imwrite(tmp_path / f"{name}.tif", rng.poisson(50, (70, 60)).astype(np.uint16))
+    (tmp_path / "b.tif").write_bytes(b"no image at all")
+    return tmp_path
+
+
+def ended(events):
+    return [event for event in events if isinstance(event, JobEnded)]
+
+
+def test_one_file_that_fails_does_not_stop_the_others(folder):
+    jobs = plan_jobs(sorted(folder.glob("*.tif")), folder / "out")
+    (folder / "out").mkdir()
+    events = list(run_jobs(jobs, DenoiseSettings(tile_size=32), load_denoiser("fast")))
+    assert [event.record["status"] for event in ended(events)] == ["done", "failed", "done"]
+    assert "b.tif" in ended(events)[1].record["error"]
+    assert [event.number for event in events if isinstance(event, JobBegun)] == [0, 1, 2]
+    reached = [event.done for event in events if isinstance(event, JobAdvanced) and event.number == 2]
+    assert reached == sorted(reached)
+    assert reached[-1] == 70 * 60
+    result = read_image(folder / "out" / "c_denoised.ome.tif")
+    np.testing.assert_array_equal(result.pixels, denoise(tifffile.imread(folder / "c.tif"), tile_size=32))
+    assert result.provenance["settings"]["tile_size"] == 32
+
+
+def test_what_is_there_already_is_skipped_and_stays(folder):
+    done = folder / "a_denoised.ome.tif"
+    done.write_bytes(b"of yesterday")
+    jobs = plan_jobs([folder / "a.tif"], folder, skip_existing=True)
+    (only,) = run_jobs(jobs, DenoiseSettings(), load_denoiser("fast"))
+    assert only.record["status"] == "skipped"
+    assert done.read_bytes() == b"of yesterday"
+
+
+@pytest.mark.parametrize("name", ["out.ome.tif", "out.ome.zarr"])
+def test_a_batch_that_is_stopped_leaves_nothing(folder, name):
+    before = sorted(folder.iterdir())
+    events = run_jobs(plan_jobs([folder / "a.tif"], folder / name), DenoiseSettings(tile_size=32), load_denoiser("fast"))
+    while not isinstance(next(events), JobAdvanced):
+        pass
+    events.close()
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_mistake_of_ours_in_one_file_does_not_cost_the_others(folder, monkeypatch):
+    monkeypatch.setattr(DenoisingRun, "steps", lambda *_, **__: 1 / 0)
+    (folder / "b.tif").unlink()
+    events = ended(run_jobs(plan_jobs(sorted(folder.glob("*.tif")), folder), DenoiseSettings(), load_denoiser("fast")))
+    assert [type(event.error) for event in events] == [ZeroDivisionError, ZeroDivisionError]
+    assert events[0].record["error"].startswith("unexpected")
