@@ -98,3 +98,19 @@ def test_what_would_be_lost_is_said_before_any_work(channels, tmp_path):
     assert result.exit_code == 1
     assert "nothing was found" in result.stderr
     assert not (tmp_path / "flat.json").exists()
+
+
+def test_hot_pixels_are_told_and_their_repair_is_offered_and_done(tmp_path):
+    noisy = np.random.default_rng(0).poisson(50, (160, 160)).astype(np.float32)
+    np.save(tmp_path / "clear.npy", noisy)
+    assert "hot or dead" not in (told := run("noise", tmp_path / "clear.npy")).stdout + told.stderr
+    noisy[8::40, 8::40] += 400
+    np.save(tmp_path / "hot.npy", noisy)
+    told = run("noise", tmp_path / "hot.npy")
+    assert any(line.startswith("hot or dead") and "pixels per megapixel" in line for line in told.stdout.splitlines())
+    assert "--hot-pixels repair" in told.stderr
+    result = run("denoise", tmp_path / "hot.npy", "-o", tmp_path / "out.npy", "--hot-pixels", "repair", "--json")
+    assert "repaired 16 hot or dead pixels (625 per megapixel; in each plane its own)" in result.stderr
+    assert json.loads(result.stdout)["provenance"]["decided"]["hot_pixels"][0]["repaired"] == 16
+    assert np.load(tmp_path / "out.npy").max() < 100
+    assert "must be one of 'keep', 'repair'" in run("denoise", tmp_path / "hot.npy", "-o", tmp_path / "x.npy", "--hot-pixels", "no").stderr

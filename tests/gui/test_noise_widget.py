@@ -3,6 +3,7 @@ import pytest
 
 from napari_ne_denoise import estimate_noise
 from napari_ne_denoise.core.noise.profile import read_profile
+from napari_ne_denoise.gui.noise_finding import ROWS
 from napari_ne_denoise.gui.noise_widget import INSTRUCTION, NO_IMAGE, NoiseWidget
 
 
@@ -51,6 +52,19 @@ def test_the_noise_of_a_layer_is_told_and_drawn(dock, viewer, find):
     items = dock.view.getPlotItem().listDataItems()
     assert len(items) == 2  # the line, and the points
     assert len(items[1].xData) == len(found.curve)
+
+
+def test_hot_pixels_are_counted_and_their_repair_is_offered(dock, viewer, find):
+    hot = photons()
+    viewer.add_image(hot)
+    find()
+    assert dock.readout.is_hidden("Hot or dead")
+    hot = hot.copy()
+    hot[8::40, 8::40] += 4000
+    viewer.add_image(hot, name="hot")
+    found = find()
+    assert dock.readout.value("Hot or dead") == f"{found.hot_per_megapixel:.3g} pixels per megapixel: repair offered, see tooltip"
+    assert "--hot-pixels repair" in ROWS["Hot or dead"]
 
 
 def test_the_channel_that_is_shown_is_looked_at(dock, viewer, find):

@@ -12,7 +12,7 @@ import typer
 
 from napari_ne_denoise.cli.console import FAILED, UNUSABLE, ProgressLine, errors_end_the_program, make_folder, print_json, say
 from napari_ne_denoise.core.errors import FileError, NEDenoiseError, SettingsError
-from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings, Noise, Nonfinite, OutputDtype, Precision
+from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings, HotPixels, Noise, Nonfinite, OutputDtype, Precision
 
 if TYPE_CHECKING:
     from napari_ne_denoise.core.batch.jobs import Job
@@ -46,6 +46,9 @@ def denoise(
     strength: Annotated[
         float, typer.Option(help="How much of what denoising changes is changed: 0.7 for 70 %, where 1 is too smooth.")
     ] = DEFAULTS.strength,
+    hot_pixels: Annotated[
+        str, typer.Option(help=f"Pixels of the detector that are stuck, and stay bright dots if kept: {_choices(HotPixels)}.")
+    ] = DEFAULTS.hot_pixels,
     series: Annotated[int, typer.Option(help="Which image, of a TIFF file or an OME-Zarr that holds several.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
     skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave outputs that exist, to go on with a broken batch.")] = False,
@@ -59,7 +62,7 @@ def denoise(
     settings_given = {
         "model": model, "axes": axes, "channel_axis": channel_axis, "sigma": sigma, "noise": noise, "device": device,
         "precision": precision, "tile_size": tile_size, "output_dtype": output_dtype, "nonfinite": nonfinite,
-        "strength": strength,
+        "strength": strength, "hot_pixels": hot_pixels,
     }  # fmt: skip
     with errors_end_the_program():
         settings = DEFAULTS.changed(**settings_given)

@@ -59,6 +59,8 @@ def noise(
             for number, each in found.items():
                 print(str(image) if number is None else f"{image}, channel {number}")
                 print_table([*_rows(each), *(_learned_rows(learned, each) if self_calibrate else [])])
+        for number, each in found.items():
+            _offer_repair(image, number, each)
         (one, *_) = found.values()
         if profile is not None:
             _keep(profile, name or image.name, one, learned)
@@ -142,7 +144,16 @@ def _rows(noise: NoiseModel) -> Iterator[tuple[str, str]]:
     if noise.saturation is not None:
         yield "saturated", f"{noise.saturated_share:.2%} of the pixels, at {noise.saturation:.4g}"
     if noise.isolated_share:
-        yield "hot or dead", f"{noise.isolated_share:.2g} of the pixels stand out from all neighbours"
+        yield "hot or dead", f"{noise.hot_per_megapixel:.3g} pixels per megapixel stand out from all neighbours"
+
+
+def _offer_repair(path: Path, channel: int | None, noise: NoiseModel) -> None:
+    if noise.has_hot_pixels:
+        where = path if channel is None else f"{path}, channel {channel}"
+        say(
+            f"note: {where}: about {noise.hot_per_megapixel:.0f} hot or dead pixels per megapixel, which denoising keeps as bright or "
+            f"dark dots; replace them first with: napari-ne-denoise denoise {path} -o OUT --hot-pixels repair"
+        )
 
 
 def _keep(path: Path, name: str, noise: NoiseModel, learned: LearnedNoise | None) -> None:

@@ -23,12 +23,23 @@ from napari_ne_denoise.core.models.registry import find_model, list_models
 from napari_ne_denoise.core.networks.normalized import UNKNOWN_REACH
 from napari_ne_denoise.core.noise.estimation import find_noise, place_of_channel
 from napari_ne_denoise.core.noise.learned import LearnedNoise
+from napari_ne_denoise.core.noise.repair import Repairs
 from napari_ne_denoise.core.noise.sampling import frame_axis_of, middle_of
 from napari_ne_denoise.core.noise.treatment import NeedsOfModel, Treatments
 from napari_ne_denoise.core.pixels import PlaneReader, as_image
 from napari_ne_denoise.core.precision import choose_precisions
 from napari_ne_denoise.core.run import DenoisingRun, Step
-from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings, KnownNoise, NamedModel, Noise, Nonfinite, OutputDtype, Precision
+from napari_ne_denoise.core.settings import (
+    DEFAULTS,
+    DenoiseSettings,
+    HotPixels,
+    KnownNoise,
+    NamedModel,
+    Noise,
+    Nonfinite,
+    OutputDtype,
+    Precision,
+)
 
 __all__ = [
     "CalibrationProgress",
@@ -109,6 +120,7 @@ def denoise(
     output_dtype: OutputDtype = DEFAULTS.output_dtype,
     nonfinite: Nonfinite = DEFAULTS.nonfinite,
     strength: float = DEFAULTS.strength,
+    hot_pixels: HotPixels = DEFAULTS.hot_pixels,
 ) -> np.ndarray:
     """Denoise an image; the result is in the image's own units.
 
@@ -145,6 +157,10 @@ def denoise(
         "error", or "keep" to denoise around NaN and infinities and give them back as they were.
     strength
         0 to 1, where denoising smooths too much: the result is y + strength · (f(y) − y), computed in float64.  0 gives the image back.
+    hot_pixels
+        "keep", or "repair" to put the median of the neighbours in place of pixels that stand out from all of them by more than six standard
+        deviations of the noise: over T and Z, if `axes` names these, those that do so in most frames; else those of each plane.
+        `strength` counts from the repaired image.
 
     Returns
     -------
@@ -171,6 +187,7 @@ def denoise(
         output_dtype=output_dtype,
         nonfinite=nonfinite,
         strength=strength,
+        hot_pixels=hot_pixels,
     )
     return _collect(run)
 
@@ -229,12 +246,13 @@ def prepare_denoising(image: Any, settings: DenoiseSettings = DEFAULTS, **change
     denoiser = as_denoiser(settings.model)
     needs = NeedsOfModel(denoiser.name, denoiser.blind, denoiser.card.gaussian_only, denoiser.equivariance == "norm-equiv")
     treatments = Treatments(settings, reader, needs, lambda fixed: _calibrated(reader, denoiser, settings.axes, fixed))
+    repairs = Repairs(settings, reader, treatments.noise_of)
     device = devices.choose_device(settings.device)
     # the error is a share of the standard deviation only where that is what pixels are divided by, and the mean is subtracted
     half_errors = denoiser.card.half_errors if denoiser.equivariance == "norm-equiv" else {}
     precisions = choose_precisions(settings.precision, device, half_errors)
     tile_size = settings.tile_size or _choose_tile_size(denoiser, device, layout.plane_shape)
-    return DenoisingRun(settings, reader, treatments, denoiser, device, precisions, tile_size)
+    return DenoisingRun(settings, reader, repairs, treatments, denoiser, device, precisions, tile_size)
 
 
 def calibrate_noise(

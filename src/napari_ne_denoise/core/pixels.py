@@ -169,6 +169,13 @@ class PlaneReader:
         return lambda rows, columns: filled[rows, columns], pixels
 
     @property
+    def opens_whole(self) -> bool:
+        """Whether opening a plane reads all of it."""
+        if self.nonfinite == "keep" and self._may_be_nonfinite:
+            return True
+        return not self._in_memory and self._is_small
+
+    @property
     def _in_memory(self) -> bool:
         return isinstance(self.image, np.ndarray) and not isinstance(self.image, np.memmap)
 

@@ -28,7 +28,7 @@ class Region:
     Attributes
     ----------
     noisy : (Y, X)
-        As the image has it.
+        As the image has it, hot pixels repaired if the run repairs them.
     denoised : (Y, X) float64
         In image units, at full strength.  Pixels that are no numbers are as in the image, if the run keeps them.
     dtype
@@ -67,7 +67,8 @@ class Regions:
     """
 
     def __init__(self, run: DenoisingRun) -> None:
-        self._run = replace(run, reader=replace(run.reader, most_read_once=LARGEST_PLANE_READ_ONCE))
+        reader = replace(run.reader, most_read_once=LARGEST_PLANE_READ_ONCE)
+        self._run = replace(run, reader=reader, repairs=run.repairs.reading_from(reader))
         self._opened: dict[tuple[int, ...], OpenPlane] = {}
 
     @property

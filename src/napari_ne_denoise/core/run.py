@@ -20,6 +20,7 @@ from napari_ne_denoise.core.axes import Index, PlaneLayout
 from napari_ne_denoise.core.errors import ComputationError, DeviceError, NEDenoiseError
 from napari_ne_denoise.core.interruption import check_if_wanted
 from napari_ne_denoise.core.models.opened import OpenModel, local_network
+from napari_ne_denoise.core.noise.repair import Repairs
 from napari_ne_denoise.core.noise.treatment import UNTREATED, Treatment, Treatments
 from napari_ne_denoise.core.numerics import Numerics, blend, choose_numerics, declared_range, stack_numerics
 from napari_ne_denoise.core.pixels import PlaneReader, planes_from, result_dtype, to_dtype
@@ -93,6 +94,8 @@ class DenoisingRun:
         What was asked for.
     reader
         Where pixels come from.
+    repairs
+        What is done about hot pixels before anything else.
     treatments
         What is done about the noise of each channel.
     denoiser, device, precisions, tile_size
@@ -101,6 +104,7 @@ class DenoisingRun:
 
     settings: DenoiseSettings
     reader: PlaneReader
+    repairs: Repairs
     treatments: Treatments
     denoiser: OpenModel
     device: torch.device
@@ -134,6 +138,8 @@ class DenoisingRun:
             "output_dtype": self.dtype.name,
             "noise": treated,
         }
+        if self.repairs.wanted:
+            decided["hot_pixels"] = self.repairs.as_record()
         if self.denoiser.equivariance == "ordinary":
             stabilised = any(each["stabilised"] for each in treated)
             declared = None if stabilised else declared_range(self.reader.image.dtype)
@@ -197,7 +203,7 @@ class DenoisingRun:
     def open_planes(self, planes: Sequence[Index]) -> list[OpenPlane]:
         """Take the statistics of planes, and decide by them how each is computed."""
         treatments = [self.treatments.of(plane) for plane in planes]
-        found = [self.reader.open_plane(plane) for plane in planes]
+        found = [self.repairs.open_plane(plane) for plane in planes]
         reads = [treatment.reading(read) for treatment, (read, _) in zip(treatments, found, strict=True)]
         all_statistics = stack_statistics(reads, self.layout.plane_shape)
         opened = []

@@ -18,6 +18,7 @@ Noise = Literal["auto", "none", "poisson-gaussian", "self-calibrated"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 OutputDtype = Literal["auto", "float32", "float64", "input"]
 Nonfinite = Literal["error", "keep"]
+HotPixels = Literal["keep", "repair"]
 
 
 class NamedModel(Protocol):
@@ -76,6 +77,10 @@ class DenoiseSettings:
         "error" refuses NaN and infinities; "keep" fills them for the computation and gives them back as they were.
     strength
         How much of what denoising changes is changed, 0 to 1: the result is y + strength · (f(y) − y).  0 gives the image back.
+    hot_pixels
+        "keep" leaves hot and dead pixels of the detector to the network, which keeps them too; "repair" puts the median of their neighbours
+        in their place first.  Over T and Z, if `axes` names these, they are those that stand out in most frames; else those of each plane.
+        `strength` counts from the repaired image.
 
     Raises
     ------
@@ -94,12 +99,14 @@ class DenoiseSettings:
     output_dtype: OutputDtype = "auto"
     nonfinite: Nonfinite = "error"
     strength: float = 1.0
+    hot_pixels: HotPixels = "keep"
 
     def __post_init__(self) -> None:
         _check_noise(self.noise)
         _check_choice("precision", self.precision, get_args(Precision))
         _check_choice("output_dtype", self.output_dtype, get_args(OutputDtype))
         _check_choice("nonfinite", self.nonfinite, get_args(Nonfinite))
+        _check_choice("hot_pixels", self.hot_pixels, get_args(HotPixels))
         # plain numbers: the record of a run is written as JSON
         if self.tile_size is not None:
             accepted = "a positive number of pixels, or None to choose it from the free memory"

@@ -16,7 +16,9 @@ ROWS = {
     "Read noise": "Standard deviation without light, in image units",
     "Correlation": "Of the noise with that of the next pixel, along Y and along X; 0: every pixel has noise of its own",
     "Saturated": "Share of pixels at the highest level of the detector",
-    "Hot or dead": "Share of pixels that stand out from all their neighbours",
+    "Hot or dead": "Pixels that stand out from all their neighbours by more than six standard deviations of the noise.\n"
+    "Denoising keeps them as bright or dark dots. From ten per megapixel on, let them be replaced by what is around them first:\n"
+    'denoise(image, hot_pixels="repair"), or napari-ne-denoise denoise IN -o OUT --hot-pixels repair',
     "Rounded to": "Smallest step between values, in image units",
     "Learned": "Standard deviation that self-calibration learned, at the darkest and at the brightest, in image units: the dashed line",
     "Found in": "One image, or the differences of frames that follow each other; and how sure it is",
@@ -85,11 +87,18 @@ def describe(found: Found) -> dict[str, str]:
         "Read noise": f"{noise.read_noise:.3g}",
         "Correlation": f"{down:.2f} (Y), {across:.2f} (X){shared}",
         "Saturated": "" if noise.saturation is None else f"{noise.saturated_share:.2%} at {noise.saturation:.4g}",
-        "Hot or dead": f"{noise.isolated_share:.2%}" if noise.isolated_share >= 5e-5 else "",
+        "Hot or dead": _describe_hot(noise),
         "Rounded to": f"{noise.step:.3g}" if noise.step else "",
         "Learned": _describe_learned(found),
         "Found in": f"{noise.source}, confidence {noise.confidence}",
     }
+
+
+def _describe_hot(noise: NoiseModel) -> str:
+    if not noise.isolated_share:
+        return ""
+    offer = ": repair offered, see tooltip" if noise.has_hot_pixels else ""
+    return f"{noise.hot_per_megapixel:.3g} pixels per megapixel{offer}"
 
 
 def _describe_learned(found: Found) -> str:

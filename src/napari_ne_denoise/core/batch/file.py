@@ -55,7 +55,7 @@ class FileDenoising:
         self.record = {
             "seconds": round(time.perf_counter() - started, 3),
             "axes": written,
-            "notes": [*image.notes, *_unnamed(written)],
+            "notes": [*image.notes, *_unnamed(written), *_repaired(provenance)],
             "provenance": provenance,
         }
 
@@ -95,6 +95,15 @@ def _unnamed(axes: str) -> list[str]:
     better = "".join("Z" if number in unknown else letter for number, letter in enumerate(axes))
     example = better if len(unknown) == 1 else "TZYX"
     return [f"the file does not say what its axis {', '.join(map(str, unknown))} is; tell with --axes, such as {example}"]
+
+
+def _repaired(provenance: dict[str, Any]) -> list[str]:
+    """How many hot pixels were repaired, channel by channel."""
+    notes = []
+    for found in provenance["decided"].get("hot_pixels", []):
+        of = f" of channel {', '.join(map(str, found['channel']))}" if "channel" in found else ""
+        notes.append(f"repaired {found['repaired']} hot or dead pixels{of} ({found['per_megapixel']:.3g} per megapixel; {found['where']})")
+    return notes
 
 
 def _with_source(provenance: dict[str, Any], source: Path, image: ImageFile) -> dict[str, Any]:

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from napari_ne_denoise.core.noise.blocks import SIDE, Blocks
+from napari_ne_denoise.core.noise.blocks import Blocks
+from napari_ne_denoise.core.noise.hot_pixels import MARGIN, LonelyPixels
 from napari_ne_denoise.core.noise.model import NoiseModel
 
 LOOKED_AT = 4  # every so many rows; values are sorted, which takes time
 FEWEST, CROWDED = 8, 3  # pixels at the last level: at least so many, and so many times as many as at the next
 SMALLEST_STEP = 1e-5  # of the range; float32 tells no smaller ones apart
 FEW_STEPS = 50  # between two values; rounding of one step does not add up to another
-LONELY = 6.0  # how many standard deviations an isolated pixel is away from all its neighbours
+DARKEST = 1e-3  # share of the pixels; of more, one dead pixel may be the darkest
 
 
 def levels_of(windows: Sequence[np.ndarray]) -> dict[str, Any]:
@@ -44,14 +45,17 @@ def _step(gaps: np.ndarray) -> float:
     return float(small.sum() / steps.sum()) if np.abs(small / smallest - steps).max() < 0.1 else 0.0
 
 
-def isolated_share(blocks: Blocks, noise: NoiseModel, frames: int) -> float:
-    """Share of pixels that stand out from all eight neighbours, in the mean of so many frames."""
-    limit = LONELY * noise.std(blocks.brightness) / np.sqrt(frames)
-    suspicious = (np.ptp(blocks.shades, axis=(1, 2)) > limit) & (limit > 0)
-    pixels, limit = blocks.shades[suspicious], limit[suspicious, None, None]
-    if not len(pixels):
-        return 0.0
-    inner = pixels[:, 1:-1, 1:-1]
-    around = np.stack([pixels[:, 1 + dy : SIDE - 1 + dy, 1 + dx : SIDE - 1 + dx] for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx])
-    lonely = (inner - around.max(0) > limit) | (around.min(0) - inner > limit)
-    return float(lonely.sum() / (len(blocks) * (SIDE - 2) ** 2))
+def lopsidedness(blocks: Blocks, noise: NoiseModel) -> float:
+    """The skewness of the noise if all of it is that of photons, and the darkest pixels got none; 0 where the gain is known."""
+    light = float(np.median(blocks.brightness) - np.quantile(blocks.shades[:, ::4, ::4], DARKEST))
+    return noise.read_noise / light if noise.kind == "gaussian" and light > 0 else 0.0
+
+
+def isolated_share(windows: Sequence[np.ndarray], noise: NoiseModel) -> float:
+    """Share of the pixels of windows (frames, Y, X) that stand out from all their neighbours, in each frame."""
+    lonely, found, total = LonelyPixels(noise), 0, 0
+    for window in windows:
+        each = [{tuple(at) for at in lonely.find(frame).tolist()} for frame in window]
+        found += len(set.intersection(*each))
+        total += max(0, window.shape[1] - 2 * MARGIN) * max(0, window.shape[2] - 2 * MARGIN)
+    return found / total if total else 0.0

@@ -19,7 +19,7 @@ from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.noise.blocks import FEWEST, Blocks, blocks_of
 from napari_ne_denoise.core.noise.correlation import correlation_of, laplacian_gain
 from napari_ne_denoise.core.noise.curve import Line, line_through, noise_alone, noise_curve, with_dark
-from napari_ne_denoise.core.noise.detector import isolated_share, levels_of
+from napari_ne_denoise.core.noise.detector import isolated_share, levels_of, lopsidedness
 from napari_ne_denoise.core.noise.model import CurvePoint, Lags, NoiseModel
 from napari_ne_denoise.core.noise.sampling import channel_axes_of, frame_axis_of, windows_of
 from napari_ne_denoise.core.pixels import PlaneReader, as_image
@@ -144,7 +144,8 @@ def _estimate_small(windows: list[np.ndarray]) -> NoiseModel:
     found = _model(line_through(points), float(np.quantile(blocks.brightness, 0.005)))
     uncertainty = found.uncertainty and float(np.hypot(found.uncertainty, max(0.0, spread - SPREAD_OF_NOISE) / 2))
     found = replace(found, correlation=correlation, curve=tuple(points), uncertainty=uncertainty, **levels_of(windows))
-    return replace(found, isolated_share=isolated_share(blocks, found, len(windows[0])))
+    found = replace(found, lopsidedness=lopsidedness(blocks, found))
+    return replace(found, isolated_share=isolated_share(windows, found))
 
 
 def _curve_and_correlation(blocks: Blocks) -> tuple[list[CurvePoint], tuple[Lags, Lags], float]:

@@ -15,6 +15,7 @@ from napari_ne_denoise.core.errors import SettingsError
 # (0.17, found as 0.16; `python -m benchmarks speed --parts noise`)
 CORRELATED = 0.2
 LAGS = 3
+MANY_HOT = 10.0  # a megapixel: from here on, repairing hot pixels is offered
 
 Lags = tuple[float, float, float]
 Kind = Literal["none", "gaussian", "poisson-gaussian"]
@@ -49,7 +50,9 @@ class NoiseModel:
     floor, floor_share
         The lowest level, where many more pixels are than just above it, and their share.  None: there is none.
     isolated_share
-        Share of pixels far brighter or darker than all their neighbours: hot and dead ones.
+        Share of pixels far brighter or darker than all their neighbours, of frames that were compared in both: hot and dead ones.
+    lopsidedness
+        The most that the skewness of noise can be whose gain is not known: that of photons, if the darkest pixels got no light.
     step
         To which values are rounded, in image units; 0 if none was seen.
     uncertainty
@@ -71,6 +74,7 @@ class NoiseModel:
     floor: float | None = None
     floor_share: float = 0.0
     isolated_share: float = 0.0
+    lopsidedness: float = 0.0
     step: float = 0.0
     uncertainty: float | None = 0.0
     gain_uncertainty: float = 0.0
@@ -104,6 +108,16 @@ class NoiseModel:
     def is_correlated(self) -> bool:
         """Whether neighbouring pixels share noise, along Y or X."""
         return max(along[0] for along in self.correlation) >= CORRELATED
+
+    @property
+    def hot_per_megapixel(self) -> float:
+        """How many hot and dead pixels there are among a million."""
+        return 1e6 * self.isolated_share
+
+    @property
+    def has_hot_pixels(self) -> bool:
+        """Whether there are enough hot and dead pixels to offer their repair."""
+        return self.hot_per_megapixel > MANY_HOT
 
     @property
     def confidence(self) -> Confidence:

@@ -25,6 +25,12 @@ def frame_axis_of(axes: str | None, shape: Sequence[int]) -> int | None:
     return next((axis for axis in found if shape[axis] > 1), None)
 
 
+def frame_axes_of(axes: str | None, shape: Sequence[int]) -> tuple[int, ...]:
+    """The numbers of all axes along which one detector took frame after frame, by the letters of all axes."""
+    letters = "" if axes is None else axes.upper()
+    return tuple(axis for axis, letter in enumerate(letters) if letter in FRAME_AXES and shape[axis] > 1)
+
+
 def channel_axes_of(axes: str | None, channel_axis: int | None, shape: Sequence[int]) -> tuple[int, ...]:
     """The numbers of the axes that hold several channels, by letters and by number."""
     letters = "" if axes is None else axes.upper()

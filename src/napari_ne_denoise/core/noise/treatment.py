@@ -118,22 +118,41 @@ class Treatments:
         self._channels = channel_axes_of(settings.axes, settings.channel_axis, shape)
         self._frames = frame_axis_of(settings.axes, shape)
         self._decided: dict[tuple[int, ...], Treatment] = {}
+        self._found: dict[tuple[int, ...], NoiseModel] = {}
         self._deciding = Lock()
 
     def of(self, plane: Index) -> Treatment:
         """That of the channel of a plane."""
-        fixed = {axis: at for axis in self._channels if isinstance(at := plane[axis], int)}
+        fixed = self._fixed(plane)
         channel = tuple(fixed.values())
         with self._deciding:
             if channel not in self._decided:
                 self._decided[channel] = self._decide(fixed)
             return self._decided[channel]
 
+    def noise_of(self, plane: Index) -> NoiseModel:
+        """What is known of the noise of the channel of a plane; it is looked for if nobody did."""
+        treatment = self.of(plane)
+        if isinstance(treatment.noise, NoiseModel):
+            return treatment.noise
+        if self._sigma is not None:
+            return NoiseModel(gain=0.0, offset=0.0, read_noise=self._sigma)
+        fixed = self._fixed(plane)
+        channel = tuple(fixed.values())
+        with self._deciding:
+            if channel not in self._found:
+                self._found[channel] = find_noise(self._reader, self._frames, fixed)
+            return self._found[channel]
+
     def as_record(self) -> list[dict[str, Any]]:
         """Of all channels that were decided on so far, in their order."""
         with self._deciding:
             found = sorted(self._decided.items())
         return [treatment.as_record() | ({"channel": list(channel)} if channel else {}) for channel, treatment in found]
+
+    def _fixed(self, plane: Index) -> dict[int, int]:
+        """The place of its channel, by number of axis."""
+        return {axis: at for axis in self._channels if isinstance(at := plane[axis], int)}
 
     def _decide(self, fixed: Mapping[int, int]) -> Treatment:
         """Noise is looked for only where the decision depends on it."""
