@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from napari_ne_denoise.core.io.files import complete_or_absent, read_image, read_provenance, stem, write_image, writing_parts
+from napari_ne_denoise.core.io.files import (
+    complete_or_absent,
+    find_provenance,
+    read_image,
+    read_provenance,
+    stem,
+    write_image,
+    writing_parts,
+)
 from napari_ne_denoise.core.io.image_file import ImageFile, PixelSize
 from napari_ne_denoise.core.io.letters import distinct_letters, letters_for, with_channels
 from napari_ne_denoise.core.io.targets import READABLE, WRITABLE, check_target, is_zarr
@@ -15,6 +23,7 @@ __all__ = [
     "check_target",
     "complete_or_absent",
     "distinct_letters",
+    "find_provenance",
     "is_zarr",
     "letters_for",
     "read_image",

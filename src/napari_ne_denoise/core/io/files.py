@@ -76,6 +76,25 @@ def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any] | None:
         return read_sidecar(source).get("provenance")
 
 
+def find_provenance(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """The record of how a file was made, of any file that anybody opened: None if there is none, whatever the file is, or is not.
+
+    Reads no pixels, and nothing from other machines.  An array within an OME-Zarr has the record of its image.
+    """
+    if not isinstance(path, str | os.PathLike) or "://" in str(path):
+        return None
+    source = Path(path)
+    try:
+        if source.is_dir():
+            places = [folder for folder in (source, source.parent) if is_folder_of_zarr(folder)]
+        else:
+            places = [source] if source.is_file() else []  # a pipe, for instance, would be waited for
+        found = (read_provenance(place) for place in places)
+        return next((record for record in found if isinstance(record, dict)), None)
+    except (FileError, OSError, ValueError):
+        return None
+
+
 def write_image(path: str | os.PathLike[str], image: ImageFile, *, overwrite: bool = False) -> None:
     """Write an image completely, or not at all.
 

@@ -14,6 +14,9 @@ from napari_ne_denoise.core.io.image_file import ImageFile
 # larger .npy files than this many bytes stay on disk and are read where they are needed
 MEMORY_MAP_FROM = 2**30
 
+# bytes; a larger .json beside an image is somebody else's
+LARGEST_SIDECAR = 2**24
+
 
 def read_png(path: Path) -> ImageFile:
     """Read a PNG, grey or in colours, 8 or 16 bit."""
@@ -69,7 +72,7 @@ def write_sidecar(path: Path, image: ImageFile) -> None:
 def read_sidecar(path: Path) -> dict[str, Any]:
     """What stands beside an image; empty if nothing does."""
     beside = sidecar(path)
-    if not beside.is_file():
+    if not beside.is_file() or beside.stat().st_size > LARGEST_SIDECAR:
         return {}
     record = json.loads(beside.read_text(encoding="utf8"))
     return record if isinstance(record, dict) else {}

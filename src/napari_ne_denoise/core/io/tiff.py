@@ -20,6 +20,8 @@ from napari_ne_denoise.core.io.letters import distinct_letters
 
 # uncompressed images larger than this many bytes stay on disk and are read where they are needed
 MEMORY_MAP_FROM = 2**30
+# characters of OME-XML, beyond which nobody looks for our record in it; that of a million planes has so many
+LARGEST_XML = 2**28
 # coarser than this many µm, a plain TIFF's resolution is that of a screen or a printer
 COARSEST_PIXEL = 25.4
 # what tifffile only logs although pixels are lost
@@ -55,8 +57,9 @@ def read_tiff_provenance(path: Path) -> dict[str, Any] | None:
     """The record of how a file was made, without reading its pixels; None if there is none."""
     with _messages(), tifffile.TiffFile(path) as file:
         try:
-            return None if file.ome_metadata is None else ome.describe(file.ome_metadata).provenance
-        except (ElementTree.ParseError, ValueError):
+            xml = file.ome_metadata
+            return None if xml is None or len(xml) > LARGEST_XML else ome.describe(xml).provenance
+        except (ElementTree.ParseError, ValueError, RecursionError):
             return None
 
 

@@ -1,0 +1,27 @@
+"""How a layer was made: by what stands in its metadata, or in the file that it was opened from."""
+
+from typing import TYPE_CHECKING, Any
+
+from napari_ne_denoise.core.io import find_provenance
+from napari_ne_denoise.core.provenance import KEY
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+
+
+def record_of(layer: "Layer") -> dict[str, Any] | None:
+    """The record of the run that made a layer, here or in an earlier session; None if this program did not make it.
+
+    Of a layer from a file, only the file's metadata are read, within milliseconds.  It may be anybody's file: nothing is raised.
+    """
+    record = layer.metadata.get(KEY)
+    if isinstance(record, dict):
+        return record
+    return find_provenance(layer.source.path) if layer.source.path else None
+
+
+def source_path(viewer: "Viewer", record: dict[str, Any]) -> str | None:
+    """The file of the layer that a result was made from, as far as that layer is still there and was opened from one."""
+    name = record.get("source_layer")
+    return viewer.layers[name].source.path if isinstance(name, str) and name in viewer.layers else None
