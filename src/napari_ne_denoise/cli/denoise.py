@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
@@ -36,7 +37,10 @@ def denoise(
     channel_axis: Annotated[int | None, typer.Option(help="Number of the axis that holds channels.")] = DEFAULTS.channel_axis,
     sigma: Annotated[float | None, typer.Option(help="The noise's standard deviation, for models that need it.")] = DEFAULTS.sigma,
     noise: Annotated[
-        str, typer.Option(help=f"What is done about noise before the network: {_choices(Noise)}, or a microscope profile (.json).")
+        str,
+        typer.Option(
+            help=f"What is done about noise before the network: {_choices(Noise)}, or a microscope profile (.json), or the JSON of noise."
+        ),
     ] = str(DEFAULTS.noise),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = DEFAULTS.device,
     precision: Annotated[str, typer.Option(help=f"Of the arithmetic: {_choices(Precision)}.")] = DEFAULTS.precision,
@@ -65,7 +69,7 @@ def denoise(
         "strength": strength, "hot_pixels": hot_pixels,
     }  # fmt: skip
     with errors_end_the_program():
-        settings = DEFAULTS.changed(**settings_given)
+        settings = DEFAULTS.changed(**settings_given | {"noise": _noise_of(noise)})
         jobs = _planned(inputs, out, overwrite, skip_existing)
         for folder in {job.target.parent for job in jobs}:
             make_folder(folder)
@@ -79,6 +83,17 @@ def denoise(
                 print(record["output"], flush=True)
     if any(codes):
         raise typer.Exit(UNUSABLE if set(codes) == {UNUSABLE} else FAILED)
+
+
+def _noise_of(text: str) -> str | dict[str, Any]:
+    """The record of noise that was written out, else what was given."""
+    if not text.startswith("{"):
+        return text
+    try:
+        record: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise SettingsError(f"--noise {text}: begins like JSON and is none ({error}); give a name, or the path of a profile.") from error
+    return record
 
 
 def _planned(inputs: list[Path], out: Path, overwrite: bool, skip_existing: bool) -> list[Job]:
