@@ -5,8 +5,9 @@ import pytest
 import tifffile
 
 from napari_ne_denoise import denoise, load_denoiser
+from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun, JobEnded
 from napari_ne_denoise.core.batch.jobs import plan_jobs
-from napari_ne_denoise.core.batch.run import JobAdvanced, JobBegun, JobEnded, run_jobs
+from napari_ne_denoise.core.batch.run import run_jobs
 from napari_ne_denoise.core.io import read_image
 from napari_ne_denoise.core.run import DenoisingRun
 from napari_ne_denoise.core.settings import DenoiseSettings
@@ -65,3 +66,11 @@ def test_a_mistake_of_ours_in_one_file_does_not_cost_the_others(folder, monkeypa
     events = ended(run_jobs(plan_jobs(sorted(folder.glob("*.tif")), folder), DenoiseSettings(), load_denoiser("fast")))
     assert [type(event.error) for event in events] == [ZeroDivisionError, ZeroDivisionError]
     assert events[0].record["error"].startswith("unexpected")
+
+
+def test_results_lie_beside_their_images(folder):
+    (folder / "deep").mkdir()
+    other = folder / "deep" / "d.tif"
+    other.write_bytes((folder / "a.tif").read_bytes())
+    jobs = plan_jobs([folder / "a.tif", other], None)
+    assert [job.target for job in jobs] == [folder / "a_denoised.ome.tif", folder / "deep" / "d_denoised.ome.tif"]

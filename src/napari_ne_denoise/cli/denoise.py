@@ -123,7 +123,8 @@ def _outcomes(
     jobs: Sequence[Job], series: int, settings: DenoiseSettings, denoiser: Denoiser, *, quiet: bool
 ) -> Iterator[tuple[dict[str, Any], int]]:
     """Denoise all files; of each what is to be said of it, and its exit code."""
-    from napari_ne_denoise.core.batch.run import JobAdvanced, JobBegun, run_jobs
+    from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun
+    from napari_ne_denoise.core.batch.run import run_jobs
 
     line = ProgressLine("", quiet=quiet)
     with warnings.catch_warnings(record=True) as caught:

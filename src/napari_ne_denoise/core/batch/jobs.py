@@ -33,7 +33,7 @@ class Job:
     skipped: bool = False
 
 
-def plan_jobs(inputs: Sequence[Path], out: Path, *, overwrite: bool = False, skip_existing: bool = False) -> list[Job]:
+def plan_jobs(inputs: Sequence[Path], out: Path | None, *, overwrite: bool = False, skip_existing: bool = False) -> list[Job]:
     """Give each input its output.
 
     Parameters
@@ -41,7 +41,8 @@ def plan_jobs(inputs: Sequence[Path], out: Path, *, overwrite: bool = False, ski
     inputs
         Files to read.
     out
-        A file, for a single input, if it ends like an image; otherwise a folder, which is made if it is not there.
+        A file, for a single input, if it ends like an image; otherwise a folder, which is made if it is not there.  None: each result lies
+        beside its input.
     overwrite, skip_existing
         What to do with outputs that exist; neither: refuse.
 
@@ -64,7 +65,9 @@ def plan_jobs(inputs: Sequence[Path], out: Path, *, overwrite: bool = False, ski
     return [Job(source, target, overwrite, skip_existing and target.exists()) for source, target in zip(inputs, targets, strict=True)]
 
 
-def _targets(inputs: Sequence[Path], out: Path) -> list[Path]:
+def _targets(inputs: Sequence[Path], out: Path | None) -> list[Path]:
+    if out is None:
+        return [source.parent / _result_name(source) for source in inputs]
     # an OME-Zarr is a folder, but one image
     looks_like_file = bool(out.suffix) and (is_zarr(out) or not out.is_dir())
     if len(inputs) == 1 and looks_like_file:
@@ -72,7 +75,11 @@ def _targets(inputs: Sequence[Path], out: Path) -> list[Path]:
         return [out]
     if out.is_file() or (looks_like_file and out.name.lower().endswith(WRITABLE)):
         raise SettingsError(f"{out}: is a file, and a folder is needed for {len(inputs)} input(s); give -o the name of a folder.")
-    return [out / f"{stem(source)}{ZARR_ENDING if source.is_dir() else ENDING}" for source in inputs]
+    return [out / _result_name(source) for source in inputs]
+
+
+def _result_name(source: Path) -> str:
+    return f"{stem(source)}{ZARR_ENDING if source.is_dir() else ENDING}"
 
 
 def _refuse_repeated(targets: list[Path]) -> None:

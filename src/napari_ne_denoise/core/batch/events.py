@@ -1,0 +1,53 @@
+"""What can be told of a batch while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from napari_ne_denoise.core.batch.jobs import Job
+
+
+@dataclass(frozen=True)
+class JobBegun:
+    """A file is being read.
+
+    Attributes
+    ----------
+    number
+        Of the job, from 0.
+    job
+        Which file becomes which.
+    """
+
+    number: int
+    job: Job
+
+
+@dataclass(frozen=True)
+class JobAdvanced:
+    """So many pixels of so many are finished."""
+
+    number: int
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class JobEnded:
+    """What became of a file.
+
+    Attributes
+    ----------
+    number
+        Of the job, from 0.
+    record
+        "input", "output", "status" ("done", "skipped" or "failed"); of a finished one "seconds", "axes", "notes" and "provenance", of a
+        failed one "error" and "error_type".  Plain values that JSON can hold.
+    error
+        Why it failed.  None: it did not.
+    """
+
+    number: int
+    record: dict[str, Any] = field(repr=False)
+    error: Exception | None = None
