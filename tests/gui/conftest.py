@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.settings import get_plugin_settings
 from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QMenu, QWidget
 
 from napari_ne_denoise.core import device
+from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.core.run import DenoisingRun
+from napari_ne_denoise.gui.denoise_widget import DenoiseWidget
 
 TIMEOUT = 60_000  # ms
 
@@ -107,3 +110,43 @@ def gate(monkeypatch, small_tiles) -> Iterator[Gate]:
     monkeypatch.setattr(DenoisingRun, "steps", gated)
     yield gate
     gate.open_wide()
+
+
+@pytest.fixture(autouse=True)
+def _forget_preferences() -> Iterator[None]:
+    """What a test lets the plugin remember is not for the next one."""
+    yield
+    plugin_settings = get_plugin_settings()
+    if KEY in plugin_settings:
+        plugin_settings[KEY].reset()
+
+
+@pytest.fixture
+def dock(viewer) -> DenoiseWidget:
+    widget = DenoiseWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="under test")
+    return widget
+
+
+@pytest.fixture
+def run(dock, until) -> Callable[[], None]:
+    """Press Denoise and wait for the end."""
+
+    def press() -> None:
+        dock.button.native.click()
+        until(lambda: not dock.queue.is_busy)
+
+    return press
+
+
+@pytest.fixture
+def run_a_tile(dock, viewer, gate, until) -> Callable[[], None]:
+    """Press Denoise and wait until the first tile is on screen."""
+
+    def press() -> None:
+        there = len(viewer.layers)
+        dock.button.native.click()
+        gate.let_pass()
+        until(lambda: len(viewer.layers) > there)
+
+    return press

@@ -18,37 +18,6 @@ from napari_ne_denoise.gui.denoise_widget import NO_IMAGE, DenoiseWidget
 
 
 @pytest.fixture
-def dock(viewer, qtbot):
-    widget = DenoiseWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="under test")
-    return widget
-
-
-@pytest.fixture
-def run(dock, until):
-    """Press Denoise and wait for the end."""
-
-    def press() -> None:
-        dock.button.native.click()
-        until(lambda: dock.button.text == "Denoise")
-
-    return press
-
-
-@pytest.fixture
-def run_a_tile(dock, viewer, gate, until):
-    """Press Denoise and wait until the first tile is on screen."""
-
-    def press() -> None:
-        there = len(viewer.layers)
-        dock.button.native.click()
-        gate.let_pass()
-        until(lambda: len(viewer.layers) > there)
-
-    return press
-
-
-@pytest.fixture
 def seen() -> Iterator[list[str]]:
     """The notifications that napari shows."""
     messages: list[str] = []

@@ -7,7 +7,8 @@ import pytest
 
 from napari_ne_denoise.gui.denoising import Pace, duration, megapixels
 from napari_ne_denoise.gui.filter_layer import crop
-from napari_ne_denoise.gui.layer_data import Source, letters_of
+from napari_ne_denoise.gui.layer_data import Source
+from napari_ne_denoise.gui.readings import letters_of
 from napari_ne_denoise.gui.weight_colours import COLOURMAP, limit_of, to_rgba
 
 

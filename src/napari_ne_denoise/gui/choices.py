@@ -12,7 +12,8 @@ from qtpy.QtWidgets import QComboBox
 from napari_ne_denoise.core.models.fetch import local_path
 from napari_ne_denoise.core.models.registry import ModelRow, list_models
 from napari_ne_denoise.core.settings import DEFAULTS
-from napari_ne_denoise.gui.layer_data import is_helper, is_result
+from napari_ne_denoise.gui.boxes import tame_box
+from napari_ne_denoise.gui.layer_data import is_helper, is_result, source_layer_of
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def layer_box(viewer: "Viewer", tooltip: str) -> ComboBox:
     """A box of the viewer's image layers, helper layers left out."""
     box = ComboBox(name="layer", label="Layer", choices=lambda _: image_layers(viewer), nullable=False, tooltip=tooltip)
-    _let_shrink(box.native)
+    tame_box(box.native, Qt.TextElideMode.ElideMiddle)  # names of images differ at their ends
     return box
 
 
@@ -41,9 +42,11 @@ def offer_layers(box: ComboBox) -> None:
 
 
 def choose_active(box: ComboBox, viewer: "Viewer", results_too: bool) -> None:
-    """Let a box of layers follow the active layer."""
+    """Let a box of layers follow the active layer, or to what that was made from where results are not wanted."""
     active = viewer.layers.selection.active
-    if active is not None and active in box.choices and (results_too or not is_result(active)):
+    if active is not None and not results_too and is_result(active):
+        active = source_layer_of(viewer, active)
+    if active is not None and active in box.choices:
         box.value = active
 
 
@@ -52,7 +55,7 @@ def model_box() -> ComboBox:
     box = ComboBox(
         name="model", label="Model", choices=lambda _: [(_choice(row), row.name) for row in usable_models()], value=DEFAULTS.model
     )
-    _let_shrink(box.native)
+    tame_box(box.native)
     explain_models(box)
     return box
 
@@ -97,7 +100,7 @@ def device_box() -> ComboBox:
     box = ComboBox(
         name="device", label="Device", choices=[("auto", DEFAULTS.device)], tooltip="Where to compute. Auto: the fastest that works."
     )
-    _let_shrink(box.native)
+    tame_box(box.native)
     return box
 
 
@@ -125,9 +128,3 @@ def offer_devices(box: ComboBox, reports: tuple["DeviceReport", ...]) -> None:
 
 def _title(report: "DeviceReport") -> str:
     return report.label if report.problem is None else f"{report.label}: not usable"
-
-
-def _let_shrink(native: QComboBox) -> None:
-    """Long names must not widen the dock."""
-    native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    native.setMinimumContentsLength(8)

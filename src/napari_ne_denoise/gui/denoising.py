@@ -1,12 +1,14 @@
 """What the thread does when Denoise is pressed, and how its pace is told."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
+from napari_ne_denoise.core.axes import Index
+from napari_ne_denoise.gui.blend import Blend
 from napari_ne_denoise.gui.layer_data import Source
 
 # a result of at most this many pixels starts as a copy of the noisy image, which its tiles replace
@@ -15,17 +17,29 @@ MOST_PREFILLED = 2**28
 
 @dataclass(frozen=True)
 class Begun:
-    """Everything is decided; `result` fills as tiles are finished."""
+    """Everything is decided; `blend` fills as tiles are finished.
 
-    result: np.ndarray
+    Attributes
+    ----------
+    blend
+        Holds what is shown.
+    total
+        Pixels to do.
+    record
+        Gives the record of the run as far as it is known.
+    """
+
+    blend: Blend
     total: int
+    record: Callable[[], dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Advanced:
-    """So many pixels are finished."""
+    """So many pixels are finished, the last of them at `index`."""
 
     done: int
+    index: Index
 
 
 @dataclass(frozen=True)
@@ -38,31 +52,57 @@ class Finished:
     kept: int
 
 
-def denoise_source(source: Source, device: str, start_at: tuple[int, ...]) -> Iterator[Begun | Advanced | Finished]:
+def denoise_source(source: Source, strength: float, start_at: tuple[int, ...]) -> Iterator[Begun | Advanced | Finished]:
     """Denoise, tile by tile, into an array that whoever listens may show meanwhile.
 
     Parameters
     ----------
     source
-        The image, and the model to use.
-    device
-        As in `denoise`.
+        The image, and how to denoise it.
+    strength
+        Of the result, 0 to 1; the network's output is kept too, so that it can be changed.
     start_at
         The pixel whose tile comes first.
     """
     from napari_ne_denoise.core.inference import prepare_denoising  # brings torch, which takes seconds
 
-    run = prepare_denoising(source.data, device=device, **source.settings)
-    result = _start_of_result(source.data, run.shape, run.dtype)
-    yield Begun(result, result.size)
-    begin, kept = perf_counter(), 0
+    run = prepare_denoising(source.data, **source.settings)
+    noisy = source.data if source.part is None else source.data[source.part]
+    blend = Blend(noisy, _start_of_result(noisy, source.shape, run.dtype), strength)
+    total = blend.shown.size
+
+    def record() -> dict[str, Any]:
+        return {**at_strength(run.provenance, strength), "source_layer": source.name, **source.part_record}
+
+    yield Begun(blend, total, record)
+    begin, done, kept = perf_counter(), 0, 0
     for step in run.steps(start_at):
-        result[step.index] = step.values
+        index = source.in_result(step.index)
+        if index is None:  # of another plane: small ones are computed together
+            continue
+        blend.put(index, step.values)
         kept += int(np.count_nonzero(~np.isfinite(step.values)))
-        yield Advanced(step.done)
+        done += step.values.size
+        yield Advanced(done, index)
+        if done == total:
+            break
     seconds = perf_counter() - begin
-    record = {**run.provenance, "seconds": round(seconds, 3), "source_layer": source.name}
-    yield Finished(record, seconds, _label_of(str(run.device)), kept)
+    yield Finished({**record(), "seconds": round(seconds, 3)}, seconds, _label_of(str(run.device)), kept)
+
+
+def at_strength(record: dict[str, Any], strength: float) -> dict[str, Any]:
+    """The same record, of the result at a strength."""
+    return {**record, "settings": {**record["settings"], "strength": strength}}
+
+
+def fill_unfinished(blend: Blend, finished: list[Index]) -> Iterator[None]:
+    """The work of a thread: show the noisy image wherever nothing was denoised."""
+    missing = np.ones(blend.shown.shape, bool)
+    for index in finished:
+        missing[index] = False
+    for index in blend.parts():
+        blend.show_noisy(index, missing[index])
+    yield None
 
 
 def _start_of_result(data: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:

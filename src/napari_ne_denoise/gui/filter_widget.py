@@ -10,7 +10,7 @@ from napari_ne_denoise.gui.choices import layer_box
 from napari_ne_denoise.gui.docks import Message, form
 from napari_ne_denoise.gui.filter_layer import show_filter
 from napari_ne_denoise.gui.filter_view import FilterView
-from napari_ne_denoise.gui.filtering import Pixel, compute_filter, cut_out, describe, on_layer_axes, pixel_at
+from napari_ne_denoise.gui.filtering import Pixel, at_present, compute_filter, cut_out, describe, on_layer_axes, pixel_at, strength_of
 from napari_ne_denoise.gui.layer_data import is_helper
 from napari_ne_denoise.gui.layer_dock import LayerDock
 from napari_ne_denoise.gui.readout import NO_VALUE, Readout
@@ -45,6 +45,7 @@ class FilterWidget(LayerDock):
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
         self._waiting: Pixel | None = None
         self.current: tuple[Pixel, Any] | None = None
+        self._watched: Any = None  # the layer whose strength may change
         self.message = Message(INSTRUCTION)
         layer = layer_box(viewer, "The image to click on: a denoised one, or a noisy one to see what denoising would do.")
         self.side = SpinBox(
@@ -81,6 +82,7 @@ class FilterWidget(LayerDock):
     def _forget(self) -> None:
         """Show no filter; its arrays may be needed by nobody else."""
         self.current = None
+        self._watch(None)
         self.view.clear()
         self._clear_readout()
         self.message.say(INSTRUCTION)
@@ -127,9 +129,24 @@ class FilterWidget(LayerDock):
             self._work()
             return
         self.current = pixel, found
+        self._watch(pixel.layer)
         self.readout.show_values(describe(pixel, found))
         self.message.say(INSTRUCTION)
         self._show_again()
+
+    def _watch(self, layer: Any) -> None:
+        if self._watched is not None:
+            self._watched.events.metadata.disconnect(self._notice_strength)
+        self._watched = layer
+        if layer is not None:
+            layer.events.metadata.connect(self._notice_strength)
+
+    def _notice_strength(self, *_: object) -> None:
+        """A weaker result has another filter: more of the pixel itself."""
+        pixel = None if self.current is None else self.current[0]
+        if pixel is not None and pixel.value is not None and strength_of(pixel.layer) != pixel.strength:
+            self._waiting = at_present(pixel)
+            self._work()
 
     def _show_again(self) -> None:
         if self.current is None:
@@ -146,4 +163,5 @@ class FilterWidget(LayerDock):
         self._work()
 
     def _disconnect(self) -> None:
+        self._watch(None)
         self._viewer.mouse_drag_callbacks.remove(self._on_press)

@@ -1,7 +1,7 @@
 """From a clicked pixel to the filter that made it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.core.settings import DEFAULTS
 from napari_ne_denoise.gui.choices import image_layers
 from napari_ne_denoise.gui.filter_layer import crop
-from napari_ne_denoise.gui.layer_data import SOURCE_KEY, Source, finest, is_result, read_layer
+from napari_ne_denoise.gui.layer_data import BLEND_KEY, SOURCE_KEY, Source, finest, is_result, read_layer
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -38,17 +38,21 @@ class Pixel:
         In the array of both.
     value
         What a denoised layer shows there; None for a noisy one.
+    strength
+        Of the denoised layer, 0 to 1.
     """
 
     layer: Any
     source: Source
     position: tuple[int, ...]
     value: float | None
+    strength: float = DEFAULTS.strength
 
     @property
     def layer_position(self) -> tuple[int, ...]:
-        """In the layer, whose axes leave out colours."""
-        return self.position[: self.layer.ndim]
+        """In the layer, which may show only a part of the array, and whose axes leave out colours."""
+        origin = self.source.origin if is_result(self.layer) else (0,) * len(self.position)
+        return tuple(at - first for at, first in zip(self.position, origin, strict=True))[: self.layer.ndim]
 
 
 def pixel_at(viewer: "Viewer", layer: "Image", world: tuple[float, ...]) -> Pixel:
@@ -59,32 +63,58 @@ def pixel_at(viewer: "Viewer", layer: "Image", world: tuple[float, ...]) -> Pixe
     ImageError
         If it is outside the layer, or the layer's noisy image is not there.
     """
-    position = tuple(int(at) for at in np.rint(layer.world_to_data(world)))
+    shown = tuple(int(at) for at in np.rint(layer.world_to_data(world)))
     source = _source_of(viewer, layer)
-    lengths = source.data.shape[: layer.ndim]
-    if any(not 0 <= at < length for at, length in zip(position, lengths, strict=True)):
+    if any(not 0 <= at < length for at, length in zip(shown, finest(layer).shape, strict=False)):
         raise ImageError("This is outside the image.")
     if source.rgb:
-        position = (*position, GREEN)
-    value = float(np.asarray(finest(layer)[position])) if is_result(layer) else None
-    return Pixel(layer, source, position, value)
+        shown = (*shown, GREEN)
+    if not is_result(layer):
+        return Pixel(layer, source, shown, None)
+    position = tuple(at + first for at, first in zip(shown, source.origin, strict=True))
+    return Pixel(layer, source, position, float(np.asarray(finest(layer)[shown])), strength_of(layer))
+
+
+def at_present(pixel: Pixel) -> Pixel:
+    """The same pixel of a layer whose strength may have been changed."""
+    shown = pixel.layer_position + pixel.position[pixel.layer.ndim :]
+    return replace(pixel, value=float(np.asarray(finest(pixel.layer)[shown])), strength=strength_of(pixel.layer))
+
+
+def strength_of(layer: "Image") -> float:
+    """At which strength a result is shown."""
+    if BLEND_KEY in layer.metadata and layer.metadata[BLEND_KEY].belongs_to(layer):
+        return float(layer.metadata[BLEND_KEY].strength)
+    settings = layer.metadata.get(KEY, {}).get("settings", {})
+    return float(settings.get("strength", DEFAULTS.strength))
 
 
 def _source_of(viewer: "Viewer", layer: "Image") -> Source:
     """What a layer was made from, or the layer itself if it was not made by denoising."""
     if not is_result(layer):
         return read_layer(layer)
+    _refuse_if_stabilised(layer.metadata.get(KEY, {}))
     if SOURCE_KEY in layer.metadata:
         source: Source = layer.metadata[SOURCE_KEY]
         return source
     record = layer.metadata[KEY]
     name, model = record.get("source_layer"), record.get("settings", {}).get("model")
+    part = tuple(slice(*window) for window in record["part"]) if "part" in record else None
     for other in image_layers(viewer):
         if other.name == name and not is_result(other):
-            found = read_layer(other, model)
-            if found.data.shape == layer.data.shape:
+            found = replace(read_layer(other, model), part=part)
+            if found.shape == layer.data.shape:
                 return found
     raise ImageError(f"The filter is computed from the noisy image: open it, name its layer {name!r}, and click again.")
+
+
+def _refuse_if_stabilised(record: Mapping[str, Any]) -> None:
+    treated = record.get("decided", {}).get("noise", ())
+    if any(each.get("stabilised") for each in treated):
+        raise ImageError(
+            "Its noise was made the same at every brightness before the network saw it, so no filter of the image itself made its pixels. "
+            'Denoise again with "Noise" at "none", under Advanced, and click that result.'
+        )
 
 
 def compute_filter(pixel: Pixel) -> Iterator["Filter"]:
@@ -93,7 +123,8 @@ def compute_filter(pixel: Pixel) -> Iterator["Filter"]:
 
     source = pixel.source
     model = source.model or DEFAULTS.model
-    yield adaptive_filter(source.data, pixel.position, model=model, axes=source.axes, channel_axis=source.channel_axis)
+    axes, channel_axis, strength = source.axes, source.channel_axis, pixel.strength
+    yield adaptive_filter(source.data, pixel.position, model=model, axes=axes, channel_axis=channel_axis, strength=strength)
 
 
 def cut_out(pixel: Pixel, found: "Filter", side: int) -> tuple[np.ndarray, tuple[int, int]]:
@@ -115,12 +146,11 @@ def on_layer_axes(pixel: Pixel, weights: np.ndarray, centre: tuple[int, int]) ->
         From `cut_out`.
     """
     layout = plan_planes(pixel.source.data.shape, pixel.source.axes, pixel.source.channel_axis)
-    lengths, origin = [1] * len(layout.shape), list(pixel.position)
+    lengths, origin = [1] * len(layout.shape), list(pixel.layer_position)
     for axis, length, at in zip((layout.rows, layout.columns), weights.shape, centre, strict=True):
         lengths[axis] = length
         origin[axis] -= at
-    ndim = pixel.layer.ndim
-    return layout.to_image(weights).reshape(lengths[:ndim]), tuple(origin[:ndim])
+    return layout.to_image(weights).reshape(lengths[: pixel.layer.ndim]), tuple(origin)
 
 
 def describe(pixel: Pixel, found: "Filter") -> dict[str, str]:
@@ -144,8 +174,9 @@ def number(value: float) -> str:
 
 
 def _where(pixel: Pixel) -> str:
-    axes = pixel.source.axes or "?" * (len(pixel.layer_position) - 2) + "YX"
-    named = [f"{letter.lower()} {at}" if letter in "TZCYX" else str(at) for letter, at in zip(axes, pixel.layer_position, strict=False)]
+    position = pixel.position[: pixel.layer.ndim]
+    axes = pixel.source.axes or "?" * (len(position) - 2) + "YX"
+    named = [f"{letter.lower()} {at}" if letter in "TZCYX" else str(at) for letter, at in zip(axes, position, strict=False)]
     return ", ".join(named) + (" (green)" if pixel.source.rgb else "")
 
 

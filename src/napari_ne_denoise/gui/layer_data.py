@@ -1,13 +1,16 @@
 """From a layer to an array with axes, and from a result back to a layer in the same place."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.utils.transforms import Affine
 
-from napari_ne_denoise.core.io.letters import distinct_letters, letters_for
+from napari_ne_denoise.core.axes import Index, plan_planes
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.core.settings import DEFAULTS
+from napari_ne_denoise.gui.readings import Reading, readings_of
 
 if TYPE_CHECKING:
     from napari.layers import Image, Layer
@@ -15,12 +18,10 @@ if TYPE_CHECKING:
 
 # Where a result remembers what it was made from. It holds arrays, so unlike the record under KEY it is not for files.
 SOURCE_KEY = f"{KEY} source"
+# Where it keeps what its strength can be changed by; not for files either.
+BLEND_KEY = f"{KEY} blend"
 # Marks layers that only help to look at others: no dock offers to work on them.
 HELPER_KEY = f"{KEY} helper"
-
-_LETTERS = {"frame": "T", "frames": "T", "slice": "Z", "plane": "Z", "depth": "Z", "row": "Y", "rows": "Y", "column": "X", "columns": "X"}
-_PLAIN_NAMES = {"t": "time", "z": "z", "c": "channels", "y": "y", "x": "x"}
-_COLOUR_LENGTHS = (3, 4)
 
 # What a result must not take over: what it is called and noted, and how its pixels are stored.
 _NOT_CARRIED = ("name", "metadata", "visible", "multiscale", "locked_data_level", "auto_contrast")
@@ -48,6 +49,10 @@ class Source:
         Of the layer.
     model
         To work on it with; None for the default one.
+    wishes
+        What else was chosen of the settings of `denoise`.
+    part
+        Of the array, that is to be denoised: a slice for each axis.  None: all of it.
     """
 
     name: str
@@ -59,6 +64,8 @@ class Source:
     contrast_range: tuple[float, ...] | None = None
     metadata: dict[str, Any] = field(default_factory=dict, repr=False)
     model: str | None = None
+    wishes: Mapping[str, Any] = field(default_factory=dict)
+    part: tuple[slice, ...] | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Source":
         """Itself: duplicating a layer in napari must not copy the image that it was made from."""
@@ -66,10 +73,9 @@ class Source:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the layer and the model decide of the settings of `denoise`."""
+        """What the layer and the user decide of the settings of `denoise`."""
         chosen: dict[str, Any] = {"model": self.model or DEFAULTS.model, "axes": self.axes, "channel_axis": self.channel_axis}
-        # filters are those of images as they are, and are to be those that made the result
-        chosen["noise"] = "none"
+        chosen.update(self.wishes)
         if self.rgb:
             # napari shows colours of floats in 0–1 and of integers in their full range: keep what it was
             chosen["output_dtype"] = "input"
@@ -78,42 +84,96 @@ class Source:
             chosen["nonfinite"] = "keep"
         return chosen
 
+    @property
+    def window(self) -> tuple[slice, ...]:
+        """The part of the array that is denoised, as numbers of pixels; all of it where no part was chosen."""
+        return self.part or tuple(slice(0, length) for length in self.data.shape)
+
+    @property
+    def origin(self) -> tuple[int, ...]:
+        """Where in the array the result begins."""
+        return tuple(window.start for window in self.window)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the result."""
+        return tuple(window.stop - window.start for window in self.window)
+
+    @property
+    def part_record(self) -> dict[str, Any]:
+        """Which part of the array was denoised, for the record; nothing for all of it."""
+        return {} if self.part is None else {"part": [[window.start, window.stop] for window in self.part]}
+
+    def in_result(self, index: Index) -> Index | None:
+        """Where in the result a place of the array is; None if it is outside."""
+        if self.part is None:
+            return index
+        if any(isinstance(at, int) and not window.start <= at < window.stop for at, window in zip(index, self.part, strict=True)):
+            return None
+        # the part has whole rows and columns, so that only numbers of planes change
+        return tuple(at - window.start if isinstance(at, int) else at for at, window in zip(index, self.part, strict=True))
+
+    def only_plane_at(self, position: tuple[int, ...]) -> "Source":
+        """The same, but only the plane that holds a position of the array is to be denoised; of colours all of it."""
+        layout = plan_planes(self.data.shape, self.axes, self.channel_axis)
+        whole = {layout.rows, layout.columns} | ({len(layout.shape) - 1} if self.rgb else set())
+        single = [slice(at, at + 1) for at in position]
+        part = tuple(slice(0, length) if axis in whole else single[axis] for axis, length in enumerate(layout.shape))
+        return replace(self, part=part)
+
     def result_look(self) -> dict[str, Any]:
         """Arguments of ``add_image`` for a result: the same place, the same look, the notes of the source."""
-        return {**self.look, "name": f"{self.name} denoised", "multiscale": False, "metadata": dict(self.metadata)}
+        look = {**self.look, "name": f"{self.name} denoised", "multiscale": False, "metadata": dict(self.metadata)}
+        if self.part is not None:
+            look["name"] += f" ({self._where()})"
+            look["translate"] = _moved(look, self.origin)
+        return look
+
+    def _where(self) -> str:
+        """Which plane it is, as in "z 3"."""
+        axes = self.axes or "?" * self.data.ndim
+        single = [
+            (letter, window.start)
+            for letter, window, length in zip(axes, self.window, self.data.shape, strict=True)
+            if window.stop - window.start < length or (length == 1 and letter not in "YXS?")
+        ]
+        return ", ".join(f"{letter.lower()} {at}" if letter in "TZC" else f"plane {at}" for letter, at in single) or "plane 0"
 
 
-def read_layer(layer: "Image", model: str | None = None) -> Source:
-    """Take what is needed of an image layer, to work on with a model; on the main thread."""
+def _moved(look: Mapping[str, Any], origin: tuple[int, ...]) -> np.ndarray:
+    """Where a part of a layer lies that begins at a place of its array."""
+    ndim = len(look["scale"])
+    to_physical = Affine(scale=look["scale"], rotate=look["rotate"], shear=look["shear"], translate=look["translate"], ndim=ndim)
+    return np.asarray(to_physical(origin[:ndim]))
+
+
+def read_layer(layer: "Image", model: str | None = None, reading: Reading | None = None, wishes: Mapping[str, Any] | None = None) -> Source:
+    """Take what is needed of an image layer, to work on with a model; on the main thread.
+
+    Parameters
+    ----------
+    layer
+        Any image layer.
+    model
+        None for the default one.
+    reading
+        What its axes are.  None: what they are likeliest to be.
+    wishes
+        What else was chosen of the settings of `denoise`.
+    """
     data = finest(layer)
     look = {key: value for key, value in layer.as_layer_data_tuple()[1].items() if key not in _NOT_CARRIED}
-    axes = letters_of(tuple(layer.axis_labels), layer.rgb)
-    if axes is None and not layer.rgb and data.shape[-1] in _COLOUR_LENGTHS:
-        axes = letters_for(data.ndim)  # core would ask whether this is colour; the layer says that it is not
-    channel_axis = -1 if layer.rgb and axes is None else None
-    metadata = {key: value for key, value in layer.metadata.items() if key != SOURCE_KEY}
+    reading = reading or readings_of(layer, data.shape)[0]
+    metadata = {key: value for key, value in layer.metadata.items() if key not in (SOURCE_KEY, BLEND_KEY)}
     contrast_range = None if layer.rgb else tuple(layer.contrast_limits_range)
-    return Source(layer.name, data, axes, channel_axis, bool(layer.rgb), look, contrast_range, metadata, model)
+    return Source(
+        layer.name, data, reading.axes, reading.channel_axis, bool(layer.rgb), look, contrast_range, metadata, model, dict(wishes or {})
+    )
 
 
 def finest(layer: "Image") -> Any:
     """The array of a layer, of a multiscale one the finest level."""
     return layer.data[0] if layer.multiscale else layer.data
-
-
-def letters_of(labels: tuple[str, ...], rgb: bool = False) -> str | None:
-    """One letter for each axis; None if the labels don't say where Y and X are, as napari's own "-2" and "-1" don't."""
-    letters = "".join(_letter(label) for label in labels)
-    if letters.count("Y") != 1 or letters.count("X") != 1:
-        return None
-    return distinct_letters(letters + "S" if rgb else letters)
-
-
-def _letter(label: str) -> str:
-    name = label.strip().lower()
-    if name in _LETTERS:
-        return _LETTERS[name]
-    return name[0].upper() if name and _PLAIN_NAMES.get(name[0], "").startswith(name) else "?"
 
 
 def shown_position(viewer: "Viewer", layer: "Image") -> tuple[int, ...]:
@@ -133,6 +193,15 @@ def _middle_of_view(layer: "Image", lengths: np.ndarray) -> np.ndarray:
         return lengths / 2
     factors = np.asarray(layer.downsample_factors[layer.data_level])[: layer.ndim] if layer.multiscale else 1
     return np.asarray(corners.mean(axis=0) * factors)
+
+
+def source_layer_of(viewer: "Viewer", result: "Layer") -> "Image | None":
+    """The layer that a result was made from in this session, if it is still there."""
+    if SOURCE_KEY not in result.metadata:
+        return None
+    data = result.metadata[SOURCE_KEY].data
+    others = (layer for layer in viewer.layers if layer is not result and hasattr(layer, "multiscale"))
+    return next((layer for layer in others if finest(layer) is data), None)
 
 
 def is_result(layer: "Image") -> bool:

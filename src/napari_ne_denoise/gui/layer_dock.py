@@ -37,7 +37,8 @@ class LayerDock(WorkDock):
     def reset_choices(self, *_: object) -> None:
         """Offer the layers there are now; napari calls this when they change."""
         if not self._closed:
-            offer_layers(self.layer)
+            with self.layer.changed.blocked():  # while a renamed layer is offered anew, another one is chosen for a moment
+                offer_layers(self.layer)
             self._layers_changed()
 
     def _layers_changed(self) -> None:

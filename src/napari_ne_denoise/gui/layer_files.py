@@ -7,7 +7,7 @@ import numpy as np
 from napari_ne_denoise.core.io import ImageFile, letters_for
 from napari_ne_denoise.core.io.image_file import unit_in_words, usual_unit
 from napari_ne_denoise.core.provenance import KEY
-from napari_ne_denoise.gui.layer_data import letters_of
+from napari_ne_denoise.gui.readings import letters_of
 
 PIXEL = "pixel"  # napari's unit of layers that have none
 

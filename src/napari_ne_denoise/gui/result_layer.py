@@ -3,11 +3,11 @@
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from qtpy.QtCore import QTimer
 
 from napari_ne_denoise.core.provenance import KEY
-from napari_ne_denoise.gui.layer_data import SOURCE_KEY, Source
+from napari_ne_denoise.gui.blend import Blend
+from napari_ne_denoise.gui.layer_data import BLEND_KEY, SOURCE_KEY, Source
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -26,13 +26,13 @@ class ResultLayer:
         Where it appears.
     source
         What it is made from.
-    values
-        The array.
+    blend
+        Holds the array.
     """
 
-    def __init__(self, viewer: "Viewer", source: Source, values: np.ndarray) -> None:
-        self._viewer, self._source, self._values = viewer, source, values
-        self._layer: Any = None
+    def __init__(self, viewer: "Viewer", source: Source, blend: Blend) -> None:
+        self._viewer, self._source, self.blend = viewer, source, blend
+        self.layer: Any = None
         self._pause = SHORTEST_PAUSE
         self._timer = QTimer()
         self._timer.setSingleShot(True)
@@ -41,19 +41,19 @@ class ResultLayer:
     @property
     def was_removed(self) -> bool:
         """Whether the user has taken the layer away."""
-        return self._layer is not None and self._layer not in self._viewer.layers
+        return self.layer is not None and self.layer not in self._viewer.layers
 
     def show_progress(self) -> None:
         """Add the layer, or redraw it soon."""
-        if self._layer is None:
-            self._layer = self._add()
+        if self.layer is None:
+            self.layer = self._add()
         elif not self._timer.isActive():
             self._timer.start(int(1000 * self._pause))
 
     def _add(self) -> Any:
         look = self._source.result_look()
-        look["metadata"][SOURCE_KEY] = self._source
-        layer = self._viewer.add_image(self._values, **look)
+        look["metadata"] |= {SOURCE_KEY: self._source, BLEND_KEY: self.blend}
+        layer = self._viewer.add_image(self.blend.shown, **look)
         if self._source.contrast_range is not None:
             layer.contrast_limits_range = self._source.contrast_range
         self._put_above_source(layer)
@@ -69,14 +69,21 @@ class ResultLayer:
         """Show everything, and note how it was made."""
         self._timer.stop()
         previous = self._source.metadata.get(KEY)
-        self._layer.metadata = {**self._layer.metadata, KEY: {**record, "source_record": previous} if previous else record}
-        self._layer.refresh()
+        self.layer.metadata = {**self.layer.metadata, KEY: {**record, "source_record": previous} if previous else record}
+        self.layer.refresh()
+
+    def keep(self, record: dict[str, Any], share: str) -> None:
+        """Show it again although it is unfinished, and say in its name and record how much of it is done."""
+        self.layer = None
+        self.layer = self._add()
+        self.layer.name += f" ({share} done)"
+        self.finish(record)
 
     def discard(self) -> None:
         """Take the layer away."""
         self._timer.stop()
-        if self._layer is not None and not self.was_removed:
-            self._viewer.layers.remove(self._layer)
+        if self.layer is not None and not self.was_removed:
+            self._viewer.layers.remove(self.layer)
             self._select_source()
 
     def _select_source(self) -> None:
@@ -86,5 +93,5 @@ class ResultLayer:
 
     def _redraw(self) -> None:
         begin = perf_counter()
-        self._layer.refresh()
+        self.layer.refresh()
         self._pause = max(SHORTEST_PAUSE, PAUSE_PER_REDRAW * (perf_counter() - begin))

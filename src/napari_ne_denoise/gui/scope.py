@@ -1,0 +1,46 @@
+"""What Denoise is applied to: the plane that is shown, the whole layer, or all layers that are selected."""
+
+from typing import TYPE_CHECKING, Any
+
+from napari_ne_denoise.gui.choices import image_layers
+from napari_ne_denoise.gui.layer_data import finest, is_result
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+    from napari.viewer import Viewer
+
+    from napari_ne_denoise.gui.readings import Reading
+
+PLANE, WHOLE, SELECTED = "plane", "whole", "selected"
+
+
+def scopes_of(viewer: "Viewer", layer: "Image | None", reading: "Reading | None") -> list[tuple[str, str, str]]:
+    """Texts, values and explanations of what there is to choose; one where there is no choice."""
+    planes = 1 if layer is None or reading is None else _plane_count(layer, reading)
+    whole = ("the whole stack", WHOLE, f"All {planes} planes of the layer, the one that is shown first.")
+    plane = ("this plane", PLANE, "The plane that is shown now; the result lies where that plane lies, and nowhere else.")
+    choices = [whole, plane] if planes > 1 else [("this layer", WHOLE, "The layer in the first box.")]
+    selected = selected_images(viewer)
+    if len(selected) > 1:
+        explanation = "One after another: " + ", ".join(layer.name for layer in selected)
+        choices.append((f"all {len(selected)} selected layers", SELECTED, explanation))
+    return choices
+
+
+def selected_images(viewer: "Viewer") -> "list[Image]":
+    """The image layers that are selected, in the order of the layer list; results only if nothing else is."""
+    selected: list[Any] = [layer for layer in image_layers(viewer) if layer in viewer.layers.selection]
+    return [layer for layer in selected if not is_result(layer)] or selected
+
+
+def _plane_count(layer: "Image", reading: "Reading") -> int:
+    """How many planes there are, with all colours in one."""
+    shape = finest(layer).shape
+    lengths = shape[: layer.ndim]
+    axes = reading.axes
+    rows, columns = (axes.index("Y"), axes.index("X")) if axes else (len(lengths) - 2, len(lengths) - 1)
+    count = 1
+    for axis, length in enumerate(lengths):
+        if axis not in (rows, columns):
+            count *= length
+    return count

@@ -1,0 +1,204 @@
+import dask.array as da
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_ne_denoise import denoise
+from napari_ne_denoise.core.provenance import KEY
+from napari_ne_denoise.gui import denoising
+from napari_ne_denoise.gui.denoise_widget import DenoiseWidget
+from napari_ne_denoise.gui.docks import NO_IMAGE
+
+
+def _names(viewer):
+    return [layer.name for layer in viewer.layers]
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_what_was_finished_can_be_kept_after_cancel(viewer, dock, run_a_tile, gate, until, noisy, lazy):
+    image = noisy((64, 64))
+    viewer.add_image(da.from_array(image, chunks=32) if lazy else image, name="cells", scale=(0.5, 0.5))
+    run_a_tile()
+    done = viewer.layers["cells denoised"].data.copy()
+    dock.button.native.click()
+    assert _names(viewer) == ["cells"]
+    assert dock.keep.text == "Keep the finished 25 %"
+    assert not dock.keep.native.isHidden()
+    gate.open_wide()
+    dock.keep.native.click()
+    until(lambda: len(viewer.layers) == 2)
+    assert dock.keep.native.isHidden()
+    kept = viewer.layers["cells denoised (25 % done)"]
+    assert tuple(kept.scale) == (0.5, 0.5)
+    changed = kept.data != image
+    assert changed.reshape(2, 32, 2, 32).any(axis=(1, 3)).sum() == 1
+    assert np.array_equal(kept.data[changed], done[changed])
+    record = kept.metadata[KEY]
+    assert record["finished_share"] == 0.25
+    assert record["source_layer"] == "cells"
+    assert "the rest is the noisy image" in dock.message.value
+
+
+def test_a_kept_part_follows_the_strength_and_the_rest_stays_noisy(viewer, dock, run_a_tile, gate, until, noisy):
+    image = noisy((64, 64))
+    viewer.add_image(image, name="cells")
+    run_a_tile()
+    dock.button.native.click()
+    gate.open_wide()
+    dock.keep.native.click()
+    until(lambda: len(viewer.layers) == 2)
+    kept = viewer.layers["cells denoised (25 % done)"]
+    full = kept.data.copy()
+    dock.form.strength.slider.setValue(50)
+    np.testing.assert_allclose(kept.data, (image + full) / 2, rtol=1e-6)
+    dock.form.strength.slider.setValue(0)
+    assert np.array_equal(kept.data, image)
+
+
+def test_the_next_run_forgets_what_was_cancelled(viewer, dock, run_a_tile, gate, until, noisy):
+    viewer.add_image(noisy((64, 64)), name="cells")
+    run_a_tile()
+    dock.button.native.click()
+    gate.open_wide()
+    dock.button.native.click()
+    assert dock.keep.native.isHidden()
+    until(lambda: not dock.queue.is_busy)
+    assert _names(viewer) == ["cells", "cells denoised"]
+
+
+def test_nothing_to_keep_before_the_first_tile(viewer, dock, gate, noisy):
+    viewer.add_image(noisy((64, 64)), name="cells")
+    dock.button.native.click()
+    dock.button.native.click()
+    gate.open_wide()
+    assert dock.keep.native.isHidden()
+    assert "Cancelled" in dock.message.value
+
+
+@pytest.fixture
+def three(viewer, dock, noisy):
+    """Three layers, all selected."""
+    for seed, name in enumerate(("first", "second", "third")):
+        viewer.add_image(noisy((64, 64), seed), name=name)
+    viewer.layers.selection = set(viewer.layers)
+    return viewer
+
+
+def test_layers_are_done_one_after_another(three, dock, gate, until):
+    dock.button.native.click()
+    gate.let_pass(5)
+    until(lambda: dock.message.value == "2 of 3: Denoising second…")
+    assert three.layers["first denoised"].metadata[KEY]["source_layer"] == "first"
+    gate.open_wide()
+    until(lambda: not dock.queue.is_busy)
+    assert dock.message.value.startswith("3 layers, 0.012 MPix in ")
+    for name in ("first", "second", "third"):
+        assert np.array_equal(three.layers[f"{name} denoised"].data, denoise(three.layers[name].data))
+
+
+def test_cancel_stops_them_all_and_leaves_what_is_done(three, dock, gate, until, no_thread_left):
+    dock.button.native.click()
+    gate.let_pass(5)
+    until(lambda: "second denoised" in _names(three))
+    dock.button.native.click()
+    assert dock.message.value == "Cancelled. 1 of 3 layers is done. The unfinished result was removed."
+    gate.open_wide()
+    no_thread_left()
+    assert set(_names(three)) == {"first", "second", "third", "first denoised"}
+
+
+def test_a_layer_that_fails_does_not_stop_the_others(viewer, dock, run, noisy):
+    viewer.add_image(noisy((32, 32)), name="good")
+    viewer.add_image(np.zeros((32, 32), bool), name="mask", contrast_limits=(0, 1))
+    viewer.layers.selection = set(viewer.layers)
+    run()
+    assert "good denoised" in viewer.layers
+    assert dock.message.is_error
+    assert dock.message.value.startswith("1 of 2 layers was denoised.\nmask: dtype=bool: a mask has no noise")
+
+
+def test_a_result_that_is_taken_away_is_only_skipped(three, dock, gate, until):
+    dock.button.native.click()
+    gate.let_pass(1)
+    until(lambda: "first denoised" in _names(three))
+    three.layers.remove("first denoised")
+    gate.open_wide()
+    until(lambda: not dock.queue.is_busy)
+    assert "first denoised" not in three.layers
+    assert {"second denoised", "third denoised"} <= set(_names(three))
+
+
+def test_a_layer_that_goes_before_its_turn_is_skipped(three, dock, gate, until):
+    dock.button.native.click()
+    gate.let_pass(1)
+    until(lambda: "first denoised" in _names(three))
+    three.layers.remove("second")
+    gate.open_wide()
+    until(lambda: not dock.queue.is_busy)
+    assert set(_names(three)) == {"first", "third", "first denoised", "third denoised"}
+
+
+def test_closing_the_dock_ends_the_queue(three, dock, gate, until, close_dock, no_thread_left, qtbot):
+    dock.button.native.click()
+    gate.let_pass(5)
+    until(lambda: "second denoised" in _names(three))
+    close_dock(dock)
+    gate.open_wide()
+    no_thread_left()
+    qtbot.wait(50)
+    assert set(_names(three)) == {"first", "second", "third", "first denoised"}
+
+
+def test_a_large_result_begins_dark_and_its_rest_is_filled_when_kept(viewer, dock, run_a_tile, gate, until, noisy, monkeypatch):
+    monkeypatch.setattr(denoising, "MOST_PREFILLED", 100)
+    image = noisy((64, 64))
+    viewer.add_image(image, name="cells")
+    run_a_tile()
+    assert (viewer.layers["cells denoised"].data == 0).mean() == 0.75
+    dock.button.native.click()
+    gate.open_wide()
+    dock.keep.native.click()
+    until(lambda: len(viewer.layers) == 2)
+    assert (viewer.layers["cells denoised (25 % done)"].data == image).mean() >= 0.75
+
+
+def test_a_key_shows_before_and_after_in_turn(make_napari_viewer_proxy, noisy, until, close_dock):
+    viewer = make_napari_viewer_proxy(show=True)
+    dock = DenoiseWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="under test")
+    canvas = viewer.__wrapped__.window._qt_viewer.canvas.native
+    cells = viewer.add_image(noisy((48, 48)), name="cells")
+    QTest.keyClick(canvas, Qt.Key.Key_N)
+    assert "no result yet" in viewer.status
+    dock.button.native.click()
+    until(lambda: not dock.queue.is_busy)
+    result = viewer.layers["cells denoised"]
+    seen = []
+    for _ in range(3):
+        QTest.keyClick(canvas, Qt.Key.Key_N)
+        seen.append((cells.visible, result.visible))
+    assert seen == [(True, False), (False, True), (True, False)]
+    assert "Key N" in dock.button.tooltip
+    close_dock(dock)
+    QTest.keyClick(canvas, Qt.Key.Key_N)
+    assert (cells.visible, result.visible) == seen[-1]
+
+
+def test_the_key_is_given_back(viewer, noisy, close_dock):
+    pressed = []
+    viewer.bind_key("N", lambda _: pressed.append(1))
+    before = dict(viewer.keymap)
+    dock = DenoiseWidget(viewer)
+    viewer.window.add_dock_widget(dock, name="under test")
+    assert dict(viewer.keymap) != before
+    close_dock(dock)
+    assert dict(viewer.keymap) == before
+
+
+def test_the_hint_stays_until_there_is_an_image(viewer, dock, noisy):
+    assert dock.message.value == NO_IMAGE
+    viewer.add_image(noisy((32, 32)))
+    viewer.layers.clear()
+    assert dock.message.value == NO_IMAGE
+    assert not dock.sample.native.isHidden()

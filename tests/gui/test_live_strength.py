@@ -1,0 +1,172 @@
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_ne_denoise import adaptive_filter, denoise
+from napari_ne_denoise.core.provenance import KEY
+from napari_ne_denoise.gui import live_strength
+from napari_ne_denoise.gui.blend import Blend
+from napari_ne_denoise.gui.filter_widget import FilterWidget
+from napari_ne_denoise.gui.layer_data import BLEND_KEY
+
+
+@pytest.fixture
+def settle(dock, until):
+    return lambda: until(lambda: dock.live.is_at_rest)
+
+
+def _mixed(image, share):
+    return image + share * (denoise(image).astype(float) - image)
+
+
+def test_a_finished_result_follows_the_slider_and_comes_back_to_the_bit(viewer, dock, run, noisy, settle):
+    image = noisy((64, 80))
+    viewer.add_image(image, name="cells")
+    run()
+    result = viewer.layers["cells denoised"]
+    shown, full = result.data, denoise(image)
+    for percent in (70, 0, 35):
+        dock.form.strength.slider.setValue(percent)
+        np.testing.assert_allclose(shown, _mixed(image, percent / 100), rtol=1e-6)
+        assert result.data is shown
+        assert result.metadata[KEY]["settings"]["strength"] == percent / 100
+    settle()
+    dock.form.strength.slider.setValue(100)
+    settle()
+    assert np.array_equal(shown, full)
+    assert viewer.layers["cells"].data is image
+
+
+def test_the_keyboard_moves_it(viewer, dock, run, noisy):
+    viewer.add_image(noisy((32, 32)), name="cells")
+    run()
+    QTest.keyClick(dock.form.strength.slider, Qt.Key.Key_PageDown)
+    QTest.keyClick(dock.form.strength.slider, Qt.Key.Key_Left)
+    assert dock.form.strength.share == 0.89
+    assert dock.form.strength.number.text() == "89 %"
+    assert viewer.layers["cells denoised"].metadata[KEY]["settings"]["strength"] == 0.89
+
+
+def test_what_is_not_seen_follows_too(viewer, dock, run, noisy, settle):
+    image = noisy((6, 48, 40))
+    viewer.add_image(image, name="stack")
+    run()
+    shown = viewer.layers["stack denoised"].data
+    viewer.dims.set_current_step(0, 2)
+    dock.form.strength.slider.setValue(50)
+    np.testing.assert_allclose(shown[2], _mixed(image, 0.5)[2], rtol=1e-6)
+    assert np.array_equal(shown[4], denoise(image)[4])
+    settle()
+    np.testing.assert_allclose(shown, _mixed(image, 0.5), rtol=1e-6)
+
+
+def test_the_latest_of_many_strengths_wins_everywhere(viewer, dock, run, noisy, settle, monkeypatch):
+    monkeypatch.setattr(live_strength, "REST", 0)
+    image = noisy((20, 48, 40))
+    viewer.add_image(image, name="stack")
+    run()
+    dock.live._timer.setInterval(0)
+    for percent in range(99, 30, -3):
+        dock.form.strength.slider.setValue(percent)
+        QTest.qWait(2)
+    settle()
+    np.testing.assert_allclose(viewer.layers["stack denoised"].data, _mixed(image, percent / 100), rtol=1e-6)
+
+
+def test_a_strength_chosen_before_counts_from_the_first_tile(viewer, dock, run_a_tile, gate, until, noisy):
+    image = noisy((64, 64))
+    viewer.add_image(image, name="cells")
+    dock.form.strength.slider.setValue(40)
+    run_a_tile()
+    shown = viewer.layers["cells denoised"].data
+    begun = shown.copy()
+    gate.open_wide()
+    until(lambda: not dock.queue.is_busy)
+    done = begun != image
+    assert 0 < done.sum() <= 32 * 32
+    np.testing.assert_allclose(begun[done], _mixed(image, 0.4)[done], rtol=1e-6)
+    np.testing.assert_allclose(shown, _mixed(image, 0.4), rtol=1e-6)
+    assert viewer.layers["cells denoised"].metadata[KEY]["settings"]["strength"] == 0.4
+    dock.form.strength.slider.setValue(100)
+    assert np.array_equal(shown, denoise(image))
+
+
+def test_the_active_result_of_several_is_meant(viewer, dock, run, noisy):
+    viewer.add_image(noisy((32, 32)), name="cells")
+    run()
+    run()
+    first, second = viewer.layers["cells denoised"], viewer.layers["cells denoised [1]"]
+    viewer.layers.selection.active = first
+    dock.form.strength.slider.setValue(30)
+    assert first.metadata[KEY]["settings"]["strength"] == 0.3
+    assert second.metadata[KEY]["settings"]["strength"] == 1
+    viewer.layers.selection.active = second
+    assert dock.form.strength.share == 1
+    viewer.layers.selection.active = first
+    assert dock.form.strength.share == 0.3
+
+
+def test_closing_the_dock_leaves_no_result_half_at_another_strength(viewer, dock, run, noisy, close_dock):
+    image = noisy((6, 48, 40))
+    viewer.add_image(image, name="stack")
+    run()
+    dock.form.strength.slider.setValue(50)
+    close_dock(dock)
+    np.testing.assert_allclose(viewer.layers["stack denoised"].data, _mixed(image, 0.5), rtol=1e-6)
+
+
+def test_the_filter_of_a_result_is_that_at_its_strength(viewer, dock, run, noisy, until):
+    image = noisy((60, 64))
+    viewer.add_image(image, name="cells")
+    run()
+    filters = FilterWidget(viewer)
+    viewer.window.add_dock_widget(filters, name="filters")
+    filters.layer.value = viewer.layers["cells denoised"]
+    filters.show_at((20, 30))
+    until(lambda: filters.current is not None)
+    full = adaptive_filter(image, (20, 30))
+    assert filters.current[1].weights == pytest.approx(full.weights)
+    dock.form.strength.slider.setValue(25)
+    until(lambda: filters.current[1].weights.max() > 0.75)
+    pixel, found = filters.current
+    expected = 0.25 * full.weights
+    expected[20 - full.origin[0], 30 - full.origin[1]] += 0.75
+    np.testing.assert_allclose(found.weights, expected)
+    assert found.weighted_sum == pytest.approx(float(viewer.layers["cells denoised"].data[20, 30]), rel=1e-3)
+    assert pixel.value == pytest.approx(found.weighted_sum, rel=1e-3)
+
+
+def test_a_copy_of_a_result_is_left_alone(viewer, dock, run, noisy):
+    viewer.add_image(noisy((32, 32)), name="cells")
+    run()
+    result = viewer.layers["cells denoised"]
+    copy = viewer.add_image(result.data.copy(), name="copy", metadata=result.metadata)
+    before = copy.data.copy()
+    dock.layer.value = viewer.layers["cells"]
+    dock.form.strength.slider.setValue(10)
+    assert np.array_equal(copy.data, before)
+    assert copy.metadata[BLEND_KEY].belongs_to(result)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8, np.int16])
+def test_a_blend_in_any_type(dtype):
+    rng = np.random.default_rng(0)
+    noisy, full = (rng.integers(0, 200, (3, 20, 30)).astype(dtype) for _ in range(2))
+    blend = Blend(noisy, noisy.copy(), 0.5)
+    for plane in range(3):
+        blend.put((plane, slice(None), slice(None)), full[plane])
+    assert np.abs(blend.shown - (noisy.astype(float) + full) / 2).max() <= 0.5
+    blend.set_strength(0)
+    for part in blend.parts():
+        blend.update(part)
+    assert np.array_equal(blend.shown, noisy)
+
+
+def test_what_is_no_number_stays():
+    noisy = np.array([[1.0, np.nan, np.inf, -np.inf]], np.float32)
+    blend = Blend(noisy, noisy.copy())
+    blend.put((slice(None), slice(None)), np.array([[3.0, np.nan, np.inf, -np.inf]], np.float32))
+    blend.set_strength(0.5)
+    blend.update((slice(None), slice(None)))
+    np.testing.assert_array_equal(blend.shown, [[2.0, np.nan, np.inf, -np.inf]])
