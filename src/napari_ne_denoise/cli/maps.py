@@ -1,0 +1,135 @@
+"""``maps IN -o FOLDER``: what the filters of all pixels do, as images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_ne_denoise.cli.console import ProgressLine, errors_end_the_program, make_folder, print_json, print_table, say
+from napari_ne_denoise.core.errors import FileError, SettingsError
+from napari_ne_denoise.core.settings import DEFAULTS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from napari_ne_denoise.core.io import ImageFile
+    from napari_ne_denoise.core.noise.model import NoiseModel
+
+WANTED = "pixels_averaged,residual_noise,width,resolution"
+SHARES = (0.05, 0.5, 0.95)  # of the pixels, that the table tells of
+
+
+def maps(
+    image: Annotated[Path, typer.Argument(metavar="IN", help="An image file.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="For the maps, NAME_MAP.ome.tif; made if it is not there.")],
+    wanted: Annotated[str, typer.Option("--maps", help="Names of maps, with commas between, or all.")] = WANTED,
+    region: Annotated[str | None, typer.Option(help="Rows and columns, such as 0:256,100:356.  [default: whole planes]")] = None,
+    model: Annotated[str, typer.Option(help="Name of a blind model, or path of a weight file.")] = DEFAULTS.model_name,
+    axes: Annotated[str | None, typer.Option(help="A letter for each axis, such as TCZYX.  [default: as the file says]")] = DEFAULTS.axes,
+    channel_axis: Annotated[int | None, typer.Option(help="Number of the axis that holds channels.")] = DEFAULTS.channel_axis,
+    noise: Annotated[
+        Path | None, typer.Option(metavar="PROFILE.json", help="A microscope profile, for residual_noise.  [default: found in the image]")
+    ] = None,
+    probes: Annotated[int, typer.Option(min=1, help="Random fields of the maps that are measured with such: error 1/√(2·probes).")] = 16,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = DEFAULTS.device,
+    series: Annotated[int, typer.Option(help="Which image, of a file that holds several.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace maps that exist.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes.")] = False,
+) -> None:
+    """Show what the filters of all pixels do: how many pixels are averaged, what noise is left, how much is blurred and where to.
+
+    A filter is what the network is around this image: what it does to changes that are small against the noise.
+    """
+    with errors_end_the_program():
+        from napari_ne_denoise.core.io import read_image
+        from napari_ne_denoise.core.jacobian.maps import MAPS
+
+        names = list(MAPS) if wanted == "all" else wanted.split(",")
+        opened = read_image(image, series)
+        settings = {"model": model, "axes": axes or opened.axes, "channel_axis": channel_axis, "device": device, "probes": probes}
+        found = _compute(
+            opened, names, settings | {"region": _region(region), "noise": _profile(noise)}, ProgressLine(image.name, quiet=quiet)
+        )
+        make_folder(out)
+        written = [_write(out, image, opened, name, found[name], overwrite) for name in names]
+        rows = {name: _summary(found[name]) for name in names}
+        if as_json:
+            print_json(
+                {
+                    "input": str(image),
+                    "maps": {name: {"file": str(path), "shares": rows[name]} for name, path in zip(names, written, strict=True)},
+                }
+            )
+            return
+        print_table(
+            [("map", "unit", *(f"{share:.0%}" for share in SHARES), "what it is"), *(_row(MAPS[name], rows[name]) for name in names)]
+        )
+        if not quiet:
+            say(f"note: wrote {len(written)} maps to {out}")
+
+
+def _compute(opened: ImageFile, names: list[str], settings: dict[str, Any], line: ProgressLine) -> dict[str, np.ndarray]:
+    import numpy as np
+
+    from napari_ne_denoise.core.jacobian.maps import iter_adaptive_maps
+
+    found: dict[str, np.ndarray] = {}
+    try:
+        for step in iter_adaptive_maps(opened.pixels, names, **settings):
+            found = found or {name: np.full(opened.pixels.shape, np.nan, np.float32) for name in names}
+            for name, values in step.values.items():
+                found[name][step.index] = values
+            line.show(step.done, step.total)
+    finally:
+        line.clear()
+    return found
+
+
+def _region(text: str | None) -> tuple[slice, slice] | None:
+    if text is None:
+        return None
+    try:
+        rows, columns = (slice(*map(int, part.split(":"))) for part in text.split(","))
+    except (TypeError, ValueError):
+        raise SettingsError(f"--region {text}: must be rows and columns, such as 0:256,100:356.") from None
+    return rows, columns
+
+
+def _profile(path: Path | None) -> NoiseModel | None:
+    if path is None:
+        return None
+    from napari_ne_denoise.core.noise.model import NoiseModel
+    from napari_ne_denoise.core.noise.profile import read_profile
+
+    noise = read_profile(path).noise
+    if not isinstance(noise, NoiseModel):
+        raise SettingsError(f"--noise {path}: holds a transform that was learned, which tells no noise of photons; give a profile without.")
+    return noise
+
+
+def _write(folder: Path, source: Path, opened: ImageFile, name: str, values: np.ndarray, overwrite: bool) -> Path:
+    from dataclasses import replace
+
+    from napari_ne_denoise.core.io import stem, write_image
+
+    path = folder / f"{stem(source)}_{name}.ome.tif"
+    if path.exists() and not overwrite:
+        raise FileError(f"{path}: exists already; say --overwrite to replace it, or give -o another folder.")
+    write_image(path, replace(opened, pixels=values, name=f"{opened.name} {name}", provenance=None), overwrite=overwrite)
+    return path
+
+
+def _summary(values: np.ndarray) -> list[float]:
+    import numpy as np
+
+    finite = values[np.isfinite(values)]
+    return [float(found) for found in np.quantile(finite, SHARES)] if finite.size else []
+
+
+def _row(kind: Any, shares: list[float]) -> tuple[str, ...]:
+    unit = {"image": "image units", "px": "pixels"}.get(kind.unit, kind.unit)
+    figures = [f"{share:.3g}" for share in shares] or ["–"] * len(SHARES)
+    return kind.name, unit, *figures, kind.meaning

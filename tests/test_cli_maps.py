@@ -1,0 +1,58 @@
+"""``maps``: a file for each map, and a table of what they tell."""
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from typer.testing import CliRunner
+
+from napari_ne_denoise import NoiseModel, adaptive_maps
+from napari_ne_denoise.cli import app
+from napari_ne_denoise.core.io import ImageFile, read_image, write_image
+from napari_ne_denoise.core.noise.profile import write_profile
+
+
+@pytest.fixture
+def image(tmp_path):
+    pixels = np.random.default_rng(0).poisson(50, (2, 70, 60)).astype(np.uint16)
+    write_image(tmp_path / "cells.ome.tif", ImageFile(pixels, "ZYX", {"X": (0.1, "µm"), "Y": (0.1, "µm")}))
+    return tmp_path / "cells.ome.tif"
+
+
+def run(*words):
+    return CliRunner().invoke(app, ["maps", *map(str, words)])
+
+
+def test_maps_are_files_with_the_place_of_the_image(image, tmp_path):
+    done = run(image, "-o", tmp_path / "maps", "--maps", "width,self_weight")
+    assert done.exit_code == 0, done.output
+    assert "Full width at half maximum" in done.output
+    found = read_image(tmp_path / "maps" / "cells_width.ome.tif")
+    np.testing.assert_array_equal(found.pixels, adaptive_maps(tifffile.imread(image), ["width"], axes="ZYX")["width"])
+    assert found.axes == "ZYX"
+    assert found.pixel_size["X"] == (0.1, "µm")
+    assert (tmp_path / "maps" / "cells_self_weight.ome.tif").exists()
+    again = run(image, "-o", tmp_path / "maps", "--maps", "width")
+    assert again.exit_code == 1
+    assert "--overwrite" in again.output
+
+
+def test_a_region_and_a_profile(image, tmp_path):
+    write_profile(tmp_path / "scope.json", "scope", NoiseModel(gain=1.0, offset=0.0, read_noise=0.0))
+    words = (image, "-o", tmp_path, "--maps", "residual_noise", "--region", "10:30,5:25", "--noise", tmp_path / "scope.json", "--json")
+    record = json.loads(run(*words).output.strip().splitlines()[-1])
+    values = tifffile.imread(record["maps"]["residual_noise"]["file"])
+    assert np.isfinite(values).sum() == 2 * 20 * 20
+    assert 0.2 < record["maps"]["residual_noise"]["shares"][1] < 5
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(("--maps", "beauty"), "must be some of"), (("--region", "1,2,3"), "such as 0:256"), (("--region", "0:500,0:3"), "inside the plane")],
+)
+def test_what_is_refused_says_why(image, tmp_path, words, said):
+    done = run(image, "-o", tmp_path / "new", *words)
+    assert done.exit_code == 2
+    assert said in done.output
+    assert not (tmp_path / "new").exists()
