@@ -94,6 +94,45 @@ def test_correlation_along_one_axis_is_told_from_the_other(scene):
     assert along_y[0] < 0.08
 
 
+def of_kernel(rng, kernel):
+    """Noise of variance one, and its correlation one to three pixels farther along X."""
+    kernel = np.atleast_2d(kernel) / np.sqrt(np.square(kernel).sum())
+    noise = ndimage.convolve(rng.standard_normal((SIDE, SIDE)), kernel, mode="wrap")
+    return noise, [float((kernel[:, lag:] * kernel[:, :-lag]).sum()) for lag in (1, 2, 3)]
+
+
+def test_correlation_below_zero_is_measured_and_its_noise_too(scene):
+    """Sharpened images have it."""
+    noise, true = of_kernel(np.random.default_rng(2), [[0, -0.1, 0], [-0.1, 1.4, -0.1], [0, -0.1, 0]])
+    assert true[0] < -0.1
+    found = estimate_noise(scene + 0.1 * noise)
+    for along in found.correlation:
+        assert along[0] == pytest.approx(true[0], abs=0.03)
+    assert not found.is_correlated
+    assert std_ratio(found, scene, 0.01) == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("kernel", [[1, 0.5, 0, 0], [0.6**i for i in range(8)], [-0.25, 0.4, 1, 0.4, -0.25]])
+def test_correlation_two_and_three_pixels_farther_is_measured(scene, kernel):
+    """A shift by half a pixel, a slow detector, and a filter that overshoots, whose correlation changes its sign."""
+    noise, true = of_kernel(np.random.default_rng(2), kernel)
+    found = estimate_noise(scene + 0.1 * noise)
+    assert found.correlation[1] == pytest.approx(true, abs=0.09)
+    assert np.abs(found.correlation[0]).max() < 0.08
+
+
+def test_texture_is_not_taken_for_shared_noise():
+    """White noise on a texture that is stronger everywhere than the noise between neighbours."""
+    rng = np.random.default_rng(0)
+    frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE)[None])
+    frequency[0, 0] = np.inf
+    texture = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((SIDE, SIDE))) * frequency**-1.75)
+    noisy = texture / np.diff(texture).std() + rng.standard_normal((SIDE, SIDE))
+    found = estimate_noise(noisy)
+    assert not found.is_correlated
+    assert found.read_noise == pytest.approx(1, rel=0.1)
+
+
 @pytest.mark.parametrize("width", [0.3, 0.43])
 def test_little_correlation_is_not_flagged(scene, width):
     assert not estimate_noise(scene + 0.1 * correlated(np.random.default_rng(2), width)).is_correlated

@@ -17,7 +17,7 @@ from benchmarks.report import Report, Table, Target, number
 from benchmarks.speed.timing import seconds
 from napari_ne_denoise import NoiseModel, estimate_noise, load_denoiser
 from napari_ne_denoise.core.metrics import psnr
-from napari_ne_denoise.core.noise.correlation import correlation_of, laplacian_gain
+from napari_ne_denoise.core.noise.correlation import laplacian_gain, sharing_of
 from napari_ne_denoise.core.statistics import laplacian
 from napari_ne_denoise.core.training.dataset import read_clean_images, synthetic_images
 
@@ -94,7 +94,7 @@ def _known_variance(rest: np.ndarray) -> float:
     """Of noise that is all there is in an image, but for slow changes."""
     rows, columns = (length // 8 * 8 for length in rest.shape)
     blocks = rest[:rows, :columns].reshape(rows // 8, 8, columns // 8, 8).swapaxes(1, 2).reshape(-1, 8, 8)
-    gain = laplacian_gain(correlation_of(blocks))
+    gain = laplacian_gain(sharing_of(blocks).correlation)
     # the frame is one of those that the mean is of
     return float(np.square(laplacian(rest)).mean()) / gain * FRAMES / (FRAMES - 1)
 

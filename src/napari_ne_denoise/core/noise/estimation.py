@@ -8,6 +8,7 @@ the mean of the other is the variance of the noise: at a tenth of a photon a pix
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,10 +18,10 @@ import numpy as np
 from napari_ne_denoise.core.axes import plan_planes
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.noise.blocks import FEWEST, Blocks, blocks_of
-from napari_ne_denoise.core.noise.correlation import correlation_of, laplacian_gain
+from napari_ne_denoise.core.noise.correlation import Sharing, laplacian_gain, sharing_of
 from napari_ne_denoise.core.noise.curve import Line, line_through, noise_alone, noise_curve, with_dark
 from napari_ne_denoise.core.noise.detector import isolated_share, levels_of, lopsidedness
-from napari_ne_denoise.core.noise.model import CurvePoint, Lags, NoiseModel
+from napari_ne_denoise.core.noise.model import CurvePoint, NoiseModel
 from napari_ne_denoise.core.noise.sampling import channel_axes_of, frame_axis_of, windows_of
 from napari_ne_denoise.core.pixels import PlaneReader, as_image
 from napari_ne_denoise.core.settings import Nonfinite
@@ -29,7 +30,6 @@ UNIT_QUANTILE = 0.999  # of the distances from the median: a hot pixel must not 
 FARTHEST = 1e6  # in that unit; squares of what is beyond would leave the range of float32
 CLIPPED = 0.1  # a block with more of its pixels than that at the lowest or highest level was cut off there
 ENOUGH = 0.2  # share of blocks that are not, above which the others are left out
-TRUSTED = (0.1, 0.15)  # correlations between which they come to be believed
 SPREAD_OF_NOISE = 0.25  # of the variances of blocks of noise alone, relative; more is structure that was not told apart
 # blocks whose quarters are alike have less of correlated noise: of its standard deviation, for a correlation of one (tests/test_noise.py)
 CHOSEN_AWAY = 0.35
@@ -140,34 +140,32 @@ def _estimate_small(windows: list[np.ndarray]) -> NoiseModel:
     blocks = blocks_of(windows, lowest, highest)
     if blocks is None or len(blocks) < FEWEST:
         return NoiseModel(gain=0.0, offset=lowest, read_noise=0.0, uncertainty=None)
-    points, correlation, spread = _curve_and_correlation(blocks)
+    points, sharing, spread = _curve_and_sharing(blocks)
     found = _model(line_through(points), float(np.quantile(blocks.brightness, 0.005)))
-    uncertainty = found.uncertainty and float(np.hypot(found.uncertainty, max(0.0, spread - SPREAD_OF_NOISE) / 2))
-    found = replace(found, correlation=correlation, curve=tuple(points), uncertainty=uncertainty, **levels_of(windows))
+    doubts = max(0.0, spread - SPREAD_OF_NOISE) / 2, sharing.texture / 2
+    uncertainty = found.uncertainty and math.hypot(found.uncertainty, *doubts)
+    found = replace(found, correlation=sharing.correlation, curve=tuple(points), uncertainty=uncertainty, **levels_of(windows))
     found = replace(found, lopsidedness=lopsidedness(blocks, found))
     return replace(found, isolated_share=isolated_share(windows, found))
 
 
-def _curve_and_correlation(blocks: Blocks) -> tuple[list[CurvePoint], tuple[Lags, Lags], float]:
-    """The curve, the correlation, and how widely blocks of one brightness differ."""
+def _curve_and_sharing(blocks: Blocks) -> tuple[list[CurvePoint], Sharing, float]:
+    """The curve, what neighbours share, and how widely blocks of one brightness differ."""
     whole = blocks.enough(blocks.high == 0)
     cut_off = whole.low > CLIPPED
     light = whole.enough(~cut_off, ENOUGH)
-    correlation = correlation_of(noise_alone(light))
+    sharing = sharing_of(noise_alone(light))
     points, spread = noise_curve(light)
     if len(light) < len(whole) and cut_off.sum() >= FEWEST:
         points = with_dark(points, noise_curve(whole.only(cut_off))[0])
-    left = _left_of_variance(correlation)
-    return [CurvePoint(p.level, p.variance / left, p.standard_error / left) for p in points], correlation, spread
+    seen = _seen_variance(sharing)
+    return [CurvePoint(p.level, p.variance / seen, p.standard_error / seen) for p in points], sharing, spread
 
 
-def _left_of_variance(correlation: tuple[Lags, Lags]) -> float:
-    """The share of the variance that is seen; all, as of white noise, where correlation is no more than texture may feign."""
-    low, high = TRUSTED
-    y, x = (along[0] for along in correlation)
-    trust = min(1.0, max(0.0, (max(y, x) - low) / (high - low)))
-    seen = laplacian_gain(correlation) * (1 - CHOSEN_AWAY * ((y + x) / 2) ** 3) ** 2
-    return 1 + trust * (seen - 1)
+def _seen_variance(sharing: Sharing) -> float:
+    """What is seen of a variance of the noise of one: less, where it is shared, and more, where there is texture."""
+    y, x = (along[0] for along in sharing.correlation)
+    return laplacian_gain(sharing.correlation) * (1 - CHOSEN_AWAY * max(0.0, (y + x) / 2) ** 3) ** 2 + sharing.texture
 
 
 def _model(line: Line, darkest: float) -> NoiseModel:

@@ -44,7 +44,8 @@ class NoiseModel:
     read_noise
         Standard deviation at `offset`, in image units.  Of an image without any dark place it holds the photons' noise there, too.
     correlation
-        Of the noise with itself one, two and three pixels farther, along Y and along X.
+        Of the noise with itself one, two and three pixels farther, along Y and along X; below zero in sharpened images.  Where texture
+        hides it, it is shrunk towards none.
     saturation, saturated_share
         The level at which the detector was full, and the share of pixels there.  None: at none.
     floor, floor_share
