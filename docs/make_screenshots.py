@@ -27,7 +27,7 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     viewer = napari.Viewer(show_welcome_screen=False)
     viewer.window.resize(*WINDOW)
-    trigger(viewer, "File", "Open Sample", "Actin, noisy and clean (NE Denoise)")
+    trigger(viewer, "File", "Open Sample", "NE Denoise", "Actin, noisy and clean")
     viewer.layers.remove("actin clean")
     denoise(viewer)
     draw(viewer, "denoise_dock.png")

@@ -8,7 +8,7 @@ from napari_ne_denoise.core.provenance import KEY
 
 DENOISE = ("Layers", "Filter", "Denoise (NE Denoise)")
 FILTER = ("Layers", "Visualize", "Adaptive filter (NE Denoise)")
-SAMPLE = ("File", "Open Sample", "Actin, noisy and clean (NE Denoise)")
+SAMPLE = ("File", "Open Sample", "NE Denoise", "Actin, noisy and clean")
 
 
 def test_the_manifest_is_valid():

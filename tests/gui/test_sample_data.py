@@ -1,0 +1,51 @@
+"""Samples of every kind of image open from the menu, are noisy enough to show what denoising does, and name their authors."""
+
+from importlib.resources import files
+
+import numpy as np
+import pytest
+
+from napari_ne_denoise import denoise
+from napari_ne_denoise.gui import sample_data
+
+FOLDER = files("napari_ne_denoise") / "sample_data"
+OPENED = {
+    "Actin, noisy and clean": (["actin clean", "actin noisy"], ("y", "x"), (512, 512)),
+    "Nuclear envelopes, a stack, by EMBL": (["nuclear envelopes"], ("z", "y", "x"), (9, 176, 200)),
+    "Membranes and nuclei, two channels, by EMBL": (["membranes", "nuclei"], ("y", "x"), (299, 340)),
+    "Migrating nuclei, a time series, by Tinevez and Jacquemet": (["migrating nuclei"], ("t", "y", "x"), (8, 130, 130)),
+}
+
+
+@pytest.mark.parametrize("title", OPENED)
+def test_it_opens_from_the_menu(viewer, menu_entry, title):
+    menu_entry(viewer, "File", "Open Sample", "NE Denoise", title).trigger()
+    names, labels, shape = OPENED[title]
+    assert [layer.name for layer in viewer.layers] == names
+    assert viewer.layers.selection.active.name == names[-1]
+    for layer in viewer.layers:
+        assert (layer.axis_labels, layer.data.shape) == (labels, shape)
+        assert "CC" in layer.metadata[sample_data.SOURCE]
+
+
+def noisy_ones():
+    makers = (sample_data.actin, sample_data.envelopes, sample_data.membranes_nuclei, sample_data.migration)
+    return [layer for make in makers for layer in make() if layer[1]["name"] != "actin clean"]
+
+
+@pytest.mark.parametrize("layer", noisy_ones(), ids=lambda layer: layer[1]["name"])
+def test_denoising_shows_something(layer):
+    pixels = layer[0]
+    plane = pixels[(len(pixels) // 2,) * (pixels.ndim - 2)]
+    removed = (denoise(plane) - plane).std()
+    low, high = np.percentile(plane, (1, 99))
+    assert removed > 0.02 * (high - low)
+
+
+def test_they_are_small_and_their_authors_are_named():
+    pictures = [file for file in FOLDER.iterdir() if file.name != "README.md"]
+    told = (FOLDER / "README.md").read_text(encoding="utf8")
+    assert sum(len(file.read_bytes()) for file in pictures) < 1_000_000
+    assert all(f"`{file.name}`" in told for file in pictures)
+    for author in ("European Molecular Biology Laboratory", "Tinevez", "Jacquemet", "Hagen"):
+        assert author in told
