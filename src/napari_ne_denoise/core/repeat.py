@@ -23,6 +23,7 @@ from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings
 
 UNKNOWN_FILE = "noisy.tif"
+_SPECIAL = re.compile(r"[%&|<>^\x00-\x1f]")
 _PLAIN_WORD, _UNQUOTABLE = re.compile(r"[\w.,:=/\\+-]+"), re.compile(r'["%\x00-\x1f]')
 _PINNED_PRECISIONS = ("float32", "float16", "bfloat16")
 
@@ -79,7 +80,10 @@ def as_command(record: Mapping[str, Any], path: str | None = None, *, windows: b
     target = str(Path(source).with_name(stem(Path(source)) + ending))
     options = [_option(name, value) for name, value in _with_axes(dict(_given(plain, settings)), settings, _shape(plain)).items()]
     words = [KEY, "denoise", _no_option(source), "-o", _no_option(target), *(word for option in options for word in option)]
-    return " ".join(map(_for_windows, words)) if windows else shlex.join(words)
+    if not windows:
+        return shlex.join(words)
+    noise = _text(settings.noise)
+    return " ".join(_for_windows(word, noise if isinstance(settings.noise, dict) else "") for word in words)
 
 
 def part_of(record: Mapping[str, Any]) -> str | None:
@@ -147,19 +151,26 @@ def _option(name: str, value: Any) -> list[str]:
     option = "--" + name.replace("_", "-")
     if isinstance(value, bool):
         return [option if value else "--no-" + option[2:]]
-    text = json.dumps(value) if isinstance(value, dict) else str(value)
+    text = _text(value)
     return [f"{option}={text}"] if text.startswith("-") else [option, text]
 
 
-def _for_windows(word: str) -> str:
-    """A word for cmd.exe, in quotes where it needs them.  Within quotes nothing is special but % and quotes themselves."""
+def _text(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, dict) else str(value)
+
+
+def _for_windows(word: str, noise: str) -> str:
+    """A word for cmd.exe, in quotes where it needs them.
+
+    Within quotes nothing is special but % and quotes themselves; the record of noise has quotes, and else nothing special.
+    """
     if _PLAIN_WORD.fullmatch(word):
         return word
-    is_record = word.startswith("{")  # of numbers, with names in quotes
-    if _UNQUOTABLE.search(word.replace('"', "") if is_record else word):
+    if _SPECIAL.search(word.replace('"', "")) if word == noise else _UNQUOTABLE.search(word):
         raise SettingsError(f"{word}: cmd.exe has no way to write this; copy the run as Python.")
     escaped = word.replace('"', r"\"")
-    return f'"{escaped}"'
+    last = len(escaped) - len(escaped.rstrip("\\"))  # backslashes, which would take the closing quote for one of the word's
+    return '"' + escaped + "\\" * last + '"'
 
 
 def _no_option(path: str) -> str:
