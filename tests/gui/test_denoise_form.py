@@ -225,7 +225,7 @@ def test_preferences_that_cannot_be_met_are_passed_over(viewer):
     dock = DenoiseWidget(viewer)
     viewer.window.add_dock_widget(dock, name="under test")
     assert dock.model.value == "fast"
-    assert dock.form.advanced.values == {"noise": "auto", "output_dtype": "auto", "device": "auto", "tile_size": None}
+    assert dock.form.advanced.values == {"noise": "auto", "hot_pixels": "keep", "output_dtype": "auto", "device": "auto", "tile_size": None}
 
 
 def test_a_layer_brings_back_the_settings_of_its_result(viewer, dock, run, noisy):
@@ -267,7 +267,13 @@ def test_a_file_brings_back_the_settings_it_was_made_with(viewer, dock, until, n
     until(lambda: dock.model.value == "quality")
     assert dock.form.strength.share == 0.5
     assert dock.form.axes.value.axes == "ZYX"
-    assert dock.form.advanced.values == {"noise": "auto", "output_dtype": "input", "device": "auto", "tile_size": None}
+    assert dock.form.advanced.values == {
+        "noise": "auto",
+        "hot_pixels": "keep",
+        "output_dtype": "input",
+        "device": "auto",
+        "tile_size": None,
+    }
     assert "Settings as in the record of" in dock.message.value
     viewer.add_image(noisy((32, 32)))
     assert dock.model.value == "fast"
@@ -296,3 +302,15 @@ def test_a_part_of_a_plane_layer():
     assert source.origin == (2, 0, 0)
     assert source.in_result((2, slice(0, 2), slice(0, 3))) == (0, slice(0, 2), slice(0, 3))
     assert source.in_result((1, slice(0, 2), slice(0, 3))) is None
+
+
+def test_a_result_can_be_copied_as_python(viewer, dock, run, noisy):
+    viewer.add_image(noisy((32, 32)), name="cells")
+    assert dock.copying.native.isHidden()
+    dock.form.strength.slider.setValue(80)
+    run()
+    assert not dock.copying.native.isHidden()
+    dock.copying.python.native.click()
+    assert "strength=0.8" in QApplication.clipboard().text()
+    viewer.add_image(noisy((32, 32)), name="other")
+    assert dock.copying.native.isHidden()

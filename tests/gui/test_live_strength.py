@@ -170,3 +170,37 @@ def test_what_is_no_number_stays():
     blend.set_strength(0.5)
     blend.update((slice(None), slice(None)))
     np.testing.assert_array_equal(blend.shown, [[2.0, np.nan, np.inf, -np.inf]])
+
+
+@pytest.fixture
+def with_hot_pixel(noisy):
+    image = noisy((96, 96))
+    image[40, 50] = 9000
+    return image
+
+
+def test_strength_counts_from_the_repaired_image(viewer, dock, run, with_hot_pixel, settle):
+    viewer.add_image(with_hot_pixel, name="cells")
+    dock.form.advanced.hot_pixels.native.setCurrentText("repair")
+    run()
+    result = viewer.layers["cells denoised"]
+    settings = {"hot_pixels": "repair"}
+    assert np.array_equal(result.data, denoise(with_hot_pixel, **settings))
+    for percent in (40, 0):
+        dock.form.strength.slider.setValue(percent)
+        settle()
+        np.testing.assert_allclose(result.data, denoise(with_hot_pixel, strength=percent / 100, **settings), rtol=1e-6)
+    assert result.data[40, 50] < 1000
+
+
+def test_the_filter_of_a_repaired_image_makes_its_pixel(viewer, dock, run, with_hot_pixel, until):
+    viewer.add_image(with_hot_pixel, name="cells")
+    dock.form.advanced.hot_pixels.native.setCurrentText("repair")
+    run()
+    filters = FilterWidget(viewer)
+    viewer.window.add_dock_widget(filters, name="filters")
+    filters.layer.value = viewer.layers["cells denoised"]
+    filters.show_at((41, 50))
+    until(lambda: filters.current is not None)
+    pixel, found = filters.current
+    assert found.weighted_sum == pytest.approx(pixel.value, rel=1e-3)

@@ -47,6 +47,15 @@ NOISE = (
         "The noise is made the same at every brightness by what it says.",
     ),
 )
+HOT_PIXELS = (
+    ("keep", "keep", "Hot and dead pixels of the detector stay where they are; the network keeps them too."),
+    (
+        "repair",
+        "repair",
+        "The median of their neighbours is put in the place of hot and dead pixels first.\n"
+        "Over time and slices, if the axes say so, they are those that stand out in most planes; else those of each plane.",
+    ),
+)
 OUTPUT = (
     (
         "auto: float32",
@@ -63,7 +72,7 @@ TILE_TOOLTIP = (
 
 
 class Advanced(Rows):
-    """Noise, type of the result, device and tile size."""
+    """Noise, hot pixels, type of the result, device and tile size."""
 
     changed = Signal()  # by the user or by a program
 
@@ -72,11 +81,13 @@ class Advanced(Rows):
         self._profiles: dict[str, str] = {}  # path → text
         self._values: dict[str, Any] = {}  # what was wished, also where it is not offered (yet)
         self.noise = choice_box("noise", "Noise", "What is done about the noise before the network sees the image.")
+        self.hot_pixels = choice_box("hot_pixels", "Hot pixels", "What is done about hot and dead pixels of the detector.")
         self.output = choice_box("output", "Result type", "Type of the numbers in the result. Colours keep that of their image.")
         self.device, self.tile = device_box(), _tile_field()
         self._offer_noise()
+        offer(self.hot_pixels, HOT_PIXELS)
         offer(self.output, OUTPUT)
-        for box in (self.noise, self.output, self.device):
+        for box in (self.noise, self.hot_pixels, self.output, self.device):
             self.add(box.label, box.native, str(box.tooltip))
         self.add("Tile size", self.tile, TILE_TOOLTIP)
         self._listen()
@@ -86,6 +97,7 @@ class Advanced(Rows):
         """The settings of `denoise` that these fields choose."""
         return {
             "noise": self.noise.value,
+            "hot_pixels": self.hot_pixels.value,
             "output_dtype": self.output.value,
             "device": self.device.value,
             "tile_size": self.tile.value() or None,
@@ -102,7 +114,8 @@ class Advanced(Rows):
         noise = values.get("noise")
         if isinstance(noise, str) and noise.lower().endswith(PROFILE_SUFFIX) and Path(noise).exists():
             self._add_profile(Path(noise))
-        for box, name in ((self.noise, "noise"), (self.output, "output_dtype"), (self.device, "device")):
+        boxes = {"noise": self.noise, "hot_pixels": self.hot_pixels, "output_dtype": self.output, "device": self.device}
+        for name, box in boxes.items():
             value = values.get(name)
             box.value = value if value in box.choices and value != CHOOSE_PROFILE else getattr(DEFAULTS, name)
         self.tile.setValue(values.get("tile_size") or 0)
@@ -116,7 +129,7 @@ class Advanced(Rows):
 
     def _listen(self) -> None:
         self.noise.changed.connect(self._notice_noise)
-        for box in (self.output, self.device):
+        for box in (self.hot_pixels, self.output, self.device):
             box.changed.connect(lambda *_: self.changed.emit())
         self.tile.valueChanged.connect(lambda _: self.changed.emit())
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 ADVANCED = "Advanced"
-ADVANCED_TOOLTIP = "Noise, type of the result, device, tile size: each has a default that suits nearly every image."
+ADVANCED_TOOLTIP = "Noise, hot pixels, type of the result, device, tile size: each has a default that suits nearly every image."
 AXES_TOOLTIP = (
     "What the axes of the layer are. Planes (Y, X) are denoised one by one;\n"
     "the other axes matter where noise is looked for, and stand in the record."

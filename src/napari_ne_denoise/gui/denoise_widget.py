@@ -6,6 +6,7 @@ from magicgui.widgets import ProgressBar, PushButton
 
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.choices import find_devices, layer_box
+from napari_ne_denoise.gui.copying import CopyButtons
 from napari_ne_denoise.gui.denoise_form import DenoiseForm
 from napari_ne_denoise.gui.denoise_queue import DenoiseQueue, Job
 from napari_ne_denoise.gui.docks import NO_IMAGE, Message
@@ -42,10 +43,13 @@ class DenoiseWidget(LayerDock):
         self.keep = PushButton(tooltip="Bring the unfinished result back, with the noisy image where nothing was denoised.", visible=False)
         self.sample = PushButton(text="Open the sample", tooltip="Actin in cultured cells at a short exposure, 512×512 pixels of 8 bit.")
         super().__init__(viewer, layer, [self.button, self.bar, self.message, self.keep, self.sample], results_too=False)
-        self.native.layout().insertWidget(0, self.form)
-        self.native.layout().addStretch(1)
-        self.settings = SettingsKeeper(viewer, self.form, self.message.say)
+        self.settings = SettingsKeeper(viewer, self.form, self._notice_settings)
         self.before_after = BeforeAfter(viewer, self._result_at_hand)
+        self.copying = CopyButtons(viewer, self._copyable, self.message.say, self.message.complain)
+        column = self.native.layout()
+        column.insertWidget(0, self.form)
+        column.addWidget(self.copying.native)
+        column.addStretch(1)
         self.button.tooltip = f"Denoise, what you see first. Cancel stops at once.\n{self.before_after.tooltip}"
         self._listen()
         self._device_search = Task("finding devices", find_devices, found=self.form.advanced.offer_devices, failed=self.message.complain)
@@ -93,6 +97,10 @@ class DenoiseWidget(LayerDock):
         else:
             self.denoise()
 
+    def _notice_settings(self, where_from: str) -> None:
+        self.message.say(where_from)
+        self._show_state()
+
     def _open_sample(self) -> None:
         self._viewer.open_sample(KEY, SAMPLE)
 
@@ -113,6 +121,11 @@ class DenoiseWidget(LayerDock):
         active = self._viewer.layers.selection.active
         return active if active in results else next(reversed(results), None)
 
+    def _copyable(self) -> Any:
+        """The layer whose making can be copied: the result at hand, or the chosen layer if a record came with it; None if neither."""
+        layer = self.layer.value
+        return self._result_at_hand() or (layer if layer is not None and self.settings.are_known_of(layer) else None)
+
     def _change_strength(self) -> None:
         result = self._result_at_hand()
         if result is not None:
@@ -131,6 +144,8 @@ class DenoiseWidget(LayerDock):
         self.sample.visible = empty and not busy
         self.keep.visible = self.queue.percent_to_keep is not None
         self.keep.text = f"Keep the finished {self.queue.percent_to_keep} %"
+        self.copying.visible = not busy and self._copyable() is not None
+        self.copying.show_state()
         if empty and not busy:
             self.message.say(NO_IMAGE)
         elif self.message.value == NO_IMAGE:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from napari_ne_denoise.core.axes import Index
+from napari_ne_denoise.core.noise.repaired import RepairedImage
 from napari_ne_denoise.gui.blend import Blend
 from napari_ne_denoise.gui.layer_data import Source
 
@@ -68,7 +69,10 @@ def denoise_source(source: Source, strength: float, start_at: tuple[int, ...]) -
 
     run = prepare_denoising(source.data, **source.settings)
     noisy = source.data if source.part is None else source.data[source.part]
-    blend = Blend(noisy, _start_of_result(noisy, source.shape, run.dtype), strength)
+    shown = _start_of_result(noisy, source.shape, run.dtype)
+    if run.repairs.wanted:
+        noisy = RepairedImage(run.repairs, run.layout, source.data.dtype, source.part)
+    blend = Blend(noisy, shown, strength)
     total = blend.shown.size
 
     def record() -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_ne_denoise.core.axes import plan_planes
 from napari_ne_denoise.core.errors import ImageError
+from napari_ne_denoise.core.noise.repaired import RepairedImage
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.core.settings import DEFAULTS
 from napari_ne_denoise.gui.choices import image_layers
@@ -98,11 +99,13 @@ def _source_of(viewer: "Viewer", layer: "Image") -> Source:
         source: Source = layer.metadata[SOURCE_KEY]
         return source
     record = layer.metadata[KEY]
-    name, model = record.get("source_layer"), record.get("settings", {}).get("model")
+    settings = record.get("settings", {})
+    name, model = record.get("source_layer"), settings.get("model")
     part = tuple(slice(*window) for window in record["part"]) if "part" in record else None
     for other in image_layers(viewer):
         if other.name == name and not is_result(other):
-            found = replace(read_layer(other, model), part=part)
+            wishes = {name: settings[name] for name in ("hot_pixels",) if name in settings}
+            found = replace(read_layer(other, model, wishes=wishes), part=part)
             if found.shape == layer.data.shape:
                 return found
     raise ImageError(f"The filter is computed from the noisy image: open it, name its layer {name!r}, and click again.")
@@ -119,12 +122,16 @@ def _refuse_if_stabilised(record: Mapping[str, Any]) -> None:
 
 def compute_filter(pixel: Pixel) -> Iterator["Filter"]:
     """The work of a thread: all weights that the network gave."""
-    from napari_ne_denoise.core.jacobian.filters import adaptive_filter  # brings torch
+    from napari_ne_denoise.core.inference import prepare_denoising  # brings torch
+    from napari_ne_denoise.core.jacobian.filters import adaptive_filter
 
-    source = pixel.source
+    source, image = pixel.source, pixel.source.data
     model = source.model or DEFAULTS.model
     axes, channel_axis, strength = source.axes, source.channel_axis, pixel.strength
-    yield adaptive_filter(source.data, pixel.position, model=model, axes=axes, channel_axis=channel_axis, strength=strength)
+    if source.wishes.get("hot_pixels", DEFAULTS.hot_pixels) == "repair":
+        run = prepare_denoising(image, **source.settings)
+        image = RepairedImage(run.repairs, run.layout, image.dtype)
+    yield adaptive_filter(image, pixel.position, model=model, axes=axes, channel_axis=channel_axis, strength=strength)
 
 
 def cut_out(pixel: Pixel, found: "Filter", side: int) -> tuple[np.ndarray, tuple[int, int]]:

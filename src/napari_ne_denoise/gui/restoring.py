@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 # what belongs to an image; device and tile size belong to the machine
-RESTORED = ("model", "axes", "channel_axis", "noise", "output_dtype", "strength")
+RESTORED = ("model", "axes", "channel_axis", "noise", "hot_pixels", "output_dtype", "strength")
 
 
 def settings_known_of(viewer: "Viewer", layer: "Image") -> dict[str, Any]:

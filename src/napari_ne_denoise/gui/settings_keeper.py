@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
+from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.core.settings import DEFAULTS
 from napari_ne_denoise.gui.denoise_form import DenoiseForm
 from napari_ne_denoise.gui.preferences import remember, remembered
-from napari_ne_denoise.gui.restoring import path_of, read_settings, settings_known_of
+from napari_ne_denoise.gui.restoring import path_of, read_settings, settings_in, settings_known_of
 from napari_ne_denoise.gui.workers import Task
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ class SettingsKeeper:
             found = lambda settings: self._take_from_file(layer, settings)  # noqa: E731
             self._search = Task(f"reading the record of {layer.name}", read_settings, path, found=found, failed=lambda _: None)
             self._search.start()
+
+    def are_known_of(self, layer: Any) -> bool:
+        """Whether a layer has a record, in its metadata or in its file."""
+        return bool(settings_in(layer.metadata.get(KEY)) or self._in_files.get(layer))
 
     def let_go(self) -> None:
         """Stop what is at work."""
