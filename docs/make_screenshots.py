@@ -18,8 +18,11 @@ from benchmarks.pictures import shrink
 IMAGES = Path(__file__).parent / "images"
 WINDOW = (1480, 900)
 DENOISE, FILTER, NOISE = "Denoise (NE Denoise)", "Adaptive filter (NE Denoise)", "Noise (NE Denoise)"
+COMPARE = "Compare (NE Denoise)"
 # a fibre and what is around it, in pixels of the sample
 FIBRE = (214, 275)
+# across several of them
+ACROSS = ((150, 300), (235, 345))
 
 
 def main() -> None:
@@ -33,6 +36,8 @@ def main() -> None:
     draw(viewer, "denoise_dock.png")
     look_into_a_pixel(viewer)
     draw(viewer, "filter_dock.png")
+    compare(viewer)
+    draw(viewer, "compare_dock.png")
     find_noise(viewer)
     draw_dock(viewer, NOISE, "noise_dock.png")
     viewer.close()
@@ -69,9 +74,35 @@ def look_into_a_pixel(viewer: Any) -> None:
     wait_until(lambda: dock.current is not None)
 
 
-def find_noise(viewer: Any) -> None:
-    """Open the third dock, and let it learn the noise of the noisy image."""
+def compare(viewer: Any) -> None:
+    """Open the third dock, draw the curtain, and a line across fibres."""
     viewer.window.dock_widgets[FILTER].native.parent().close()
+    viewer.layers.remove("adaptive filter")
+    viewer.reset_view()
+    trigger(viewer, "Layers", "Visualize", COMPARE)
+    dock = viewer.window.dock_widgets[COMPARE]
+    dock.residual.native.click()
+    wait_until(lambda: dock.residual.text == "Residual layer")
+    dock.bar.buttons["Curtain"].click()
+    dock.draw_profile.native.click()
+    canvas = viewer.window._qt_viewer.canvas.native
+    start, end = (on_canvas(viewer, place) for place in ACROSS)
+    QTest.mousePress(canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ShiftModifier, start)
+    QTest.mouseMove(canvas, end)
+    QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ShiftModifier, end)
+    wait_until(lambda: dock.profile.current.error is not None)
+
+
+def on_canvas(viewer: Any, place: tuple[int, int]) -> QPoint:
+    """Where on the canvas a pixel of the sample is."""
+    canvas, camera = viewer.window._qt_viewer.canvas.native, viewer.scene.camera
+    row, column = ((at - middle) * camera.zoom for at, middle in zip(place, camera.center[-2:], strict=True))
+    return QPoint(round(canvas.width() / 2 + column), round(canvas.height() / 2 + row))
+
+
+def find_noise(viewer: Any) -> None:
+    """Open the fourth dock, and let it learn the noise of the noisy image."""
+    viewer.window.dock_widgets[COMPARE].native.parent().titleBarWidget().close_button.click()  # its layers go with it
     for layer in list(viewer.layers):
         if layer.name != "actin noisy":
             viewer.layers.remove(layer)

@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.utils.transforms import Affine
 
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.core.tiling import inside, square_around
 from napari_ne_denoise.gui.layer_data import HELPER_KEY
+from napari_ne_denoise.gui.places import place_at
 from napari_ne_denoise.gui.weight_colours import COLOURMAP, limit_of
 
 if TYPE_CHECKING:
@@ -51,17 +51,7 @@ def show_filter(viewer: "Viewer", layer: "Image", weights: np.ndarray, origin: t
 
 def _look(layer: "Image", weights: np.ndarray, origin: tuple[int, ...]) -> dict[str, Any]:
     limit = limit_of(weights)
-    to_physical = Affine(scale=layer.scale, rotate=layer.rotate, shear=layer.shear, translate=layer.translate, ndim=layer.ndim)
-    return {
-        "scale": layer.scale,
-        "rotate": layer.rotate,
-        "shear": layer.shear,
-        "translate": to_physical(origin),
-        "affine": layer.affine.affine_matrix,
-        "units": layer.units,
-        "axis_labels": layer.axis_labels,
-        "contrast_limits": (-limit, limit),
-    }
+    return {**place_at(layer, origin), "contrast_limits": (-limit, limit)}
 
 
 def _change(existing: "Image", weights: np.ndarray, look: dict[str, Any]) -> None:

@@ -1,0 +1,116 @@
+"""Before and after in turn: in the same place, with the contrast each has."""
+
+from collections.abc import Callable, Iterator
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent, QObject
+from qtpy.QtGui import QKeyEvent
+from qtpy.QtWidgets import QWidget
+
+from napari_ne_denoise.gui.comparing import Pair
+from napari_ne_denoise.gui.kept_view import KeptView, covering
+from napari_ne_denoise.gui.toggle import KEY as FLIP_KEY
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+# a key or button that is held longer than that flips back when it is let go, in seconds
+HOLD = 0.3
+
+
+class Flipped:
+    """Shows the one of two layers that is hidden, or covered by the other, until it is left."""
+
+    def __init__(self, viewer: "Viewer", pair: Pair) -> None:
+        self._kept = KeptView()
+        upper = _on_top(viewer, pair)
+        self.shown = pair.before if upper == pair.after else pair.after
+        self._kept.set(self.shown, "visible", True)
+        for other in (upper, *covering(viewer, self.shown)):
+            if other != self.shown:
+                self._kept.set(other, "visible", False)
+        self._kept.set(self.shown.name_overlay, "visible", True)
+
+    def leave(self) -> None:
+        """Show what was shown before."""
+        self._kept.restore()
+
+    def is_alive(self, viewer: "Viewer") -> bool:
+        """Whether there is still something to leave."""
+        return self.shown in viewer.layers
+
+
+def _on_top(viewer: "Viewer", pair: Pair) -> Any:
+    """The one that is seen: the upper one of those that are visible."""
+    seen = [layer for layer in viewer.layers if layer in pair.layers and layer.visible]
+    return seen[-1] if seen else pair.before
+
+
+class FlipKey:
+    """A key of the viewer that flips: a tap flips, and the next one back; a longer press flips while it lasts.
+
+    Parameters
+    ----------
+    viewer
+        Whose key it is.
+    dock
+        Where it works too.
+    flip
+        Called to flip, either way.
+    """
+
+    def __init__(self, viewer: "Viewer", dock: QWidget, flip: Callable[[], None]) -> None:
+        self._viewer, self._flip = viewer, flip
+        self._filter = _DockKey(dock, lambda: self._flip())
+
+        def hold(_: object) -> Iterator[None]:
+            press = Press(self._flip)
+            yield
+            press.end()
+
+        self._bound = hold
+        self._previous = viewer.bind_key(FLIP_KEY, hold, overwrite=True)
+
+    def let_go(self) -> None:
+        """Give the key back to whom it belonged, unless somebody else has taken it since."""
+        self._flip = _nothing
+        if self._bound in self._viewer.keymap.values():
+            self._viewer.bind_key(FLIP_KEY, self._previous, overwrite=True)
+
+
+class Press:
+    """One press of the key, or of the button."""
+
+    def __init__(self, flip: Callable[[], None]) -> None:
+        self._flip, self._begin = flip, monotonic()
+        flip()
+
+    def end(self) -> None:
+        """It is let go."""
+        if monotonic() - self._begin > HOLD:
+            self._flip()
+
+
+class _DockKey(QObject):
+    """The key where a dock has the focus, as after a press of one of its buttons."""
+
+    def __init__(self, dock: QWidget, flip: Callable[[], None]) -> None:
+        super().__init__(dock)
+        self._flip = flip
+        self._press: Press | None = None
+        dock.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        if not (isinstance(event, QKeyEvent) and event.text().upper() == FLIP_KEY) or event.isAutoRepeat():
+            return False
+        if event.type() == QEvent.Type.KeyPress:
+            self._press = Press(self._flip)
+        elif event.type() == QEvent.Type.KeyRelease and self._press is not None:
+            self._press.end()
+            self._press = None
+        return True
+
+
+def _nothing() -> None:
+    """Flip nothing."""

@@ -1,0 +1,33 @@
+"""Two layers beside each other, moved and zoomed together."""
+
+from typing import TYPE_CHECKING
+
+from napari_ne_denoise.gui.comparing import Pair
+from napari_ne_denoise.gui.kept_view import KeptView
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+
+class SideBySide:
+    """napari's grid of just two layers, the one from before on the left, until it is left."""
+
+    def __init__(self, viewer: "Viewer", pair: Pair) -> None:
+        self._kept, self._pair = KeptView(), pair
+        for layer in viewer.layers:
+            self._kept.set(layer, "visible", layer in pair.layers)
+        for layer in pair.layers:
+            self._kept.set(layer.name_overlay, "visible", True)
+        grid = viewer.canvas.grid
+        in_order = viewer.layers.index(pair.before) < viewer.layers.index(pair.after)
+        self._kept.set(grid, "stride", 1 if in_order else -1)
+        self._kept.set(grid, "shape", (1, 2))
+        self._kept.set(grid, "enabled", True)
+
+    def leave(self) -> None:
+        """Show what was shown before, as it was shown."""
+        self._kept.restore()
+
+    def is_alive(self, viewer: "Viewer") -> bool:
+        """Whether there is still something to leave."""
+        return all(layer in viewer.layers for layer in self._pair.layers) and bool(viewer.canvas.grid.enabled)
