@@ -116,3 +116,25 @@ def test_the_buttons_follow_the_layer(viewer, opened, qtbot):
     assert (len(said), wrong) == (2, [])
     viewer.layers.selection.active = viewer.layers[0]
     assert not buttons.enabled
+
+
+@pytest.mark.parametrize(("scope", "strength"), [(None, 100), ("this plane", 100), (None, 60)])
+def test_what_the_dock_made_is_made_again(viewer, dock, run, menu_entry, tmp_path, noisy, scope, strength):
+    """Of a z-stack from a file, all of it or the plane that is shown, and at any strength."""
+    tifffile.imwrite(tmp_path / "stack.tif", noisy((5, 50, 60)))
+    viewer.open(str(tmp_path / "stack.tif"), plugin="napari")
+    viewer.dims.set_point(0, 1)
+    if scope:
+        dock.form.scope.native.setCurrentText(scope)
+    dock.form.strength.slider.setValue(strength)
+    run()
+    (result,) = [layer for layer in viewer.layers if "denoised" in layer.name]
+    viewer.layers.selection.active = result
+    menu_entry(viewer, *PLACE, TITLE.format(PYTHON)).trigger()
+    made = {}
+    exec(QApplication.clipboard().text(), made)
+    if strength == 100:
+        np.testing.assert_array_equal(made["denoised"], result.data)
+    else:  # the dock blends what is float32 already
+        np.testing.assert_allclose(made["denoised"], result.data, rtol=3e-7)
+        assert "the last digit may be another" in QApplication.clipboard().text()

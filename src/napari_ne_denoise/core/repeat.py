@@ -200,6 +200,8 @@ def _remarks(record: Mapping[str, Any], settings: DenoiseSettings) -> Iterator[s
     precision = _one_line((record.get("decided") or {}).get("precision", ""))
     if settings.precision == "auto" and "," in precision:
         yield f"Computed in {precision}, decided tile by tile; the tiles of a window begin where one looks."
+    if "source_layer" in record and settings.strength not in (0.0, 1.0):
+        yield f"The window blends what it has rounded already: at strength {settings.strength!r} the last digit may be another."
 
 
 def _one_line(text: Any) -> str:
