@@ -9,6 +9,7 @@ from benchmarks.machine import Machine, OthersWatch
 from benchmarks.noise.calibration import calibration
 from benchmarks.noise.choices import choices
 from benchmarks.noise.suite import noise
+from benchmarks.noise.white import white
 from benchmarks.options import SECTIONS, Options
 from benchmarks.quality.suite import MICROGRAPHS, folders, is_glance, quality
 from benchmarks.report import Report, save
@@ -60,6 +61,7 @@ PARTS = {
     "stacks": Part(stacks, "speed --parts stacks --runs {runs}"),
     "noise": Part(noise, "speed --parts noise --runs {runs}", sets=("fmd", "clean_micro")),
     "calibration": Part(calibration, "speed --parts calibration"),
+    "white": Part(white, "write --parts white", timed=False),
     "choices": Part(choices, "write --parts choices", timed=False, sets=tuple(MICROGRAPHS)),
     "memory": Part(memory, "memory --megapixels {megapixels:g}", timed=False),
     "memory-drunet": Part(memory_drunet, "memory --drunet --megapixels {megapixels:g}", timed=False),

@@ -8,7 +8,7 @@ from skimage import io
 
 from benchmarks import report
 from benchmarks.images import Sample
-from benchmarks.noise import calibration, choices, curves, suite
+from benchmarks.noise import calibration, choices, curves, suite, white
 from benchmarks.options import Options
 from napari_ne_denoise import load_denoiser
 
@@ -82,3 +82,15 @@ def test_the_true_curve_is_that_of_the_noise():
         levels, stds = curves.true_curve(sample)
         expected = scale * np.sqrt(2 * (levels - (7 if scale > 1 else 0)) / scale)
         np.testing.assert_allclose(stds, expected, rtol=0.08)
+
+
+def test_every_way_to_treat_noise_that_neighbours_share_is_measured(monkeypatch, tmp_path):
+    monkeypatch.setattr(white, "RUNS", tmp_path)  # no checkpoint there
+    monkeypatch.setattr(white, "validation_images", lambda _: [hills(160)])
+    monkeypatch.setattr(white, "WIDTHS", (0.0, 0.7))
+    found = white.white(Options())
+    scores = {row[0]: dict(zip(found.tables[0].columns[1:], map(float, row[1:]), strict=True)) for row in found.tables[0].rows}
+    plain = scores["σ = 0.15, white"]
+    assert plain["auto"] == plain["as it is"] == pytest.approx(plain["made white"], abs=0.3)
+    assert min(min(row.values()) for row in scores.values()) > 25  # the noisier image has 16.5
+    assert len(found.targets) == 1

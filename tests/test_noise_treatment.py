@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from napari_ne_denoise import Denoiser, denoise, iter_denoise, load_denoiser
 from napari_ne_denoise.core.errors import FileError, SettingsError
@@ -18,6 +19,8 @@ from napari_ne_denoise.core.noise.anscombe import VarianceStabilizer
 from napari_ne_denoise.core.noise.estimation import estimate_noise
 from napari_ne_denoise.core.noise.model import NoiseModel
 from napari_ne_denoise.core.noise.profile import read_profile, write_profile
+from napari_ne_denoise.core.noise.whitening import Whitener, whitener_for
+from napari_ne_denoise.core.regions import Regions
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +171,77 @@ def test_floats_of_few_digits_keep_the_law(photons, gaussian_only):
     expected = denoise(few, model=gaussian_only, precision="float32")
     found = denoise(np.float32(1 / 3) * few + np.float32(11), model=gaussian_only, precision="float32")
     np.testing.assert_allclose((found - 11) * 3, expected, atol=0.01)
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """Gaussian noise that neighbours share, with a standard deviation of 5, on a smooth image."""
+    rng = np.random.default_rng(4)
+    noise = ndimage.gaussian_filter(rng.standard_normal((200, 240)), 0.7, mode="wrap")
+    return 100 + 40 * np.sin(np.arange(240) / 25) + 5 * noise / noise.std()
+
+
+def test_noise_that_neighbours_share_is_made_white_for_models_that_saw_no_other(shared, gaussian_only, told):
+    result, (noise,) = decided(shared, model=gaussian_only)
+    assert noise["whitened"]
+    assert "neighbours share noise (r = 0." in noise["reason"]
+    assert noise["reason"].endswith("has seen no other")
+    assert not np.array_equal(result, denoise(shared, model=gaussian_only, noise="none"))
+    white = 5 * np.random.default_rng(0).standard_normal(shared.shape)
+    assert not decided(white, model=gaussian_only)[1][0]["whitened"]
+    # our own models have seen such noise, and take images as they are; what is asked for is said
+    assert not decided(shared)[1][0]["whitened"]
+    _, (noise,) = decided(shared, noise="poisson-gaussian")
+    assert not noise["whitened"]
+    assert noise["reason"].endswith("and fast was trained with such noise too")
+    of_gaussian = Denoiser(told.network, ModelCard("told of Gaussian noise", gaussian_only=True))
+    _, (noise,) = decided(shared, model=of_gaussian)
+    whitener = whitener_for(estimate_noise(shared).correlation)
+    assert noise["sigma"] == pytest.approx(whitener.gain * noise["found"]["read_noise"])
+
+
+@pytest.mark.parametrize("along", [0.25, 0.5, 0.75])
+def test_filters_make_noise_white_and_undo_that(along):
+    one_axis = (along, along**4, along**9)
+    whitener = Whitener((one_axis, one_axis))
+    rng = np.random.default_rng(0)
+    width = np.sqrt(-1 / (4 * np.log(along)))
+    noise = ndimage.gaussian_filter(rng.standard_normal((512, 512)), width, mode="wrap")
+    white = whitener.forward(noise)
+    # the noise is that of a sampled kernel, and the filters are for a continuous one
+    assert white.std() / noise.std() == pytest.approx(whitener.gain, rel=0.2)
+    neighbours = np.array([np.mean(white[1:] * white[:-1]), np.mean(white[:, 1:] * white[:, :-1])]) / white.var()
+    assert np.abs(neighbours).max() < 0.65 * along
+    smooth = 3 + ndimage.gaussian_filter(noise, 3)
+    assert np.abs(whitener.back(whitener.forward(smooth)) - smooth)[16:-16, 16:-16].max() < 0.02 * np.ptp(smooth)
+    np.testing.assert_allclose(whitener.forward(np.full((20, 3), 7.0)), 7)
+    assert whitener_for(((0.04, 0.0, 0.0), (0.02, 0.0, 0.0))) is None
+
+
+def test_the_law_holds_and_tiles_are_exact_where_noise_is_made_white(shared, gaussian_only):
+    settings = {"model": gaussian_only, "precision": "float32"}
+    expected = denoise(shared, **settings)
+    found = denoise(1e-3 * shared - 7, **settings)
+    np.testing.assert_allclose((found + 7) * 1e3, expected, atol=0.01)
+    np.testing.assert_array_equal(denoise(shared, tile_size=48, **settings), expected)
+    run = prepare_denoising(shared, **settings)
+    (plane,), window = run.layout.planes(), (slice(31, 90), slice(100, 230))
+    np.testing.assert_array_equal(Regions(run).compute(plane, window).at(1), expected[window])
+
+
+def test_photons_that_neighbours_share_are_stabilised_and_made_white(gaussian_only):
+    """A camera's image that was resampled."""
+    light = np.linspace(5, 200, 256)[None, :] * np.ones((200, 1))
+    counts = np.random.default_rng(0).poisson(light).astype(float)
+    image = ndimage.gaussian_filter(counts, 0.6, mode="nearest")
+    result, (noise,) = decided(image, model=gaussian_only)
+    assert noise["stabilised"]
+    assert noise["whitened"]
+    assert np.sqrt(np.mean((result - light)[8:-8, 8:-8] ** 2)) < 0.4 * np.sqrt(np.mean((image - light)[8:-8, 8:-8] ** 2))
+
+
+def test_channels_of_different_noise_are_denoised_together(shared, gaussian_only):
+    white = 100 + 5 * np.random.default_rng(0).standard_normal(shared.shape)
+    both = denoise(np.stack([shared, white]), axes="CYX", model=gaussian_only, precision="float32")
+    for alone, together in zip((shared, white), both, strict=True):
+        np.testing.assert_array_equal(denoise(alone, model=gaussian_only, precision="float32"), together)

@@ -138,16 +138,17 @@ def _clean(test: Path) -> Iterator[np.ndarray]:
 
 def _cases() -> Iterator[Simulated]:
     for sigma in (0.02, 0.05, 0.2):
-        yield Simulated(f"Gaussian, σ = {sigma}", *_gaussian(sigma))
+        yield Simulated(f"Gaussian, σ = {sigma}", *gaussian(sigma))
     for photons in (1, 10, 100, 1000):
         yield Simulated(f"{photons} photons", *_photons(photons, 0.0))
     yield Simulated("10 photons, read noise of 2", *_photons(10, 2.0))
     for width in (0.4, 0.45, 0.5, 0.6, 0.78):
         for sigma in (0.05, 0.15):
-            yield Simulated(f"σ = {sigma} under a blur of {width} px", *_correlated(sigma, width), _correlation_of_blur(width))
+            yield Simulated(f"σ = {sigma} under a blur of {width} px", *correlated(sigma, width), _correlation_of_blur(width))
 
 
-def _gaussian(sigma: float) -> tuple[Noise, Callable[[np.ndarray], np.ndarray]]:
+def gaussian(sigma: float) -> tuple[Noise, Callable[[np.ndarray], np.ndarray]]:
+    """White noise: what adds it to a clean image, and its variance over that image."""
     return lambda x, rng: x + sigma * rng.standard_normal(x.shape), lambda x: np.full(x.shape, sigma**2)
 
 
@@ -158,7 +159,9 @@ def _photons(photons: float, read: float) -> tuple[Noise, Callable[[np.ndarray],
     return add, lambda x: np.asarray((x + 0.02) / photons + (read / photons) ** 2)
 
 
-def _correlated(sigma: float, width: float) -> tuple[Noise, Callable[[np.ndarray], np.ndarray]]:
+def correlated(sigma: float, width: float) -> tuple[Noise, Callable[[np.ndarray], np.ndarray]]:
+    """The same under a Gaussian kernel, whose standard deviation in pixels is its width."""
+
     def add(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         blurred = ndimage.gaussian_filter(rng.standard_normal(x.shape), width, mode="wrap")
         return np.asarray(x + sigma * blurred / np.sqrt(np.square(_kernel(width)).sum()) ** 2)

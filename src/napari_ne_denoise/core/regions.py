@@ -107,7 +107,7 @@ class Regions:
         opened, run = self._open(plane), self._run
         shape = tuple(part.stop - part.start for part in window)
         noisy, denoised = np.empty(shape, run.reader.image.dtype), np.empty(shape, np.float64)
-        tiles = tile_window(run.layout.plane_shape, window, run.tile_size, run.denoiser.grid)
+        tiles = tile_window(run.layout.plane_shape, window, run.tile_size, run.grid)
         for tile, raws, values in run.denoise_tiles([opened], opened.precision, tiles):
             wanted = overlap(tile.keep, window)
             finished = opened.finished(values[0], raws[0], tile, strength=1)

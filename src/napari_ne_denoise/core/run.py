@@ -22,12 +22,13 @@ from napari_ne_denoise.core.interruption import check_if_wanted
 from napari_ne_denoise.core.models.opened import OpenModel, local_network
 from napari_ne_denoise.core.noise.repair import Repairs
 from napari_ne_denoise.core.noise.treatment import UNTREATED, Treatment, Treatments
+from napari_ne_denoise.core.noise.whitening import RADIUS, Whitener
 from napari_ne_denoise.core.numerics import Numerics, blend, choose_numerics, declared_range, stack_numerics
 from napari_ne_denoise.core.pixels import PlaneReader, planes_from, result_dtype, to_dtype
 from napari_ne_denoise.core.precision import Precisions, headroom
 from napari_ne_denoise.core.settings import DenoiseSettings
 from napari_ne_denoise.core.statistics import PlaneStatistics, Read, stack_statistics
-from napari_ne_denoise.core.tiling import Tile, halve, nearest_first, small_first, tile_plane
+from napari_ne_denoise.core.tiling import Grid, Tile, halve, inside, nearest_first, small_first, tile_plane, widened
 
 # below this many pixels torch takes another convolution for a single image than for two: see _run_network
 SMALL_BATCH_PIXELS = 256**2
@@ -171,6 +172,11 @@ class DenoisingRun:
             devices.release_memory(self.device)
 
     @property
+    def grid(self) -> Grid:
+        """What tiles of planes that are open must read: what the network looks at, and what is done about noise before and after it."""
+        return Grid(self.denoiser.grid.reach + self.treatments.margin, self.denoiser.grid.stride)
+
+    @property
     def _planes_at_once(self) -> int:
         """Small planes are computed together: one by one, they would cost more time in calling torch than in computing."""
         rows, columns = self.layout.plane_shape
@@ -219,7 +225,7 @@ class DenoisingRun:
         return opened
 
     def _tiles(self, point: tuple[int, int], first_side: int | None) -> list[Tile]:
-        shape, grid = self.layout.plane_shape, self.denoiser.grid
+        shape, grid = self.layout.plane_shape, self.grid
         tiles = tile_plane(shape, self.tile_size, grid)
         return nearest_first(tiles, point) if first_side is None else small_first(tiles, point, first_side, shape, grid)
 
@@ -234,7 +240,8 @@ class DenoisingRun:
             try:
                 raw = [plane.raw(*tile.read) for plane in planes]
                 pixels = numerics.forward(np.stack([plane.treatment.forward(window) for plane, window in zip(planes, raw, strict=True)]))
-                output = pixels[:, *tile.inner] if precision is None else self._compute(pixels, tile, numerics, precision)
+                whiteners = [plane.treatment.whitener for plane in planes]
+                output = pixels[:, *tile.inner] if precision is None else self._compute(pixels, whiteners, tile, numerics, precision)
             except NEDenoiseError:
                 raise
             except Exception as error:
@@ -246,7 +253,25 @@ class DenoisingRun:
             del waiting[0]
             yield tile, np.stack([window[tile.inner] for window in raw]), numerics.back(output)
 
-    def _compute(self, pixels: np.ndarray, tile: Tile, numerics: Numerics, precision: torch.dtype) -> np.ndarray:
+    def _compute(
+        self, pixels: np.ndarray, whiteners: Sequence[Whitener | None], tile: Tile, numerics: Numerics, precision: torch.dtype
+    ) -> np.ndarray:
+        """What a tile keeps, from what it reads of several planes (N, Y, X), normalised; the network sees their noise as white."""
+        if not any(whiteners):
+            return self._compute_white(pixels, tile, numerics, precision)
+        white = np.stack(
+            [plane if whitener is None else whitener.forward(plane) for whitener, plane in zip(whiteners, pixels, strict=True)]
+        )
+        wide = Tile(tile.read, widened(tile.keep, RADIUS, self.layout.plane_shape))
+        output = self._compute_white(white, wide, numerics, precision)
+        inner = inside(tile.keep, wide.keep)
+
+        def as_it_was(whitener: Whitener | None, plane: np.ndarray, seen: np.ndarray, made: np.ndarray) -> np.ndarray:
+            return made[inner] if whitener is None else plane[tile.inner] - whitener.back(seen[wide.inner] - made)[inner]
+
+        return np.stack([as_it_was(*plane) for plane in zip(whiteners, pixels, white, output, strict=True)])
+
+    def _compute_white(self, pixels: np.ndarray, tile: Tile, numerics: Numerics, precision: torch.dtype) -> np.ndarray:
         """What a tile keeps, from what it reads of several planes (N, Y, X), normalised; in float32 where half precision was not enough."""
         output = self._run_network(pixels, tile, numerics, precision)
         inner = pixels[:, *tile.inner]
@@ -278,7 +303,7 @@ class DenoisingRun:
             raise error
         devices.release_memory(self.device)
         largest = max(waiting[0].keep[0].stop - waiting[0].keep[0].start, waiting[0].keep[1].stop - waiting[0].keep[1].start)
-        smaller = [piece for tile in waiting for piece in halve(tile, self.layout.plane_shape, self.denoiser.grid) or [tile]]
+        smaller = [piece for tile in waiting for piece in halve(tile, self.layout.plane_shape, self.grid) or [tile]]
         if len(smaller) == len(waiting):
             raise DeviceError(
                 f"{self.device}: out of memory even for the smallest tile of {largest} pixels; "

@@ -154,3 +154,11 @@ def inside(window: Window, outer: Window) -> Window:
     """A window counted from the start of another one."""
     rows, columns = (slice(w.start - o.start, w.stop - o.start) for w, o in zip(window, outer, strict=True))
     return rows, columns
+
+
+def widened(window: Window, pixels: int, shape: tuple[int, int]) -> Window:
+    """A window with so many pixels more on each side, as far as the plane goes."""
+    rows, columns = (
+        slice(max(0, part.start - pixels), min(length, part.stop + pixels)) for part, length in zip(window, shape, strict=True)
+    )
+    return rows, columns

@@ -22,7 +22,7 @@ from napari_ne_denoise.core.noise.sampling import channel_axes_of, frame_axes_of
 from napari_ne_denoise.core.pixels import PlaneReader
 from napari_ne_denoise.core.settings import DenoiseSettings
 from napari_ne_denoise.core.statistics import Read
-from napari_ne_denoise.core.tiling import Window, inside
+from napari_ne_denoise.core.tiling import Window, inside, widened
 
 MOST_FRAMES = 9  # that are looked at; odd, so that there is a majority
 SIDE = 512  # pixels of the squares that are searched at once
@@ -67,7 +67,7 @@ class Repairs:
 
         def repaired(rows: slice, columns: slice) -> np.ndarray:
             window = _bounded((rows, columns), shape)
-            wide = _widened(window, 1, shape)
+            wide = widened(window, 1, shape)
             pixels = np.array(read(*wide))
             with self._searching:
                 places = search.within(wide, read)
@@ -165,7 +165,7 @@ def _spread(layout: PlaneLayout, plane: Index, axes: Sequence[int]) -> Iterator[
 def _find(read: Read, square: tuple[int, int], shape: tuple[int, int], lonely: LonelyPixels) -> np.ndarray:
     """Places (N, 2) of lonely pixels in a square of a plane, which goes on beyond its borders as its mirror image."""
     window = _bounded(tuple(slice(number * SIDE, (number + 1) * SIDE) for number in square), shape)
-    wide = _widened(window, MARGIN, shape)
+    wide = widened(window, MARGIN, shape)
     missing = [(MARGIN - part.start + around.start, MARGIN - around.stop + part.stop) for part, around in zip(window, wide, strict=True)]
     pixels = np.pad(np.asarray(read(*wide), np.float64), missing, "reflect")
     return np.asarray(lonely.find(pixels) + [part.start - MARGIN for part in window])
@@ -200,12 +200,4 @@ def _squares(window: Window) -> Iterator[tuple[int, int]]:
 def _bounded(window: Sequence[slice], shape: tuple[int, int]) -> Window:
     """A window with both of its ends, inside the plane."""
     rows, columns = (slice(*part.indices(length)[:2]) for part, length in zip(window, shape, strict=True))
-    return rows, columns
-
-
-def _widened(window: Window, pixels: int, shape: tuple[int, int]) -> Window:
-    """A window with so many pixels more on each side, as far as the plane goes."""
-    rows, columns = (
-        slice(max(0, part.start - pixels), min(length, part.stop + pixels)) for part, length in zip(window, shape, strict=True)
-    )
     return rows, columns

@@ -19,6 +19,7 @@ from napari_ne_denoise.core.noise.learned import LearnedNoise
 from napari_ne_denoise.core.noise.model import NoiseModel
 from napari_ne_denoise.core.noise.profile import Profile, noise_from_record, read_profile
 from napari_ne_denoise.core.noise.sampling import channel_axes_of, frame_axis_of
+from napari_ne_denoise.core.noise.whitening import MARGIN, Whitener, whitener_for
 from napari_ne_denoise.core.pixels import PlaneReader
 from napari_ne_denoise.core.settings import DenoiseSettings, Noise
 from napari_ne_denoise.core.statistics import Read
@@ -40,12 +41,15 @@ class Treatment:
         Makes the noise the same everywhere before the network, and undoes that after.  None: the network gets the image as it is.
     sigma
         For networks that are told: the standard deviation of what they are given, before their own numerics.  None: they are not told.
+    whitener
+        Makes noise white that neighbours share, after the network's own numerics, and undoes that after.  None: the noise stays as it is.
     """
 
     reason: str
     noise: NoiseModel | LearnedNoise | None = None
     stabilizer: VarianceStabilizer | LearnedNoise | None = None
     sigma: float | None = None
+    whitener: Whitener | None = None
 
     def reading(self, read: Read) -> Read:
         """The same pixels, as the network is to see them."""
@@ -62,7 +66,8 @@ class Treatment:
     def as_record(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
         noise = None if self.noise is None else self.noise.as_record()
-        return {"stabilised": self.stabilizer is not None, "reason": self.reason, "sigma": self.sigma, "found": noise}
+        done = {"stabilised": self.stabilizer is not None, "whitened": self.whitener is not None}
+        return {**done, "reason": self.reason, "sigma": self.sigma, "found": noise}
 
 
 UNTREATED = Treatment("")
@@ -130,6 +135,12 @@ class Treatments:
                 self._decided[channel] = self._decide(fixed)
             return self._decided[channel]
 
+    @property
+    def margin(self) -> int:
+        """Pixels that must be read around what the network reads, for all channels that were decided on so far."""
+        with self._deciding:
+            return MARGIN if any(treatment.whitener is not None for treatment in self._decided.values()) else 0
+
     def noise_of(self, plane: Index) -> NoiseModel:
         """What is known of the noise of the channel of a plane; it is looked for if nobody did."""
         treatment = self.of(plane)
@@ -184,14 +195,23 @@ class Treatments:
         return Treatment(why, noise, noise, None if self._model.blind else 1.0)
 
     def _stabilised(self, noise: NoiseModel, why: str) -> Treatment:
+        whitener, shared = self._whitened(noise)
+        gain = 1.0 if whitener is None else whitener.gain
         if noise.kind == "poisson-gaussian":
-            return Treatment(
-                f"{why}, and noise grows with brightness", noise, VarianceStabilizer(noise), None if self._model.blind else 1.0
-            )
+            why = f"{why}, and noise grows with brightness{shared}"
+            return Treatment(why, noise, VarianceStabilizer(noise), None if self._model.blind else gain, whitener)
         if noise.uncertainty is None and not self._model.blind:
             raise SettingsError(f"noise: the image is too small to find it in, and model {self._model.name!r} needs its level; give sigma.")
-        why = f"{why}; there is no noise that grows with brightness"
-        return Treatment(why, noise, sigma=None if self._model.blind else noise.read_noise)
+        why = f"{why}; there is no noise that grows with brightness{shared}"
+        return Treatment(why, noise, sigma=None if self._model.blind else gain * noise.read_noise, whitener=whitener)
+
+    def _whitened(self, noise: NoiseModel) -> tuple[Whitener | None, str]:
+        """What makes noise white that neighbours share, where the model has not seen such noise, and what to say of it."""
+        shared = f"; neighbours share noise (r = {max(along[0] for along in noise.correlation):.2f})"
+        if not self._model.gaussian_only:
+            return None, f"{shared}, and {self._model.name} was trained with such noise too" if noise.is_correlated else ""
+        whitener = whitener_for(noise.correlation)
+        return whitener, "" if whitener is None else f"{shared}, which is made white, since {self._model.name} has seen no other"
 
 
 def _known(given: Any) -> NoiseModel | LearnedNoise | str:
