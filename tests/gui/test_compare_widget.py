@@ -537,6 +537,17 @@ def test_the_profile_follows_the_plane_and_its_channel(viewer, dock, noisy, unti
     assert set(dock.profile.current.denoised) == {7}
 
 
+def test_along_other_axes_the_line_begins_again(viewer, dock, noisy, profile):
+    image = noisy((5, 64, 80))
+    _result_of(viewer, viewer.add_image(image, scale=(2, 0.5, 0.5), units=("um", "um", "um")))
+    profile()
+    viewer.dims.order = (1, 0, 2)
+    found = dock.profile.current
+    assert np.array_equal(found.noisy, image[tuple(found.places.T)])
+    assert set(found.places[:, 0]) == {2}
+    assert list(found.places[[0, -1], 2]) == [20, 59]
+
+
 def test_the_profile_leaves_out_what_is_outside(viewer, dock, pair, profile):
     profile()
     dock.profile._line.put(np.array([(10.0, -20.0), (10.0, 30.0)]))

@@ -72,7 +72,8 @@ def profile_along(pair: Pair, shown: "ShownPlane", planes: tuple[Any, Any], ends
     if not len(pixels):
         return None
     noisy, denoised = (_values(plane, pixels) for plane in planes)
-    places = np.array([shown.at(*pixel) for pixel in pixels])
+    places = np.tile(np.array(shown.position), (len(pixels), 1))
+    places[:, [shown.rows, shown.columns]] = pixels
     steps = np.array([pair.after.data_to_world(shown.at(*step)) for step in ((0, 0), (1, 0), (0, 1))])
     distance = np.linalg.norm((pixels - pixels[0]) @ (steps[1:] - steps[0]), axis=1)
     error = None if error_of is None else error_of(denoised, places)

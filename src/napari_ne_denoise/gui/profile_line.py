@@ -7,7 +7,7 @@ import numpy as np
 
 from napari_ne_denoise.core.errors import ImageError
 from napari_ne_denoise.gui.dragging import REACH, Drags, Move, World, pixels_apart
-from napari_ne_denoise.gui.layer_data import HELPER_KEY
+from napari_ne_denoise.gui.layer_data import HELPER_KEY, finest
 from napari_ne_denoise.gui.places import ShownPlane, place_at, shown_plane
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class ProfileLine:
         viewer.layers.selection.active = active
         self._drags = Drags(viewer, self._grab)
         dims = viewer.dims.events
-        self._outside = [(dims.current_step, self._follow), (dims.order, self._follow), (viewer.scene.camera.events.zoom, self._thin)]
+        self._outside = [(dims.current_step, self._follow), (dims.order, self._begin_again), (viewer.scene.camera.events.zoom, self._thin)]
         for event, slot in self._outside:
             event.connect(slot)
 
@@ -81,6 +81,11 @@ class ProfileLine:
     def _follow(self, *_: object) -> None:
         if self._viewer.dims.ndisplay == 2:
             self.put(self.ends)
+
+    def _begin_again(self, *_: object) -> None:
+        """Along other axes the old line means nothing."""
+        if self._viewer.dims.ndisplay == 2:
+            self.put(_middle_line(shown_plane(self._viewer, self._layer), *_whole(self._layer)))
 
     def _thin(self, *_: object) -> None:
         self.layer.edge_width = self._width()
@@ -134,10 +139,17 @@ def _foot(ends: np.ndarray, point: np.ndarray) -> np.ndarray:
 def _first_ends(layer: Any, shown: ShownPlane) -> np.ndarray:
     """A horizontal line through the middle of what is seen."""
     corners = np.asarray(layer.corner_pixels, float)
-    lengths = np.array(layer.data[0].shape if layer.multiscale else layer.data.shape)[: layer.ndim]
-    if layer.multiscale or not corners.any():
-        corners = np.array([np.zeros(layer.ndim), lengths - 1])
-    (top, left), (bottom, right) = ((corner[shown.rows], corner[shown.columns]) for corner in corners)
-    row, reach = np.rint((top + bottom) / 2), SHARE * (right - left) / 2
-    middle = (left + right) / 2
+    seen = not layer.multiscale and corners.any()  # else it was never drawn yet, or they count pixels of another level
+    return _middle_line(shown, *(corners if seen else _whole(layer)))
+
+
+def _whole(layer: Any) -> np.ndarray:
+    """The first and the last pixel of a layer."""
+    last = np.array(finest(layer).shape[: layer.ndim]) - 1
+    return np.array([np.zeros_like(last), last], float)
+
+
+def _middle_line(shown: ShownPlane, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    (top, left), (bottom, right) = shown.within(first), shown.within(last)
+    row, middle, reach = np.rint((top + bottom) / 2), (left + right) / 2, SHARE * (right - left) / 2
     return np.array([(row, np.rint(middle - reach)), (row, np.rint(middle + reach))])
