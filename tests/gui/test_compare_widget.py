@@ -292,10 +292,14 @@ def test_the_curtain_is_a_view_of_the_image_in_its_place(viewer, dock, noisy):
     assert curtain.colormap.name == "magenta"
 
 
-def test_the_line_is_dragged_and_the_view_stays(shown, noisy, qtbot):
+@pytest.mark.parametrize("in_a_stack", [False, True])
+def test_the_line_is_dragged_and_the_view_stays(shown, noisy, qtbot, in_a_stack):
+    if in_a_stack:
+        shown.add_image(noisy((5, 20, 30)), name="another")
     before = shown.add_image(noisy((64, 80)), name="cells", scale=(0.5, 0.5))
     after = _result_of(shown, before)
     dock = _docked(shown)
+    shown.reset_view()
     qtbot.wait(200)  # the view settles
     dock.bar.buttons[CURTAIN].click()
     (curtain,) = _helpers(shown)
@@ -304,7 +308,11 @@ def test_the_line_is_dragged_and_the_view_stays(shown, noisy, qtbot):
     assert curtain.data.shape == (64, 60)
     assert dock.slider.value() == pytest.approx(750, abs=3)
     assert tuple(shown.scene.camera.center) == camera
-    _drag(shown, after, (20, 20), (40, 30))  # elsewhere the view is dragged
+    dock.draw_profile.native.click()
+    _drag(shown, after, (32, 41), (10, 41))
+    assert set(dock.profile.current.places[:, 0]) == {10}
+    assert tuple(shown.scene.camera.center) == camera
+    _drag(shown, after, (50, 20), (60, 30))  # elsewhere the view is dragged
     assert curtain.data.shape == (64, 60)
     assert tuple(shown.scene.camera.center) != camera
 
@@ -455,6 +463,22 @@ def test_the_residual_of_colours_is_one_of_all(viewer, dock, noisy, residual):
     assert layer.data.shape == (96, 120)
     assert not layer.rgb
     assert layer.data.std() == pytest.approx(1, abs=0.1)
+
+
+def test_several_levels_and_pixels_that_are_no_numbers(viewer, dock, noisy, residual, profile):
+    image = noisy((96, 120)).astype(np.float32)
+    image[3, 5] = np.nan
+    denoised = _clean((96, 120))
+    denoised[3, 5] = np.nan
+    before = viewer.add_image([image, image[::2, ::2]], multiscale=True, name="levels", contrast_limits=(0, 900))
+    after = _result_of(viewer, before, denoised)
+    assert dock.pair.layers == (before, after)
+    values = residual().data
+    assert np.isnan(values[3, 5])
+    assert np.nanstd(values) == pytest.approx(viewer.layers[-1].metadata[RESIDUAL_KEY]["std"], abs=0.01)
+    dock.bar.buttons[CURTAIN].click()
+    assert viewer.layers["curtain: levels"].data.shape == (96, 60)
+    assert list(profile().places[[0, -1], 1]) == [30, 89]
 
 
 def test_without_noise_it_says_so(viewer, dock, until):
