@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari_ne_denoise.core.inference import Denoiser, Step, calibrate_noise, denoise, iter_denoise, load_denoiser
     from napari_ne_denoise.core.jacobian.filters import Filter, adaptive_filter
     from napari_ne_denoise.core.jacobian.maps import adaptive_maps
+    from napari_ne_denoise.core.lazy import denoise_lazy
     from napari_ne_denoise.core.noise.estimation import estimate_noise
     from napari_ne_denoise.core.noise.model import NoiseModel
 
@@ -27,6 +28,7 @@ _HOMES = {
     "adaptive_maps": "core.jacobian.maps",
     "calibrate_noise": "core.inference",
     "denoise": "core.inference",
+    "denoise_lazy": "core.lazy",
     "estimate_noise": "core.noise.estimation",
     "iter_denoise": "core.inference",
     "load_denoiser": "core.inference",
@@ -43,6 +45,7 @@ __all__ = [
     "adaptive_maps",
     "calibrate_noise",
     "denoise",
+    "denoise_lazy",
     "estimate_noise",
     "iter_denoise",
     "load_denoiser",

@@ -6,7 +6,7 @@ from qtpy.QtTest import QTest
 
 from napari_ne_denoise import denoise
 from napari_ne_denoise.core.provenance import KEY
-from napari_ne_denoise.gui import denoising
+from napari_ne_denoise.gui import denoising, scope
 from napari_ne_denoise.gui.denoise_widget import DenoiseWidget
 from napari_ne_denoise.gui.docks import NO_IMAGE
 
@@ -202,3 +202,47 @@ def test_the_hint_stays_until_there_is_an_image(viewer, dock, noisy):
     viewer.layers.clear()
     assert dock.message.value == NO_IMAGE
     assert not dock.sample.native.isHidden()
+
+
+def test_a_lazy_layer_can_have_a_lazy_result(viewer, dock, run, noisy):
+    image = noisy((6, 48, 40))
+    layer = viewer.add_image(da.from_array(image, chunks=(1, 48, 40)), name="lazy", scale=(2, 1, 1))
+    assert dock.form.store.current_choice == "in memory"
+    dock.form.store.native.setCurrentText("computed when shown")
+    dock.form.strength.slider.setValue(80)
+    run()
+    result = viewer.layers["lazy denoised"]
+    assert isinstance(result.data, da.Array)
+    assert result.data.chunks == ((1,) * 6, (48,), (40,))
+    np.testing.assert_allclose(result.data[4].compute(), denoise(image, strength=0.8)[4], rtol=1e-3)
+    np.testing.assert_allclose(result.extent.world, layer.extent.world)
+    record = result.metadata[KEY]
+    assert (record["settings"]["strength"], record["source_layer"]) == (0.8, "lazy")
+    assert dock.message.value == "Its planes are computed when they are shown."
+    dock.form.strength.slider.setValue(30)  # for the next run: nothing here can be blended
+    assert result.metadata[KEY]["settings"]["strength"] == 0.8
+
+
+def test_what_would_fill_the_memory_is_lazy_by_itself(viewer, dock, noisy, monkeypatch):
+    monkeypatch.setattr(scope, "free_memory_of_machine", lambda: 100_000)
+    small = viewer.add_image(noisy((3, 32, 32)), name="small")
+    assert dock.form.store.native.isHidden()
+    viewer.add_image(noisy((20, 48, 40)), name="large")
+    assert dock.form.store.current_choice == "computed when shown"
+    dock.layer.value = small
+    assert dock.form.store.native.isHidden()
+    assert not dock.form.is_lazy(small)
+    assert dock.form.is_lazy(viewer.layers["large"])
+    viewer.add_image(noisy((200, 300)), name="one plane")
+    assert dock.form.store.native.isHidden()
+
+
+def test_an_error_of_a_lazy_result_is_shown(viewer, dock, run, noisy):
+    image = noisy((4, 48, 40)).astype(np.float32)
+    image[:, 3, 3] = np.nan
+    viewer.add_image(da.from_array(image, chunks=(1, 48, 40)), name="holes", contrast_limits=(0, 1000))
+    dock.form.store.native.setCurrentText("computed when shown")
+    run()
+    assert dock.message.is_error
+    assert "NaN" in dock.message.value
+    assert _names(viewer) == ["holes"]

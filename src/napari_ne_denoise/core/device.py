@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from threading import Lock
 
 import torch
 from torch.nn import functional as F
 
 from napari_ne_denoise.core.errors import DeviceError
+from napari_ne_denoise.core.memory import free_memory_of_machine
 
 # share of the free memory that one tile may take: the rest is for copies, the viewer and others
 MEMORY_SHARE = 0.25
@@ -111,24 +110,7 @@ def free_memory(device: torch.device) -> int:
     """Free memory in bytes, as far as the system tells; 4 GiB where it does not."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        with open("/proc/meminfo") as lines:
-            free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        free = 4 * 2**30
-    return min(free, _left_in_container())
-
-
-def _left_in_container() -> int:
-    """What a container or a batch system lets this process still take, in bytes; going beyond would end it."""
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
-        # what was read from files and is not in use any more is given up when somebody needs the room
-        statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        return max(0, limit - used + int(statistics.get("inactive_file", 0)))
-    except (OSError, ValueError):  # there is no limit
-        return sys.maxsize
+    return free_memory_of_machine()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

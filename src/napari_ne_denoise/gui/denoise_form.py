@@ -1,9 +1,9 @@
 """The form of the Denoise dock: which layer, what its axes are, what of it, by which model, how strongly, and what is advanced."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from magicgui.widgets import ComboBox
 from qtpy.QtCore import Signal
@@ -17,7 +17,7 @@ from napari_ne_denoise.gui.choices import explain_models, model_box, offer_model
 from napari_ne_denoise.gui.docks import Fold, Rows
 from napari_ne_denoise.gui.layer_data import Source, finest, read_layer
 from napari_ne_denoise.gui.readings import Reading, reading_of, readings_of
-from napari_ne_denoise.gui.scope import SELECTED, scopes_of, selected_images
+from napari_ne_denoise.gui.scope import LAZY, PLANE, SELECTED, scopes_of, selected_images, stores_of
 from napari_ne_denoise.gui.strength_field import TOOLTIP as STRENGTH_TOOLTIP
 from napari_ne_denoise.gui.strength_field import StrengthField
 
@@ -31,6 +31,7 @@ AXES_TOOLTIP = (
     "What the axes of the layer are. Planes (Y, X) are denoised one by one;\n"
     "the other axes matter where noise is looked for, and stand in the record."
 )
+STORE_TOOLTIP = "Whether the result is computed now, into memory, or plane by plane when it is looked at."
 SCOPE_TOOLTIP = "What is denoised: all planes or the shown one, or several layers one after another."
 
 
@@ -55,9 +56,11 @@ class DenoiseForm(QWidget):
         self._is_showing = False
         self.axes = choice_box("axes", "Axes", AXES_TOOLTIP)
         self.scope = choice_box("scope", "Apply to", SCOPE_TOOLTIP)
+        self.store = choice_box("store", "Result", STORE_TOOLTIP)
+        self._stored_for: Callable[[], Any] = lambda: None  # the layer for which it was chosen
         self.model, self.strength, self.advanced = model_box(), StrengthField(), Advanced()
         self.rows = Rows()
-        for box in (self.layer, self.axes, self.scope, self.model):
+        for box in (self.layer, self.axes, self.scope, self.store, self.model):
             self.rows.add(box.label, box.native, str(box.tooltip))
         self.rows.add("Strength", self.strength, STRENGTH_TOOLTIP)
         self.fold = Fold(ADVANCED, self.advanced, ADVANCED_TOOLTIP)
@@ -96,6 +99,14 @@ class DenoiseForm(QWidget):
             self._read_as[layer] = known or reading_of(axes, shape, "As in the record of the layer.")
         self.offer()
 
+    def is_lazy(self, layer: "Image") -> bool:
+        """Whether the result of a layer is to be computed when it is shown."""
+        if self.scope.value == PLANE:
+            return False
+        if layer is self.layer.value:
+            return bool(self.store.value == LAZY)
+        return stores_of(layer, self._reading(layer))[0][1] == LAZY
+
     def sources(self) -> "list[tuple[Image, Source]]":
         """The layers to denoise, and what is known of each."""
         layers = selected_images(self._viewer) if self.scope.value == SELECTED else [self.layer.value]
@@ -108,6 +119,7 @@ class DenoiseForm(QWidget):
         with self._showing():
             self._offer_readings(layer)
             self._offer_scopes(layer)
+            self._offer_stores(layer)
             offer_models(self.model)
             self.layer.tooltip = _explain_layer(layer)
 
@@ -129,6 +141,14 @@ class DenoiseForm(QWidget):
         scopes = scopes_of(self._viewer, layer, None if layer is None else self._reading(layer))
         offer(self.scope, scopes)
         self.rows.show_row(self.scope.native, len(scopes) > 1)
+
+    def _offer_stores(self, layer: "Image | None") -> None:
+        stores = stores_of(layer, None if layer is None else self._reading(layer))
+        offer(self.store, stores)
+        if layer is not self._stored_for():
+            self.store.value = stores[0][1]
+            self._stored_for = (lambda: None) if layer is None else ref(layer)
+        self.rows.show_row(self.store.native, len(stores) > 1)
 
     def _readings(self, layer: "Image") -> list[Reading]:
         found = readings_of(layer, finest(layer).shape)

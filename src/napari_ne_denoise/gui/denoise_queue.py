@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_ne_denoise.core.axes import Index
-from napari_ne_denoise.gui.denoising import Advanced, Begun, Finished, Pace, denoise_source, duration, fill_unfinished, megapixels
+from napari_ne_denoise.gui.denoising import (
+    Advanced,
+    Begun,
+    Finished,
+    Pace,
+    Prepared,
+    denoise_source,
+    duration,
+    fill_unfinished,
+    megapixels,
+    prepare_source,
+)
 from napari_ne_denoise.gui.layer_data import Source
 from napari_ne_denoise.gui.result_layer import ResultLayer
 from napari_ne_denoise.gui.workers import Task
@@ -19,12 +30,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """One layer to denoise: as it was when the button was pressed, at which strength, and the pixel whose tile comes first."""
+    """One layer to denoise.
+
+    Attributes
+    ----------
+    layer, source
+        The layer, and as it was when the button was pressed.
+    strength
+        Of the result, 0 to 1.
+    start_at
+        The pixel whose tile comes first.
+    is_lazy
+        Whether the result is to be computed when it is shown.
+    """
 
     layer: Any
     source: Source
     strength: float
     start_at: tuple[int, ...]
+    is_lazy: bool = False
 
 
 @dataclass
@@ -59,6 +83,7 @@ class _Sum:
     pixels: int = 0
     seconds: float = 0.0
     kept: int = 0
+    lazy: int = 0
     device: str = ""
     failures: list[str] = field(default_factory=list)
 
@@ -72,10 +97,14 @@ class _Sum:
 
     def count(self, one: str, many: str) -> str:
         """How many layers of how many, with the verb that goes with it."""
-        return f"{self.done} of {self.jobs} layers {one if self.done == 1 else many}"
+        done = self.done + self.lazy
+        return f"{done} of {self.jobs} layers {one if done == 1 else many}"
 
     def describe(self) -> str:
         """What was done, as "0.26 MPix in 0.1 s on CPU."."""
+        lazy = "Its planes are computed when they are shown." if self.lazy == 1 else "Planes are computed when they are shown."
+        if not self.done:
+            return lazy
         layers = f"{self.done} layers, " if self.jobs > 1 else ""
         kept = f" {self.kept} pixels that are NaN or infinite were kept." if self.kept else ""
         return f"{layers}{megapixels(self.pixels)} in {duration(self.seconds)} on {self.device}.{kept}"
@@ -177,7 +206,7 @@ class DenoiseQueue(QObject):
     def _begin(self, job: Job) -> None:
         run = self._at_work = _Run(job)
         take, fail = lambda finding: self._take(run, finding), lambda reason: self._fail(run, reason)
-        work = (denoise_source, job.source, job.strength, job.start_at)
+        work = (prepare_source if job.is_lazy else denoise_source, job.source, job.strength, job.start_at)
         run.task = Task(f"denoising {job.source.name}", *work, found=take, failed=fail)
         self.said.emit(self._say("Preparing…"))
         # not Qt's own sign of being busy: drawing it takes a processor core from the network
@@ -190,9 +219,11 @@ class DenoiseQueue(QObject):
         number = self._sum.jobs - len(self._waiting)
         return f"{number} of {self._sum.jobs}: {text}" if self._sum.jobs > 1 else text
 
-    def _take(self, run: _Run, finding: Begun | Advanced | Finished) -> None:
-        if isinstance(finding, Begun):
-            run.begun, run.result = finding, ResultLayer(self._viewer, run.job.source, finding.blend)
+    def _take(self, run: _Run, finding: Begun | Advanced | Finished | Prepared) -> None:
+        if isinstance(finding, Prepared):
+            self._show_prepared(run, finding)
+        elif isinstance(finding, Begun):
+            run.begun, run.result = finding, ResultLayer(self._viewer, run.job.source, finding.blend.shown, finding.blend)
             run.pace = Pace(finding.total, perf_counter())
             self.progressed.emit(0, "first tile…")
             self.said.emit(self._say(f"Denoising {run.job.source.name}…"))
@@ -217,6 +248,14 @@ class DenoiseQueue(QObject):
         self.finished.emit(run.result)
         self._go_on()
 
+    def _show_prepared(self, run: _Run, finding: Prepared) -> None:
+        run.result = ResultLayer(self._viewer, run.job.source, finding.array)
+        run.result.show_progress()
+        run.result.finish(finding.record)
+        self._sum.lazy += 1
+        self.finished.emit(run.result)
+        self._go_on()
+
     def _fail(self, run: _Run, reason: str) -> None:
         if run.result is not None:
             run.result.discard()
@@ -228,7 +267,7 @@ class DenoiseQueue(QObject):
         if self._sum.failures:
             done = [f"{self._sum.count('was', 'were')} denoised."] if self._sum.jobs > 1 else []
             self.complained.emit("\n".join([*done, *self._sum.failures]))
-        elif self._sum.done:
+        elif self._sum.done or self._sum.lazy:
             self.said.emit(self._sum.describe())
 
     def _notice_removal(self, *_: object) -> None:

@@ -44,7 +44,7 @@ class DenoiseWidget(LayerDock):
         self.sample = PushButton(text="Open the sample", tooltip="Actin in cultured cells at a short exposure, 512×512 pixels of 8 bit.")
         super().__init__(viewer, layer, [self.button, self.bar, self.message, self.keep, self.sample], results_too=False)
         self.settings = SettingsKeeper(viewer, self.form, self._notice_settings)
-        self.before_after = BeforeAfter(viewer, self._result_at_hand)
+        self.before_after = BeforeAfter(viewer, self.native, self._result_at_hand)
         self.copying = CopyButtons(viewer, self._copyable, self.message.say, self.message.complain)
         column = self.native.layout()
         column.insertWidget(0, self.form)
@@ -71,7 +71,8 @@ class DenoiseWidget(LayerDock):
         jobs = []
         for layer, source in self.form.sources():
             position = shown_position(self._viewer, layer)
-            jobs.append(Job(layer, source.only_plane_at(position) if only_plane else source, self.form.strength.share, position))
+            part = source.only_plane_at(position) if only_plane else source
+            jobs.append(Job(layer, part, self.form.strength.share, position, self.form.is_lazy(layer)))
         self.queue.start(jobs)
 
     def cancel(self) -> None:

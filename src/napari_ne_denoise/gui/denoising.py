@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_ne_denoise.core.axes import Index
 from napari_ne_denoise.core.noise.repaired import RepairedImage
+from napari_ne_denoise.core.settings import DEFAULTS
 from napari_ne_denoise.gui.blend import Blend
 from napari_ne_denoise.gui.layer_data import Source
 
@@ -51,6 +52,23 @@ class Finished:
     seconds: float
     device: str
     kept: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A result that is computed when it is shown: a dask array, and its record."""
+
+    array: Any
+    record: dict[str, Any]
+
+
+def prepare_source(source: Source, strength: float, start_at: tuple[int, ...]) -> Iterator[Prepared]:
+    """Prepare a result that is computed when it is shown, and compute what is shown first, for which the viewer would else wait."""
+    from napari_ne_denoise.core.lazy import LazyResult  # brings torch, which takes seconds
+
+    result = LazyResult(source.data, DEFAULTS.changed(**source.settings, strength=strength))
+    result.array[source.only_plane_at(start_at).window].compute(scheduler="synchronous")
+    yield Prepared(result.array, {**result.run.provenance, "source_layer": source.name, "computed": "when shown"})
 
 
 def denoise_source(source: Source, strength: float, start_at: tuple[int, ...]) -> Iterator[Begun | Advanced | Finished]:

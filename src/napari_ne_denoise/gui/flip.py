@@ -10,11 +10,12 @@ from qtpy.QtWidgets import QWidget
 
 from napari_ne_denoise.gui.comparing import Pair
 from napari_ne_denoise.gui.kept_view import KeptView, covering
-from napari_ne_denoise.gui.toggle import KEY as FLIP_KEY
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
+# napari and its layers have no use for it
+FLIP_KEY = "N"
 # a key or button that is held longer than that flips back when it is let go, in seconds
 HOLD = 0.3
 

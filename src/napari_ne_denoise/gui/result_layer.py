@@ -26,12 +26,14 @@ class ResultLayer:
         Where it appears.
     source
         What it is made from.
+    values
+        The array.
     blend
-        Holds the array.
+        What its strength can be changed by; None if it cannot.
     """
 
-    def __init__(self, viewer: "Viewer", source: Source, blend: Blend) -> None:
-        self._viewer, self._source, self.blend = viewer, source, blend
+    def __init__(self, viewer: "Viewer", source: Source, values: Any, blend: Blend | None = None) -> None:
+        self._viewer, self._source, self._values, self._blend = viewer, source, values, blend
         self.layer: Any = None
         self._pause = SHORTEST_PAUSE
         self._timer = QTimer()
@@ -52,8 +54,10 @@ class ResultLayer:
 
     def _add(self) -> Any:
         look = self._source.result_look()
-        look["metadata"] |= {SOURCE_KEY: self._source, BLEND_KEY: self.blend}
-        layer = self._viewer.add_image(self.blend.shown, **look)
+        look["metadata"][SOURCE_KEY] = self._source
+        if self._blend is not None:
+            look["metadata"][BLEND_KEY] = self._blend
+        layer = self._viewer.add_image(self._values, **look)
         if self._source.contrast_range is not None:
             layer.contrast_limits_range = self._source.contrast_range
         self._put_above_source(layer)

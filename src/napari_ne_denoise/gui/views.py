@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_ne_denoise.gui.comparing import Pair
 from napari_ne_denoise.gui.curtain import Curtain
-from napari_ne_denoise.gui.flip import Flipped
+from napari_ne_denoise.gui.flip import FLIP_KEY, Flipped
 from napari_ne_denoise.gui.side_by_side import SideBySide
-from napari_ne_denoise.gui.toggle import KEY as FLIP_KEY
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer

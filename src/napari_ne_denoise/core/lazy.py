@@ -1,0 +1,115 @@
+"""The result of `denoise` as a dask array, whose parts are computed when somebody asks for them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from threading import Lock
+from typing import Any
+from uuid import uuid4
+
+import dask.array as da
+import numpy as np
+
+from napari_ne_denoise.core.inference import prepare_denoising
+from napari_ne_denoise.core.regions import Regions
+from napari_ne_denoise.core.run import DenoisingRun
+from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings
+
+# pixels along a side of the largest part; a multiple of every stride.  Planes below half more are not cut.
+SIDE = 2048
+# bytes of parts that are kept once they were computed: who scrolls back, or reads a pixel, does not wait again
+KEPT = 2**28
+
+
+def denoise_lazy(image: Any, settings: DenoiseSettings = DEFAULTS, **changes: Any) -> da.Array:
+    """Denoise an image plane by plane, and large planes part by part, when they are asked for.
+
+    Parameters
+    ----------
+    image, **changes
+        As in `denoise`; the array may be larger than memory.
+    settings
+        What `changes` changes.
+
+    Returns
+    -------
+    dask array
+        Of the image's shape.  Equal to what `denoise` gives, but for what half precision costs, in planes of more than nine megapixels.
+        Parts are computed one at a time in each process: each takes all cores.
+
+    Raises
+    ------
+    NEDenoiseError
+        At once, if the image or a setting is not accepted; when a part is computed, if it cannot be read or memory does not hold it.
+    """
+    return LazyResult(image, settings.changed(**changes)).array
+
+
+class LazyResult:
+    """What the parts of a lazy result are computed by.
+
+    Parameters
+    ----------
+    image
+        As in `denoise`.
+    settings
+        All of them.
+
+    Attributes
+    ----------
+    run
+        With everything decided.
+    array
+        The result, for dask.
+    """
+
+    def __init__(self, image: Any, settings: DenoiseSettings) -> None:
+        self._image, self._settings = image, settings
+        self.run: DenoisingRun = prepare_denoising(image, settings)
+        self._regions = Regions(self.run)
+        self._computing = Lock()
+        self._kept: OrderedDict[tuple[tuple[int, int], ...], np.ndarray] = OrderedDict()
+        ndim = len(self.run.shape)
+        self.array: da.Array = da.map_blocks(
+            self._compute,
+            name=f"denoised-{uuid4().hex}",
+            chunks=self._chunks(),
+            dtype=self.run.dtype,
+            meta=np.empty((0,) * ndim, self.run.dtype),
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process prepares its own: neither networks nor locks travel."""
+        return LazyResult, (self._image, self._settings)
+
+    def _chunks(self) -> tuple[tuple[int, ...], ...]:
+        layout = self.run.layout
+        inside = (layout.rows, layout.columns)
+        return tuple(_cut(length) if axis in inside else (1,) * length for axis, length in enumerate(layout.shape))
+
+    def _compute(self, block_info: Any = None) -> np.ndarray:
+        where = tuple((int(start), int(stop)) for start, stop in block_info[None]["array-location"])
+        with self._computing:
+            if where not in self._kept:
+                self._keep(where, self._denoise(where))
+            self._kept.move_to_end(where)
+            return self._kept[where]
+
+    def _denoise(self, where: tuple[tuple[int, int], ...]) -> np.ndarray:
+        layout = self.run.layout
+        window = slice(*where[layout.rows]), slice(*where[layout.columns])
+        region = self._regions.compute(layout.plane_at(tuple(start for start, _ in where)), window)
+        values = layout.to_image(region.at(self.run.settings.strength))
+        return values.reshape([stop - start for start, stop in where])
+
+    def _keep(self, where: tuple[tuple[int, int], ...], values: np.ndarray) -> None:
+        values.flags.writeable = False  # it is handed out again
+        self._kept[where] = values
+        while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > KEPT:
+            self._kept.popitem(last=False)
+
+
+def _cut(length: int) -> tuple[int, ...]:
+    if length <= SIDE * 3 // 2:
+        return (length,)
+    return tuple(min(SIDE, length - start) for start in range(0, length, SIDE))

@@ -1,0 +1,28 @@
+"""How much memory this process may still take."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def free_memory_of_machine() -> int:
+    """Free memory in bytes, as far as the system tells; 4 GiB where it does not."""
+    try:
+        with open("/proc/meminfo") as lines:
+            free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        free = 4 * 2**30
+    return min(free, _left_in_container())
+
+
+def _left_in_container() -> int:
+    """What a container or a batch system lets this process still take, in bytes; going beyond would end it."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        # what was read from files and is not in use any more is given up when somebody needs the room
+        statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return max(0, limit - used + int(statistics.get("inactive_file", 0)))
+    except (OSError, ValueError):  # there is no limit
+        return sys.maxsize
