@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from benchmarks.machine import Machine, OthersWatch
+from benchmarks.noise.assessment import assessment
 from benchmarks.noise.calibration import calibration
 from benchmarks.noise.choices import choices
 from benchmarks.noise.suite import noise
@@ -63,6 +64,7 @@ PARTS = {
     "calibration": Part(calibration, "speed --parts calibration"),
     "white": Part(white, "write --parts white", timed=False),
     "choices": Part(choices, "write --parts choices", timed=False, sets=tuple(MICROGRAPHS)),
+    "assessment": Part(assessment, "write --parts assessment", timed=False, sets=("fmd",)),
     "memory": Part(memory, "memory --megapixels {megapixels:g}", timed=False),
     "memory-drunet": Part(memory_drunet, "memory --drunet --megapixels {megapixels:g}", timed=False),
     "precision": Part(precision, "precision {model}", timed=False, sets=("set12", "fmd")),

@@ -8,7 +8,7 @@ from skimage import io
 
 from benchmarks import report
 from benchmarks.images import Sample
-from benchmarks.noise import calibration, choices, curves, suite, white
+from benchmarks.noise import assessment, calibration, choices, curves, suite, white
 from benchmarks.options import Options
 from napari_ne_denoise import load_denoiser
 
@@ -94,3 +94,24 @@ def test_every_way_to_treat_noise_that_neighbours_share_is_measured(monkeypatch,
     assert plain["auto"] == plain["as it is"] == pytest.approx(plain["made white"], abs=0.3)
     assert min(min(row.values()) for row in scores.values()) > 25  # the noisier image has 16.5
     assert len(found.targets) == 1
+
+
+def test_quality_told_without_truth_is_compared_with_the_truth(data):
+    report = assessment.assessment(Options(data=data))
+    ((field, errors, *_, flagged),) = report.tables[0].rows
+    assert field == "One"
+    assert len(errors.split()) == 2
+    assert flagged.endswith(" of 2")
+    tally = assessment._tally([hills()], assessment.kinds()["100 photons"], load_denoiser("fast"))
+    ((error, _),) = tally.known
+    assert error < 3  # of 36 blocks
+    assert not any(tally.flags)
+
+
+def test_kinds_of_noise_are_as_their_models_say():
+    flat = np.full((512, 512), 0.5)
+    for kind in assessment.kinds().values():
+        noise = kind.add(flat, np.random.default_rng(1)) - flat
+        assert noise.var() == pytest.approx(float(kind.model.variance(0.5)), rel=0.05)
+        for lag, share in enumerate(kind.model.correlation[1], 1):
+            assert np.mean(noise[:, lag:] * noise[:, :-lag]) / noise.var() == pytest.approx(share, abs=0.02)

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from napari_ne_denoise.core.lazy import denoise_lazy
     from napari_ne_denoise.core.noise.estimation import estimate_noise
     from napari_ne_denoise.core.noise.model import NoiseModel
+    from napari_ne_denoise.core.quality.assessment import iter_quality, quality_without_truth
+    from napari_ne_denoise.core.quality.result import Quality
 
 _HOMES = {
     "Denoiser": "core.inference",
     "Filter": "core.jacobian.filters",
     "NEDenoiseError": "core.errors",
     "NoiseModel": "core.noise.model",
+    "Quality": "core.quality.result",
     "Step": "core.inference",
     "adaptive_filter": "core.jacobian.filters",
     "adaptive_maps": "core.jacobian.maps",
@@ -31,8 +34,10 @@ _HOMES = {
     "denoise_lazy": "core.lazy",
     "estimate_noise": "core.noise.estimation",
     "iter_denoise": "core.inference",
+    "iter_quality": "core.quality.assessment",
     "load_denoiser": "core.inference",
     "measure_equivariance": "core.equivariance",
+    "quality_without_truth": "core.quality.assessment",
 }
 
 __all__ = [
@@ -40,6 +45,7 @@ __all__ = [
     "Filter",
     "NEDenoiseError",
     "NoiseModel",
+    "Quality",
     "Step",
     "adaptive_filter",
     "adaptive_maps",
@@ -48,8 +54,10 @@ __all__ = [
     "denoise_lazy",
     "estimate_noise",
     "iter_denoise",
+    "iter_quality",
     "load_denoiser",
     "measure_equivariance",
+    "quality_without_truth",
 ]
 
 

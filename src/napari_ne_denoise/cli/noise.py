@@ -44,7 +44,7 @@ def noise(
     with errors_end_the_program():
         _check_target("--profile", profile, PROFILE_SUFFIX)
         _check_target("--figure", figure, ".png")
-        opened, letters, channels = _open(image, axes, channel_axis, channel, series)
+        opened, letters, channels = open_for_noise(image, axes, channel_axis, channel, series)
         if len(channels) > 1 and (profile is not None or figure is not None or self_calibrate):
             raise SettingsError(f"{image}: has {len(channels)} channels, each with noise of its own; say --channel for this.")
         if self_calibrate:
@@ -79,7 +79,7 @@ def _check_target(option: str, path: Path | None, suffix: str) -> None:
         raise FileError(f"{path.parent}: no such folder; make it, or give {option} another.")
 
 
-def _open(
+def open_for_noise(
     path: Path, axes: str | None, channel_axis: int | None, channel: int | None, series: int
 ) -> tuple[Any, str | None, list[int | None]]:
     """Pixels, a letter for each axis, and the numbers of the channels to look at; the number is None where there are no channels."""
