@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 
 from napari_ne_denoise import estimate_noise
+from napari_ne_denoise.core.inference import prepare_denoising
 from napari_ne_denoise.core.noise.profile import read_profile
+from napari_ne_denoise.core.provenance import KEY
+from napari_ne_denoise.gui.layer_data import SOURCE_KEY, read_layer
 from napari_ne_denoise.gui.noise_finding import ROWS
 from napari_ne_denoise.gui.noise_widget import INSTRUCTION, NO_IMAGE, NoiseWidget
 
@@ -146,3 +149,27 @@ def test_closing_leaves_nothing(dock, viewer, close_dock, no_thread_left):
     close_dock(dock)
     no_thread_left()
     viewer.layers.clear()
+
+
+def test_a_result_is_judged_without_its_truth(dock, viewer, until):
+    layer = viewer.add_image(photons(), name="cells")
+    assert dock.judge.native.isHidden()
+    source = read_layer(layer)
+    run = prepare_denoising(source.data, axes=source.axes)
+    result = np.empty(run.shape, run.dtype)
+    for step in run.steps():
+        result[step.index] = step.values
+    made = viewer.add_image(result, name="cells denoised", metadata={SOURCE_KEY: source})
+    viewer.layers.selection.active = made
+    assert not dock.judge.native.isHidden()
+    dock.judge.native.click()
+    assert dock.message.is_error  # its tiles may still be coming
+    made.metadata = {**made.metadata, KEY: run.provenance}
+    dock.judge.native.click()
+    assert not dock.judge.enabled
+    until(lambda: dock.judge.enabled)
+    assert dock.message.value.startswith("cells denoised: noise ")
+    assert "estimated PSNR" in dock.message.value
+    assert dock.message.value.endswith("nothing structured was removed.")
+    viewer.layers.selection.active = layer
+    assert dock.judge.native.isHidden()

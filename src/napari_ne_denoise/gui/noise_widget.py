@@ -10,9 +10,10 @@ from qtpy.QtWidgets import QFileDialog
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.noise.profile import write_profile
 from napari_ne_denoise.core.settings import PROFILE_SUFFIX
+from napari_ne_denoise.gui.assessing import assess_result, judged_of
 from napari_ne_denoise.gui.choices import layer_box
 from napari_ne_denoise.gui.docks import NO_IMAGE, Message, form
-from napari_ne_denoise.gui.layer_data import read_layer, shown_position
+from napari_ne_denoise.gui.layer_data import SOURCE_KEY, read_layer, shown_position
 from napari_ne_denoise.gui.layer_dock import LayerDock
 from napari_ne_denoise.gui.noise_finding import ROWS, Found, channel_of, describe, find_noise_of, learn_noise_of
 from napari_ne_denoise.gui.noise_view import NoiseView
@@ -21,6 +22,8 @@ from napari_ne_denoise.gui.workers import Task
 
 if TYPE_CHECKING:
     import napari
+
+    from napari_ne_denoise.core.quality.assessment import QualityProgress
 
 INSTRUCTION = "The noise is found in the image itself."
 LEARN, CANCEL = "Self-calibrate", "Cancel"
@@ -37,6 +40,7 @@ class NoiseWidget(LayerDock):
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
         self.current: tuple[str, Found] | None = None
+        self._judged_name = ""
         layer = layer_box(viewer, "The image whose noise to find; of several channels the one that is shown.")
         self.button = PushButton(text="Find noise", tooltip="Look for the noise in at most 4 megapixels of the layer.")
         self.learn = PushButton(
@@ -44,6 +48,11 @@ class NoiseWidget(LayerDock):
             tooltip="Learn through the default model how the noise depends on brightness, in about ten seconds:\n"
             "for noise that is not that of photons, and that neighbours do not share.\n"
             "The profile then keeps what was learned. At very few photons it is more than the noise.",
+        )
+        self.judge = PushButton(
+            text="How good is this result?",
+            tooltip="Estimate without the truth, in a few seconds: the noise before and after, the error with its range,\n"
+            "and whether more was removed than noise. For layers that Denoise made.",
         )
         self.save = PushButton(
             text="Save as microscope profile…",
@@ -55,7 +64,7 @@ class NoiseWidget(LayerDock):
         super().__init__(viewer, layer, [self.button, self.message], results_too=True)
         layout = self.native.layout()
         layout.insertWidget(0, form(self.layer))
-        for part in (self.view, self.readout, self.learn.native, self.save.native):
+        for part in (self.judge.native, self.view, self.readout, self.learn.native, self.save.native):
             layout.addWidget(part)
         layout.addStretch(1)
         self._listen()
@@ -67,6 +76,20 @@ class NoiseWidget(LayerDock):
     def calibrate(self) -> None:
         """Start learning the noise of the chosen layer."""
         self._begin(learn_noise_of)
+
+    def assess(self) -> None:
+        """Start telling how good the chosen layer is, which Denoise made."""
+        layer = self.layer.value
+        judged = judged_of(layer)
+        if judged is None:
+            self.message.complain(f"{layer.name} is not finished, or the image that it was made from has changed; denoise it again.")
+            return
+        channel = channel_of(judged.source, shown_position(self._viewer, layer))
+        title, self._judged_name = f"judging {layer.name}", layer.name
+        self._task = Task(title, assess_result, judged, channel, found=self._show_quality, failed=self._fail)
+        self.message.say(f"Looking at {layer.name}…")
+        self._show_state()
+        self._task.start()
 
     def cancel(self) -> None:
         """Stop at once; what was found stays."""
@@ -102,6 +125,8 @@ class NoiseWidget(LayerDock):
     def _listen(self) -> None:
         self.button.changed.connect(self.find)
         self.learn.changed.connect(self._press_learn)
+        self.layer.changed.connect(self._layers_changed)
+        self.judge.changed.connect(self.assess)
         self.save.changed.connect(self._ask_where)
         self._show_state()
         self.readout.show_values(dict.fromkeys(ROWS, ""))
@@ -126,6 +151,14 @@ class NoiseWidget(LayerDock):
             self.message.say(f"Self-calibrating {name}: {found.share:.0%}")
         self._show_state()
 
+    def _show_quality(self, progress: "QualityProgress") -> None:
+        if progress.quality is None:
+            self.message.say(f"Judging {self._judged_name}: {progress.done / progress.total:.0%}")
+            return
+        self._task = None
+        self.message.say(f"{self._judged_name}: {progress.quality.describe()}.")
+        self._show_state()
+
     def _fail(self, reason: str) -> None:
         self._task = None
         self.message.complain(reason)
@@ -143,6 +176,8 @@ class NoiseWidget(LayerDock):
         busy, empty = self._task is not None, self.layer.value is None
         self.button.enabled = not busy and not empty
         self.learn.enabled = busy or not empty
+        self.judge.enabled = not busy
+        self.judge.native.setVisible(self.layer.value is not None and SOURCE_KEY in self.layer.value.metadata)
         self.learn.text = CANCEL if busy else LEARN
         self.save.enabled = not busy and self.current is not None and self.current[1].noise.is_measured
         if empty and not busy:
