@@ -93,12 +93,13 @@ def _on_simulated(clean: list[np.ndarray], model: Denoiser, report: Report) -> N
     columns = ["noise", "noise known, dB", "in interval", "noise found, dB", "in interval", "plain results flagged", "too smooth flagged"]
     report.tables.append(Table(columns, rows, caption))
     known, found, flags, harmed = ([each for tally in tallies.values() for each in getattr(tally, name)] for name in vars(Tally()))
-    report.targets += [
+    targets = [
         Target("estimated PSNR of simulated images, noise known, median error", median(error for error, _ in known), WITHIN_KNOWN, "dB"),
         Target("the same, noise found", median(error for error, _ in found), WITHIN_FOUND, "dB"),
         Target("plain results said to have lost structure, noise known or found", float(np.mean(flags)), 0.05),
         Target(f"results made worse by {HARMFUL:g} dB that are flagged", float(np.mean(harmed)), 0.9, at_most=False),
     ]
+    report.targets.extend(targets)
     report.notes.append(
         f"Simulated noise: the truth lies in the 95 % interval in {_share(inside for _, inside in known)} of the images with the noise "
         f"known, and in {_share(inside for _, inside in found)} with the noise found."
