@@ -32,9 +32,7 @@ def assess(
     image: Annotated[Path, typer.Argument(metavar="IN", help="The noisy image.", show_default=False)],
     result: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[RESULT]", help="What was made of it.  Without it, the image is denoised here, in part.", show_default=False
-        ),
+        typer.Argument(metavar="RESULT", help="What was made of it.  Without it, the image is denoised here, in part.", show_default=False),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help=f"That made the result.  [default: as the result says, else {DEFAULTS.model_name}]")
@@ -55,12 +53,17 @@ def assess(
     """Tell how good a denoised image is, without knowing the truth.
 
     noise: how far a pixel is off by chance, before and after denoising.
+
     error: how far a pixel of the result is from the truth: the noise that is left, and what was lost.
+
     PSNR: the full signal over that error, in dB; 6 dB more is half the error.
+
     removed: what was taken away, in units of the noise; about 1 if it is noise and nothing else.
+
     structure: whether what was taken away holds more than noise explains, such as filaments, and where.
 
-    Ranges hold the truth 95 times in 100, if the noise is what it was found to be.  At most a megapixel is looked at.
+    Ranges are made to hold the truth 95 times in 100, if the noise is what it was found to be; where that is found in the image itself, they
+    did so 87 times in 100 on simulated images, and about every second time on real ones.  At most a megapixel is looked at.
     """
     with errors_end_the_program():
         asked, channels = _open(image, result, axes, channel_axis, channel, series, quiet=quiet)
