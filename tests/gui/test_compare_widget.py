@@ -13,7 +13,7 @@ from napari_ne_denoise import estimate_noise
 from napari_ne_denoise.core.noise.residual import noise_std, standardized_residual
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui import flip
-from napari_ne_denoise.gui.compare_widget import INSTRUCTION, CompareWidget
+from napari_ne_denoise.gui.compare_widget import CHANGED, INSTRUCTION, CompareWidget
 from napari_ne_denoise.gui.denoise_widget import DenoiseWidget
 from napari_ne_denoise.gui.docks import NO_IMAGE
 from napari_ne_denoise.gui.layer_data import SOURCE_KEY, is_helper, read_layer
@@ -444,6 +444,16 @@ def test_the_residual_in_standard_deviations(viewer, dock, noisy, residual):
     assert dock.layer.value == after
     residual()
     assert len(_helpers(viewer)) == 1
+
+
+def test_a_result_that_changes_is_no_longer_described(viewer, dock, pair, residual, no_thread_left):
+    residual()
+    for begin in (lambda: None, dock.residual.native.click):
+        begin()
+        pair[1].metadata = {**pair[1].metadata, KEY: {"settings": {"strength": 0.5}}}
+        assert dock.finding.value == CHANGED
+        assert dock.residual.text == "Residual layer"
+    no_thread_left()
 
 
 def test_each_channel_is_counted_in_noise_of_its_own(viewer, dock, noisy, residual):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import napari
 
 INSTRUCTION = "Choose how to look at the two."
+CHANGED = "The result has changed since its residual was computed: press Residual layer again."
 RESIDUAL, CANCEL = "Residual layer", "Cancel"
 STEPS = 1000  # of the slider
 
@@ -188,9 +189,19 @@ class CompareWidget(LayerDock):
 
     def _watch(self, watching: bool) -> None:
         """Notice, or not, that a layer of the pair gets other data."""
-        for layer in () if self.pair is None else self.pair.layers:
-            event = layer.events.data
-            (event.connect if watching else event.disconnect)(self._pair_changed)
+        if self.pair is None:
+            return
+        watched = [(layer.events.data, self._pair_changed) for layer in self.pair.layers]
+        # where the strength of a result is changed, its array stays the same one, and its record changes
+        watched.append((self.pair.after.events.metadata, self._notice_change))
+        for event, slot in watched:
+            (event.connect if watching else event.disconnect)(slot)
+
+    def _notice_change(self, *_: object) -> None:
+        if self.finding.value:
+            self.cancel()
+            self.finding.say(CHANGED)
+            self._show_state()
 
     def _explain(self) -> None:
         after = self.layer.value
