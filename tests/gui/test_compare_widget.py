@@ -271,6 +271,22 @@ def test_one_way_of_looking_after_another(viewer, dock, pair):
     assert _visible(viewer) == ["cells", "cells denoised"]
 
 
+@pytest.mark.parametrize("view", [SIDES, CURTAIN])
+def test_another_pair_is_looked_at_in_the_same_way(viewer, dock, pair, until, view):
+    before, first = pair
+    dock.bar.buttons[view].click()
+    second = _result_of(viewer, before)
+    until(lambda: dock.bar.buttons[view].isChecked())
+    assert dock.pair.after == second
+    assert second.visible
+    viewer.layers.selection.active = first
+    until(lambda: dock.bar.buttons[view].isChecked())
+    assert first.visible
+    assert not second.visible
+    dock.bar.buttons[view].click()
+    assert _visible(viewer) == ["cells", "cells denoised", "cells denoised [1]"]
+
+
 def test_the_curtain_is_a_view_of_the_image_in_its_place(viewer, dock, noisy):
     before = viewer.add_image(noisy((64, 80)), name="cells", units=("um", "um"), contrast_limits=(100, 700), **PLACE)
     after = _result_of(viewer, before)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from magicgui.widgets import CheckBox, PushButton
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QSlider
 
 from napari_ne_denoise.core.errors import NEDenoiseError
@@ -18,7 +18,7 @@ from napari_ne_denoise.gui.layer_dock import LayerDock
 from napari_ne_denoise.gui.profile_part import ProfilePart
 from napari_ne_denoise.gui.residual_layer import Residual, compute_residual, describe, show_residual
 from napari_ne_denoise.gui.view_bar import ViewBar
-from napari_ne_denoise.gui.views import FLIP, VIEWS, View, hint_of, name_of, open_view
+from napari_ne_denoise.gui.views import CURTAIN, FLIP, SIDES, VIEWS, View, hint_of, name_of, open_view
 from napari_ne_denoise.gui.workers import Task
 
 if TYPE_CHECKING:
@@ -177,7 +177,11 @@ class CompareWidget(LayerDock):
         before, after = self.before.value, self.layer.value
         if self.pair is not None and self.pair.is_of(before, after):
             return
+        view = name_of(self._view)
         self.leave_view()
+        if view in (SIDES, CURTAIN):
+            # layers may be coming or going just now: no time to add one
+            QTimer.singleShot(0, lambda: self._look_again(view))
         self.cancel()
         self.finding.say("")
         self._watch(False)
@@ -186,6 +190,11 @@ class CompareWidget(LayerDock):
         self.profile.show_pair(self.pair if self.draw_profile.value else None)
         self._explain()
         self._show_state()
+
+    def _look_again(self, view: str) -> None:
+        """Look at another pair as at the last one."""
+        if self._view is None and not self._closed:
+            self.look(view)
 
     def _watch(self, watching: bool) -> None:
         """Notice, or not, that a layer of the pair gets other data."""
