@@ -246,3 +246,23 @@ def test_an_error_of_a_lazy_result_is_shown(viewer, dock, run, noisy):
     assert dock.message.is_error
     assert "NaN" in dock.message.value
     assert _names(viewer) == ["holes"]
+
+
+def test_of_channels_that_are_added_up_the_noisy_one_is_hidden(viewer, dock, run, noisy):
+    images = [viewer.add_image(noisy((32, 32), seed), name=name, blending="additive") for seed, name in enumerate(("dna", "actin"))]
+    plain = viewer.add_image(noisy((32, 32)), name="plain")
+    viewer.layers.selection = set(viewer.layers)
+    run()
+    assert [layer.visible for layer in images] == [False, False]
+    assert plain.visible
+    assert all(viewer.layers[f"{name} denoised"].visible for name in ("dna", "actin", "plain"))
+
+
+@pytest.mark.parametrize("visible", [True, False])
+def test_a_hidden_layer_comes_back_with_cancel(viewer, dock, run_a_tile, gate, noisy, visible):
+    cells = viewer.add_image(noisy((64, 64)), name="cells", blending="additive", visible=visible)
+    run_a_tile()
+    assert not cells.visible
+    dock.button.native.click()
+    gate.open_wide()
+    assert cells.visible == visible

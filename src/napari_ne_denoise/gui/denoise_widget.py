@@ -99,8 +99,10 @@ class DenoiseWidget(LayerDock):
             self.denoise()
 
     def _notice_settings(self, where_from: str) -> None:
-        self.message.say(where_from)
-        self._show_state()
+        """Another layer was chosen, or its file was read; what was said of the one before is out of date."""
+        if not self.queue.is_busy:
+            self.message.say(where_from)
+            self._show_state()
 
     def _open_sample(self) -> None:
         self._viewer.open_sample(KEY, SAMPLE)

@@ -7,7 +7,7 @@ from qtpy.QtCore import QTimer
 
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.blend import Blend
-from napari_ne_denoise.gui.layer_data import BLEND_KEY, SOURCE_KEY, Source
+from napari_ne_denoise.gui.layer_data import BLEND_KEY, SOURCE_KEY, Source, source_layer_of
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 SHORTEST_PAUSE = 0.1  # seconds between two redraws
 # redrawing a large layer takes long: it gets at most one sixth of the window's time
 PAUSE_PER_REDRAW = 5
+# how a layer must be blended to cover those below it; others are added to them, and noise would shine through
+COVERING = ("opaque", "translucent", "translucent_no_depth")
 
 
 class ResultLayer:
@@ -35,6 +37,7 @@ class ResultLayer:
     def __init__(self, viewer: "Viewer", source: Source, values: Any, blend: Blend | None = None) -> None:
         self._viewer, self._source, self._values, self._blend = viewer, source, values, blend
         self.layer: Any = None
+        self._hidden: Any = None  # the layer below, where the result does not cover it
         self._pause = SHORTEST_PAUSE
         self._timer = QTimer()
         self._timer.setSingleShot(True)
@@ -61,6 +64,7 @@ class ResultLayer:
         if self._source.contrast_range is not None:
             layer.contrast_limits_range = self._source.contrast_range
         self._put_above_source(layer)
+        self._hide_source(layer)
         return layer
 
     def _put_above_source(self, layer: Any) -> None:
@@ -68,6 +72,11 @@ class ResultLayer:
         layers = self._viewer.layers
         if self._source.name in layers:
             layers.move(layers.index(layer), layers.index(self._source.name) + 1)
+
+    def _hide_source(self, layer: Any) -> None:
+        source = source_layer_of(self._viewer, layer)
+        if source is not None and source.visible and layer.blending not in COVERING:
+            self._hidden, source.visible = source, False
 
     def finish(self, record: dict[str, Any]) -> None:
         """Show everything, and note how it was made."""
@@ -89,6 +98,8 @@ class ResultLayer:
         if self.layer is not None and not self.was_removed:
             self._viewer.layers.remove(self.layer)
             self._select_source()
+        if self._hidden is not None:
+            self._hidden.visible = True
 
     def _select_source(self) -> None:
         layers = self._viewer.layers

@@ -23,7 +23,7 @@ class SettingsKeeper:
     viewer, form
         Whose layers and fields.
     say
-        Told where settings came from, if not from the user.
+        Told where settings came from, if not from the user; an empty text for another layer.
     """
 
     def __init__(self, viewer: "Viewer", form: DenoiseForm, say: Callable[[str], None]) -> None:
@@ -46,6 +46,7 @@ class SettingsKeeper:
             return
         self._shown_for = (lambda: None) if layer is None else ref(layer)
         self._stop_search()
+        self._say("")
         if layer is None:
             return
         known = settings_known_of(self._viewer, layer) or self._in_files.get(layer, {})
