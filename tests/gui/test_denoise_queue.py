@@ -266,3 +266,38 @@ def test_a_hidden_layer_comes_back_with_cancel(viewer, dock, run_a_tile, gate, n
     dock.button.native.click()
     gate.open_wide()
     assert cells.visible == visible
+
+
+def test_a_hidden_layer_comes_back_when_its_result_is_deleted(viewer, dock, run, noisy):
+    cells = viewer.add_image(noisy((32, 32)), name="cells", blending="additive")
+    run()
+    assert not cells.visible
+    viewer.layers.remove("cells denoised")
+    assert cells.visible
+
+
+def test_how_good_a_result_is(viewer, dock, run, noisy, until, no_thread_left):
+    viewer.add_image(noisy((96, 96)), name="cells")
+    assert dock.quality.native.isHidden()
+    run()
+    assert not dock.quality.native.isHidden()
+    dock.quality.native.click()
+    assert dock.quality.text == "Cancel the estimate"
+    until(lambda: dock.quality.text == "How good is it?")
+    assert dock.message.value.startswith("cells denoised: noise ")
+    dock.quality.native.click()
+    dock.quality.native.click()
+    assert dock.message.value == "The estimate was cancelled."
+    dock.quality.native.click()
+    run()  # something else is asked for
+    assert dock.quality.text == "How good is it?"
+    no_thread_left()
+    assert "MPix in" in dock.message.value
+
+
+def test_a_single_plane_of_a_stack_is_not_judged(viewer, dock, run, noisy):
+    viewer.add_image(noisy((3, 40, 40)), name="stack")
+    dock.form.scope.native.setCurrentText("this plane")
+    run()
+    assert dock.quality.native.isHidden()
+    assert not dock.copying.native.isHidden()

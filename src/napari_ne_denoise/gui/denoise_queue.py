@@ -123,7 +123,6 @@ class DenoiseQueue(QObject):
     progressed = Signal(int, str)  # percent of the job at work, and its pace
     said = Signal(str)
     complained = Signal(str)
-    finished = Signal(object)  # a ResultLayer
 
     def __init__(self, viewer: "Viewer") -> None:
         super().__init__()
@@ -133,6 +132,7 @@ class DenoiseQueue(QObject):
         self._cancelled: _Run | None = None
         self._filling: Task | None = None
         self._sum = _Sum()
+        self._results: list[ResultLayer] = []  # that are finished and still there
         viewer.layers.events.removed.connect(self._notice_removal)
 
     @property
@@ -245,7 +245,7 @@ class DenoiseQueue(QObject):
         assert run.begun is not None
         run.result.finish(finding.record)
         self._sum.add(run.begun.total, finding)
-        self.finished.emit(run.result)
+        self._results.append(run.result)
         self._go_on()
 
     def _show_prepared(self, run: _Run, finding: Prepared) -> None:
@@ -253,7 +253,7 @@ class DenoiseQueue(QObject):
         run.result.show_progress()
         run.result.finish(finding.record)
         self._sum.lazy += 1
-        self.finished.emit(run.result)
+        self._results.append(run.result)
         self._go_on()
 
     def _fail(self, run: _Run, reason: str) -> None:
@@ -271,10 +271,14 @@ class DenoiseQueue(QObject):
             self.said.emit(self._sum.describe())
 
     def _notice_removal(self, *_: object) -> None:
+        for result in [result for result in self._results if result.was_removed]:
+            self._results.remove(result)
+            result.show_source()  # who deletes a result wants back what was before it
         run = self._at_work
         if run is None or run.result is None or not run.result.was_removed:
             return
         run.stop()
+        run.result.discard()
         self._go_on()
         if not self.is_busy:
             self.said.emit("Stopped, because its result layer was removed.")

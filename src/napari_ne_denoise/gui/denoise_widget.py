@@ -13,6 +13,7 @@ from napari_ne_denoise.gui.docks import NO_IMAGE, Message
 from napari_ne_denoise.gui.layer_data import shown_position
 from napari_ne_denoise.gui.layer_dock import LayerDock
 from napari_ne_denoise.gui.live_strength import LiveStrength, blend_of, results_of
+from napari_ne_denoise.gui.quality_button import QualityButton
 from napari_ne_denoise.gui.scope import PLANE
 from napari_ne_denoise.gui.settings_keeper import SettingsKeeper
 from napari_ne_denoise.gui.toggle import BeforeAfter
@@ -46,8 +47,10 @@ class DenoiseWidget(LayerDock):
         self.settings = SettingsKeeper(viewer, self.form, self._notice_settings)
         self.before_after = BeforeAfter(viewer, self.native, self._result_at_hand)
         self.copying = CopyButtons(viewer, self._copyable, self.message.say, self.message.complain)
+        self.quality = QualityButton(viewer, self._result_at_hand, self.message.say, self.message.complain)
         column = self.native.layout()
         column.insertWidget(0, self.form)
+        column.addWidget(self.quality.native)
         column.addWidget(self.copying.native)
         column.addStretch(1)
         self.button.tooltip = f"Denoise, what you see first. Cancel stops at once.\n{self.before_after.tooltip}"
@@ -67,6 +70,7 @@ class DenoiseWidget(LayerDock):
 
     def denoise(self) -> None:
         """Start denoising what is chosen."""
+        self.quality.cancel()
         only_plane = self.form.scope.value == PLANE
         jobs = []
         for layer, source in self.form.sources():
@@ -149,6 +153,7 @@ class DenoiseWidget(LayerDock):
         self.keep.text = f"Keep the finished {self.queue.percent_to_keep} %"
         self.copying.visible = not busy and self._copyable() is not None
         self.copying.show_state()
+        self.quality.visible = not busy and self.quality.can_be_asked
         if empty and not busy:
             self.message.say(NO_IMAGE)
         elif self.message.value == NO_IMAGE:
@@ -159,6 +164,7 @@ class DenoiseWidget(LayerDock):
 
     def _disconnect(self) -> None:
         self._device_search.stop()
+        self.quality.stop()
         for part in (self.queue, self.live, self.settings, self.before_after):
             part.let_go()
         self._viewer.layers.selection.events.changed.disconnect(self.form.follow_selection)

@@ -98,8 +98,12 @@ class ResultLayer:
         if self.layer is not None and not self.was_removed:
             self._viewer.layers.remove(self.layer)
             self._select_source()
+        self.show_source()
+
+    def show_source(self) -> None:
+        """Show the layer again that was hidden for this one."""
         if self._hidden is not None:
-            self._hidden.visible = True
+            self._hidden.visible, self._hidden = True, None
 
     def _select_source(self) -> None:
         layers = self._viewer.layers
