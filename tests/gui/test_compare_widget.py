@@ -253,6 +253,22 @@ def test_side_by_side_and_back(viewer, dock, pair, turned):
     assert viewer.scene.camera.dict() == camera
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_line_of_the_profile_is_seen_on_the_left_only(viewer, dock, pair, turned):
+    if turned:
+        viewer.layers.move(0, 2)
+    for first, second in ((dock.draw_profile.native, dock.bar.buttons[SIDES]), (dock.bar.buttons[SIDES], dock.draw_profile.native)):
+        first.click()
+        second.click()
+        layers = list(viewer.layers)
+        places = [viewer.canvas.grid.position(layers.index(layer), layers) for layer in (*pair, viewer.layers["profile line"])]
+        assert places == [(0, 0), (0, 1), (-1, -1) if turned else (0, 0)]
+        assert dock.profile.current.distance[-1] > 10  # not the few pixels of a box that is not laid out yet
+        first.click()
+        second.click()
+    assert not viewer.canvas.grid.enabled
+
+
 def test_a_grid_that_is_turned_off_by_hand_ends_it(viewer, dock, pair):
     hidden = viewer.add_points([[3, 4]], name="points")
     dock.bar.buttons[SIDES].click()

@@ -269,6 +269,8 @@ class CompareWidget(LayerDock):
         self.profile.show_pair(self.pair if wanted else None)
         if wanted and not self.profile.is_shown:
             self.draw_profile.value = False
+        if name_of(self._view) == SIDES:
+            self.look(SIDES)  # a layer more or less, in a grid
 
     def _notice_removal(self, *_: object) -> None:
         """A helper layer that the user deletes, or a grid that he turns off, ends what it is for."""

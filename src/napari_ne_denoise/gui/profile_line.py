@@ -37,7 +37,7 @@ class ProfileLine:
     def __init__(self, viewer: "Viewer", layer: Any, changed: Callable[[], None], ends: np.ndarray | None = None) -> None:
         self._viewer, self._layer, self._changed = viewer, layer, changed
         shown = shown_plane(viewer, layer)
-        self.ends = _first_ends(layer, shown) if ends is None else ends
+        self.ends = _first_ends(viewer, layer, shown) if ends is None else ends
         active = viewer.layers.selection.active
         self.layer = viewer.add_shapes(
             self._vertices(),
@@ -85,7 +85,7 @@ class ProfileLine:
     def _begin_again(self, *_: object) -> None:
         """Along other axes the old line means nothing."""
         if self._viewer.dims.ndisplay == 2:
-            self.put(_middle_line(shown_plane(self._viewer, self._layer), *_whole(self._layer)))
+            self.put(_first_ends(self._viewer, self._layer, shown_plane(self._viewer, self._layer)))
 
     def _thin(self, *_: object) -> None:
         self.layer.edge_width = self._width()
@@ -136,20 +136,19 @@ def _foot(ends: np.ndarray, point: np.ndarray) -> np.ndarray:
     return np.asarray(ends[0] + min(max(share, 0.0), 1.0) * along)
 
 
-def _first_ends(layer: Any, shown: ShownPlane) -> np.ndarray:
-    """A horizontal line through the middle of what is seen."""
-    corners = np.asarray(layer.corner_pixels, float)
-    seen = not layer.multiscale and corners.any()  # else it was never drawn yet, or they count pixels of another level
-    return _middle_line(shown, *(corners if seen else _whole(layer)))
-
-
-def _whole(layer: Any) -> np.ndarray:
-    """The first and the last pixel of a layer."""
-    last = np.array(finest(layer).shape[: layer.ndim]) - 1
-    return np.array([np.zeros_like(last), last], float)
-
-
-def _middle_line(shown: ShownPlane, first: np.ndarray, last: np.ndarray) -> np.ndarray:
-    (top, left), (bottom, right) = shown.within(first), shown.within(last)
-    row, middle, reach = np.rint((top + bottom) / 2), (left + right) / 2, SHARE * (right - left) / 2
-    return np.array([(row, np.rint(middle - reach)), (row, np.rint(middle + reach))])
+def _first_ends(viewer: "Viewer", layer: Any, shown: ShownPlane) -> np.ndarray:
+    """A horizontal line through the middle of what is seen of a plane; of all of it where nothing is."""
+    lengths = np.array(finest(layer).shape)[[shown.rows, shown.columns]]
+    # not from the layer's corner_pixels, which are those of the last drawing: a grid may have come since
+    grid = viewer.canvas.grid.actual_shape(viewer.layers)
+    reach = np.array(viewer.canvas.size) / grid / viewer.scene.camera.zoom / 2
+    point = np.array(viewer.dims.point, float)
+    point[list(viewer.dims.displayed)] = viewer.scene.camera.center[-2:]
+    origin, *steps = (np.array(layer.data_to_world(shown.at(*place))) for place in ((0, 0), (1, 0), (0, 1)))
+    reach = reach / [np.linalg.norm(step - origin) for step in steps]
+    middle = np.array(shown.within(layer.world_to_data(point)))
+    first, last = np.maximum(middle - reach, 0), np.minimum(middle + reach, lengths - 1)
+    if (first > last).any():
+        first, last = np.zeros(2), lengths - 1.0
+    (row, column), half = (first + last) / 2, SHARE * (last[1] - first[1]) / 2
+    return np.rint([(row, column - half), (row, column + half)])
