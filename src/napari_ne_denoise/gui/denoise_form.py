@@ -110,8 +110,12 @@ class DenoiseForm(QWidget):
     def sources(self) -> "list[tuple[Image, Source]]":
         """The layers to denoise, and what is known of each."""
         layers = selected_images(self._viewer) if self.scope.value == SELECTED else [self.layer.value]
+        return [(layer, self.source_of(layer)) for layer in layers]
+
+    def source_of(self, layer: "Image") -> Source:
+        """What is known of a layer, and how to denoise it."""
         wishes = {name: value for name, value in self.settings.items() if name != "model"}
-        return [(layer, read_layer(layer, self.model.value, self._reading(layer), wishes)) for layer in layers]
+        return read_layer(layer, self.model.value, self._reading(layer), wishes)
 
     def offer(self) -> None:
         """Offer what there is to choose for the chosen layer and the selected ones."""

@@ -13,6 +13,7 @@ from napari_ne_denoise.gui.docks import NO_IMAGE, Message
 from napari_ne_denoise.gui.layer_data import shown_position
 from napari_ne_denoise.gui.layer_dock import LayerDock
 from napari_ne_denoise.gui.live_strength import LiveStrength, blend_of, results_of
+from napari_ne_denoise.gui.preview import Chosen, Preview
 from napari_ne_denoise.gui.quality_button import QualityButton
 from napari_ne_denoise.gui.scope import PLANE
 from napari_ne_denoise.gui.settings_keeper import SettingsKeeper
@@ -43,7 +44,8 @@ class DenoiseWidget(LayerDock):
         self.bar = ProgressBar(min=0, max=100, tooltip="Share done, megapixels (MPix) a second, time left", visible=False)
         self.keep = PushButton(tooltip="Bring the unfinished result back, with the noisy image where nothing was denoised.", visible=False)
         self.sample = PushButton(text="Open the sample", tooltip="Actin in cultured cells at a short exposure, 512×512 pixels of 8 bit.")
-        super().__init__(viewer, layer, [self.button, self.bar, self.message, self.keep, self.sample], results_too=False)
+        self.preview = Preview(viewer, self._chosen)
+        super().__init__(viewer, layer, [self.preview, self.button, self.bar, self.message, self.keep, self.sample], results_too=False)
         self.settings = SettingsKeeper(viewer, self.form, self._notice_settings)
         self.before_after = BeforeAfter(viewer, self.native, self._result_at_hand)
         self.copying = CopyButtons(viewer, self._copyable, self.message.say, self.message.complain)
@@ -70,6 +72,7 @@ class DenoiseWidget(LayerDock):
 
     def denoise(self) -> None:
         """Start denoising what is chosen."""
+        self.preview.stop()
         self.quality.cancel()
         only_plane = self.form.scope.value == PLANE
         jobs = []
@@ -92,6 +95,8 @@ class DenoiseWidget(LayerDock):
         self.queue.said.connect(self.message.say)
         self.queue.complained.connect(self.message.complain)
         self.form.strength_moved.connect(self._change_strength)
+        for moved in (self.form.changed, self.form.strength_moved, self.layer.changed):
+            moved.connect(self.preview.update_choice)
         self.layer.changed.connect(self._layers_changed)
         self._viewer.layers.selection.events.changed.connect(self.form.follow_selection)
         self._layers_changed()
@@ -104,9 +109,15 @@ class DenoiseWidget(LayerDock):
 
     def _notice_settings(self, where_from: str) -> None:
         """Another layer was chosen, or its file was read; what was said of the one before is out of date."""
+        self.preview.update_choice()
         if not self.queue.is_busy:
             self.message.say(where_from)
             self._show_state()
+
+    def _chosen(self) -> Chosen | None:
+        """What a preview is of."""
+        layer = self.layer.value
+        return None if layer is None else Chosen(layer, self.form.source_of(layer), self.form.strength.share)
 
     def _open_sample(self) -> None:
         self._viewer.open_sample(KEY, SAMPLE)
@@ -121,6 +132,7 @@ class DenoiseWidget(LayerDock):
         blend = blend_of(self._viewer.layers.selection.active)
         if blend is not None:
             self.form.strength.show_share(blend.strength)
+            self.preview.update_choice()
 
     def _result_at_hand(self) -> Any:
         """The result of the chosen layer that is active, else its newest one; None if there is none."""
@@ -147,6 +159,7 @@ class DenoiseWidget(LayerDock):
         self.button.text = CANCEL if busy else DENOISE
         self.button.enabled = busy or not empty
         self.form.setEnabled(not busy)
+        self.preview.enabled = not busy
         self.bar.visible = busy
         self.sample.visible = empty and not busy
         self.keep.visible = self.queue.percent_to_keep is not None
@@ -160,11 +173,12 @@ class DenoiseWidget(LayerDock):
             self.message.say("")
 
     def _give_up(self) -> None:
+        self.preview.stop()
         self.queue.give_up()
 
     def _disconnect(self) -> None:
         self._device_search.stop()
         self.quality.stop()
-        for part in (self.queue, self.live, self.settings, self.before_after):
+        for part in (self.preview, self.queue, self.live, self.settings, self.before_after):
             part.let_go()
         self._viewer.layers.selection.events.changed.disconnect(self.form.follow_selection)

@@ -84,7 +84,7 @@ class _Titled(partial[Iterator[Any]]):
     title: str
 
     def __new__(cls, title: str, work: Callable[..., Iterator[Any]], unwanted: Event, *arguments: Any) -> "_Titled":
-        self = super().__new__(cls, _guarded, work, unwanted, *arguments)
+        self = super().__new__(cls, guarded, work, unwanted, *arguments)
         self.title = title
         return self
 
@@ -92,7 +92,8 @@ class _Titled(partial[Iterator[Any]]):
         return self.title
 
 
-def _guarded(work: Callable[..., Iterator[Any]], unwanted: Event, *arguments: Any) -> Iterator[Any]:
+def guarded(work: Callable[..., Iterator[Any]], unwanted: Event, *arguments: Any) -> Iterator[Any]:
+    """What some work yields, until it is unwanted; errors that the user can mend come as `Failed`."""
     try:
         with interruptible(unwanted):
             yield from work(*arguments)
