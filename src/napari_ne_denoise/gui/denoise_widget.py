@@ -95,7 +95,7 @@ class DenoiseWidget(LayerDock):
         self.queue.said.connect(self.message.say)
         self.queue.complained.connect(self.message.complain)
         self.form.strength_moved.connect(self._change_strength)
-        for moved in (self.form.changed, self.form.strength_moved, self.layer.changed):
+        for moved in (self.form.changed, self.form.strength_moved):
             moved.connect(self.preview.update_choice)
         self.layer.changed.connect(self._layers_changed)
         self._viewer.layers.selection.events.changed.connect(self.form.follow_selection)
@@ -125,6 +125,7 @@ class DenoiseWidget(LayerDock):
     def _layers_changed(self, *_: object) -> None:
         self.form.offer()
         self.settings.follow(self.layer.value)
+        self.preview.update_choice()
         self._show_state()
 
     def _follow_active(self, *_: object) -> None:

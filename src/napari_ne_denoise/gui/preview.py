@@ -1,7 +1,7 @@
 """Live preview: what the viewer shows of a layer, denoised while the user looks around."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, Container
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # milliseconds that the view must rest before it is denoised: shorter than it takes to see, longer than between two steps of a drag
 REST = 60
+# until the window has surely been drawn again: napari 0.9.2 can crash where a layer is removed that was not drawn since another one was
+UNTIL_DRAWN = 250
 
 TOOLTIP = "Show what you see of the layer denoised, while you move, zoom and change settings.\nIt is what Denoise will give there."
 PREPARING, COMPUTING = "Preparing the preview…", "Computing the preview…"
@@ -36,15 +38,12 @@ class Chosen:
     ----------
     layer, source
         The image.
-    settings
-        Of `denoise`, beside those that the source has, and without strength.
     strength
         0 to 1.
     """
 
     layer: "Image"
     source: Source
-    settings: dict[str, Any] = field(default_factory=dict)
     strength: float = 1.0
 
 
@@ -95,7 +94,7 @@ class Preview(Container):
             return
         before, chosen = self._chosen, self._choose()
         if chosen is None or before is None or chosen.layer is not before.layer:
-            self._hide()
+            self._hide(at_once=False)
             self._unfollow()
             self._subject = None
             if chosen is not None:
@@ -226,17 +225,23 @@ class Preview(Container):
 
     def _notice_removal(self, *_: object) -> None:
         if self._chosen is not None and self._chosen.layer not in self._viewer.layers:
+            self._hide(at_once=False)
             self._unfollow()
-            self._hide()
             self._chosen = self._subject = None  # until the dock has chosen another one
         elif self._layer is not None and self._layer.was_removed:
             self.stop()
 
-    def _hide(self) -> None:
+    def _hide(self, at_once: bool = True) -> None:
+        """Take the layer away; or only hide it for now, while another layer is being removed."""
         self._desk.drop()
         layer, self._layer, self._wish, self._is_done = self._layer, None, None, False
-        if layer is not None:
+        if layer is None:
+            return
+        if at_once:
             layer.remove()
+        else:
+            layer.hide()
+            QTimer.singleShot(UNTIL_DRAWN, lambda: layer.remove())  # a function: of a method PyQt would not keep the object
 
     def _say(self, text: str) -> None:
         self.note.say(text)
@@ -246,4 +251,4 @@ class Preview(Container):
 def _subject(chosen: Chosen) -> Subject:
     source = chosen.source
     layout = plan_planes(tuple(source.data.shape), source.axes, source.channel_axis)
-    return Subject(source, layout, {**source.settings, **chosen.settings})
+    return Subject(source, layout, dict(source.settings))

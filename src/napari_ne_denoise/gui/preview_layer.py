@@ -63,6 +63,12 @@ class PreviewLayer:
             self._layer.translate = self._translate()
             self._layer.data = painted.values
 
+    def hide(self) -> None:
+        """Follow the source no more, and show nothing until it is taken away."""
+        self.let_go()
+        if self.layer is not None:
+            self.layer.opacity = 0  # not `visible`: it has to be drawn once more
+
     def remove(self) -> None:
         """Take the layer away, and follow its source no more."""
         self.let_go()
