@@ -345,3 +345,16 @@ def test_the_view_tells_the_weight_under_the_mouse(dock):
     assert "orange" in dock.view.text_at(QPoint(10, 10))
     dock.view.show_weights(weights, (2, 2))
     assert dock.view.text_at(QPoint(int(240 * 0.7), int(240 * 0.3))) == "weight +0.2500\n-1 in y, +1 in x"
+
+
+def test_a_result_behind_a_noise_transform_has_no_filter_of_the_image(viewer, dock, noisy):
+    layer = viewer.add_image(noisy((64, 64)), name="cells")
+    result = _result_of(viewer, layer)
+    result.metadata = {**result.metadata, KEY: {"decided": {"noise": [{"stabilised": True}]}}}
+    dock.layer.value = result
+    dock.show_at((10, 10))
+    assert dock.message.is_error
+    assert 'Denoise again with "Noise" at "none"' in dock.message.value
+    result.metadata = {**result.metadata, KEY: {"decided": {"noise": "anything"}, "settings": {"strength": "much"}}}
+    dock.show_at((10, 10))
+    assert not dock.message.is_error

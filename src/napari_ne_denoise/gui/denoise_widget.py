@@ -148,8 +148,14 @@ class DenoiseWidget(LayerDock):
 
     def _change_strength(self) -> None:
         result = self._result_at_hand()
-        if result is not None:
+        if result is None:
+            return
+        try:
             self.live.change(result, self.form.strength.share)
+        except MemoryError:
+            self.message.complain(
+                "There is not enough memory to change the strength: it takes as much again as the result. Close other programs."
+            )
 
     def _show_progress(self, percent: int, text: str) -> None:
         self.bar.native.setValue(percent)

@@ -14,6 +14,7 @@ from napari_ne_denoise.core.settings import DEFAULTS
 from napari_ne_denoise.gui.choices import image_layers
 from napari_ne_denoise.gui.filter_layer import crop
 from napari_ne_denoise.gui.layer_data import BLEND_KEY, SOURCE_KEY, Source, finest, is_result, read_layer
+from napari_ne_denoise.gui.restoring import settings_in
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -86,8 +87,7 @@ def strength_of(layer: "Image") -> float:
     """At which strength a result is shown."""
     if BLEND_KEY in layer.metadata and layer.metadata[BLEND_KEY].belongs_to(layer):
         return float(layer.metadata[BLEND_KEY].strength)
-    settings = layer.metadata.get(KEY, {}).get("settings", {})
-    return float(settings.get("strength", DEFAULTS.strength))
+    return float(settings_in(layer.metadata.get(KEY)).get("strength", DEFAULTS.strength))
 
 
 def _source_of(viewer: "Viewer", layer: "Image") -> Source:
@@ -99,7 +99,7 @@ def _source_of(viewer: "Viewer", layer: "Image") -> Source:
         source: Source = layer.metadata[SOURCE_KEY]
         return source
     record = layer.metadata[KEY]
-    settings = record.get("settings", {})
+    settings = settings_in(record)
     name, model = record.get("source_layer"), settings.get("model")
     part = tuple(slice(*window) for window in record["part"]) if "part" in record else None
     for other in image_layers(viewer):
@@ -111,9 +111,10 @@ def _source_of(viewer: "Viewer", layer: "Image") -> Source:
     raise ImageError(f"The filter is computed from the noisy image: open it, name its layer {name!r}, and click again.")
 
 
-def _refuse_if_stabilised(record: Mapping[str, Any]) -> None:
-    treated = record.get("decided", {}).get("noise", ())
-    if any(each.get("stabilised") for each in treated):
+def _refuse_if_stabilised(record: Any) -> None:
+    decided = record.get("decided") if isinstance(record, Mapping) else None
+    treated = decided.get("noise") if isinstance(decided, Mapping) else None
+    if isinstance(treated, list) and any(isinstance(each, Mapping) and each.get("stabilised") for each in treated):
         raise ImageError(
             "Its noise was made the same at every brightness before the network saw it, so no filter of the image itself made its pixels. "
             'Denoise again with "Noise" at "none", under Advanced, and click that result.'
