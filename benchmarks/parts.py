@@ -18,6 +18,7 @@ from benchmarks.speed.architectures import reference, tax, training
 from benchmarks.speed.memory import memory, memory_drunet
 from benchmarks.speed.peers import peers
 from benchmarks.speed.precision import precision
+from benchmarks.speed.preview import has_display, preview
 from benchmarks.speed.sizes import cancel, latency, scaling, stacks
 
 
@@ -37,6 +38,8 @@ class Part:
         The test images it needs; a function where that depends on the options.
     is_glance
         Whether something is left out with these options, so that what is found must not stand for the whole.
+    needs_display
+        Whether it opens a window; ``scripts/with-display.sh`` gives it a screen where there is none.
     """
 
     run: Callable[[Options], Report]
@@ -44,11 +47,13 @@ class Part:
     timed: bool = True
     sets: tuple[str, ...] | Callable[[Options], tuple[str, ...]] = ()
     is_glance: Callable[[Options], bool] = lambda _: False
+    needs_display: bool = False
 
     def lacks(self, options: Options) -> list[str]:
-        """The image folders it needs that are not there."""
+        """What it needs that is not there: image folders, or a screen."""
+        screen = ["a screen (run it under scripts/with-display.sh)"] if self.needs_display and not has_display() else []
         sets = self.sets(options) if callable(self.sets) else self.sets
-        return [str(folder) for name in sets if not (folder := options.data / "test" / name).is_dir()]
+        return screen + [str(folder) for name in sets if not (folder := options.data / "test" / name).is_dir()]
 
 
 PARTS = {
@@ -60,6 +65,7 @@ PARTS = {
     "cancel": Part(cancel, "speed --parts cancel --runs {runs}"),
     "scaling": Part(scaling, "speed --parts scaling --runs {runs}{large}"),
     "stacks": Part(stacks, "speed --parts stacks --runs {runs}"),
+    "preview": Part(preview, "speed --parts preview --runs {runs}", needs_display=True),
     "noise": Part(noise, "speed --parts noise --runs {runs}", sets=("fmd", "clean_micro")),
     "calibration": Part(calibration, "speed --parts calibration"),
     "white": Part(white, "write --parts white", timed=False),

@@ -315,3 +315,13 @@ def test_waiting_for_cancel_is_measured(monkeypatch):
     assert [0 <= target.measured < 60 for target in found.targets] == [True, True]
     with pytest.raises(RuntimeError, match="larger image"):
         sizes.cancel(Options(runs=1), 16, 20)
+
+
+def test_what_opens_a_window_is_left_out_where_there_is_no_screen(monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    (missing,) = parts.PARTS["preview"].lacks(Options())
+    assert "with-display.sh" in missing
+    monkeypatch.setenv("DISPLAY", ":1")
+    assert parts.PARTS["preview"].lacks(Options()) == []

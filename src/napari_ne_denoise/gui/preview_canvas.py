@@ -9,8 +9,9 @@ from napari_ne_denoise.core.tiling import Window, inside, overlap, round_up
 
 # side in pixels of a cell, the least that is computed at once: a multiple of every network's stride
 CELL = 32
-# side in cells of the first piece, and of further ones: the first one is to be there at once, and those waste less on their surroundings
-FIRST_SIDE, SIDE = 16, 24
+# side in cells of the first piece, and of further ones: the first one is to be there at once, and holds a view of 512×512 pixels wherever
+# that begins; further ones waste less on their surroundings
+FIRST_SIDE, SIDE = 18, 24
 
 
 def in_cells(window: Window, shape: tuple[int, int]) -> Window:
