@@ -6,8 +6,8 @@ import pytest
 from napari_ne_denoise import NoiseModel, adaptive_filter, adaptive_maps, load_denoiser
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.jacobian import maps, measures
-from napari_ne_denoise.core.jacobian.maps import MAPS, iter_adaptive_maps
-from napari_ne_denoise.core.jacobian.measures import DIRECTIONS, FREQUENCIES
+from napari_ne_denoise.core.jacobian.kinds import DIRECTIONS, FREQUENCIES, MAPS
+from napari_ne_denoise.core.jacobian.maps import iter_adaptive_maps
 from napari_ne_denoise.core.jacobian.probes import BLOCK, signs, white_noise
 
 EXACT = [name for name, kind in MAPS.items() if kind.exact]
@@ -96,6 +96,33 @@ def test_maps_do_not_depend_on_tiles_regions_or_other_planes(monkeypatch):
     assert np.isfinite(region["pixels_averaged"]).sum() == 39 * 65
     steps = list(iter_adaptive_maps(stack, names))
     assert steps[-1].done == steps[-1].total == stack.size
+
+
+def test_what_is_looked_at_comes_first_and_is_the_same(monkeypatch):
+    monkeypatch.setattr(maps, "SIDE", 32)
+    stack = np.stack([noisy(64, 64), noisy(64, 64, 1), noisy(64, 64, 2)])
+    steps = list(iter_adaptive_maps(stack, ["self_weight"], start_at=(1, 40, 60), probes=2))
+    assert steps[0].index == (1, slice(32, 64), slice(32, 64))
+    assert [step.index[0] for step in steps] == [1] * 4 + [0] * 4 + [2] * 4
+    found = np.zeros(stack.shape)
+    for step in steps:
+        found[step.index] = step.values["self_weight"]
+    assert np.array_equal(found, adaptive_maps(stack, ["self_weight"], probes=2)["self_weight"])
+
+
+def test_maps_of_a_weakened_result_are_those_of_its_filters():
+    image, at, strength = noisy(64, 64), (30, 33), 0.6
+    settings = {"region": (slice(30, 34), slice(32, 36)), "probes": 60, "strength": strength}
+    noise = NoiseModel(gain=0.0, offset=0.0, read_noise=8.0)
+    found = adaptive_maps(image, ["pixels_averaged", "self_weight", "displacement", "residual_noise"], noise=noise, **settings)
+    of_pixel = adaptive_filter(image, at, strength=strength)
+    power = np.square(of_pixel.weights).sum()
+    assert found["pixels_averaged"][at] == pytest.approx(1 / power, rel=0.4)
+    assert found["residual_noise"][at] == pytest.approx(8 * np.sqrt(power), rel=0.3)
+    itself = of_pixel.weights[at[0] - of_pixel.origin[0], at[1] - of_pixel.origin[1]]
+    assert found["self_weight"][at] == pytest.approx(itself, abs=4 * np.sqrt(power / 60))
+    full = adaptive_maps(image, ["displacement"], region=settings["region"])
+    np.testing.assert_allclose(found["displacement"][30:34, 32:36], strength * full["displacement"][30:34, 32:36], atol=1e-4)
 
 
 def test_maps_are_the_same_in_every_unit():

@@ -45,7 +45,7 @@ def maps(
     """
     with errors_end_the_program():
         from napari_ne_denoise.core.io import read_image
-        from napari_ne_denoise.core.jacobian.maps import MAPS
+        from napari_ne_denoise.core.jacobian.kinds import MAPS
 
         names = list(MAPS) if wanted == "all" else wanted.split(",")
         opened = read_image(image, series)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from napari_ne_denoise.core.jacobian.filters import Filter
 
+# what may have been made of noise before the network saw it
+TREATMENTS = {"stabilised": "the same at every brightness", "whitened": "white"}
 # of a pixel of three colours, the filter of this one is shown
 GREEN = 1
 
@@ -66,7 +68,7 @@ def pixel_at(viewer: "Viewer", layer: "Image", world: tuple[float, ...]) -> Pixe
         If it is outside the layer, or the layer's noisy image is not there.
     """
     shown = tuple(int(at) for at in np.rint(layer.world_to_data(world)))
-    source = _source_of(viewer, layer)
+    source = noisy_source_of(viewer, layer)
     if any(not 0 <= at < length for at, length in zip(shown, finest(layer).shape, strict=False)):
         raise ImageError("This is outside the image.")
     if source.rgb:
@@ -90,11 +92,17 @@ def strength_of(layer: "Image") -> float:
     return float(settings_in(layer.metadata.get(KEY)).get("strength", DEFAULTS.strength))
 
 
-def _source_of(viewer: "Viewer", layer: "Image") -> Source:
-    """What a layer was made from, or the layer itself if it was not made by denoising."""
+def noisy_source_of(viewer: "Viewer", layer: "Image") -> Source:
+    """What a layer was made from, or the layer itself if it was not made by denoising.
+
+    Raises
+    ------
+    ImageError
+        If it is not there, or if what was made of it first leaves its pixels without filters.
+    """
     if not is_result(layer):
         return read_layer(layer)
-    _refuse_if_stabilised(layer.metadata.get(KEY, {}))
+    _refuse_if_treated(layer.metadata.get(KEY, {}))
     if SOURCE_KEY in layer.metadata:
         source: Source = layer.metadata[SOURCE_KEY]
         return source
@@ -111,28 +119,36 @@ def _source_of(viewer: "Viewer", layer: "Image") -> Source:
     raise ImageError(f"The filter is computed from the noisy image: open it, name its layer {name!r}, and click again.")
 
 
-def _refuse_if_stabilised(record: Any) -> None:
+def _refuse_if_treated(record: Any) -> None:
     decided = record.get("decided") if isinstance(record, Mapping) else None
-    treated = decided.get("noise") if isinstance(decided, Mapping) else None
-    if isinstance(treated, list) and any(isinstance(each, Mapping) and each.get("stabilised") for each in treated):
+    noise = decided.get("noise") if isinstance(decided, Mapping) else None
+    treated = [each for each in noise if isinstance(each, Mapping)] if isinstance(noise, list) else []
+    done = [words for key, words in TREATMENTS.items() if any(each.get(key) for each in treated)]
+    if done:
         raise ImageError(
-            "Its noise was made the same at every brightness before the network saw it, so no filter of the image itself made its pixels. "
-            'Denoise again with "Noise" at "none", under Advanced, and click that result.'
+            f"Its noise was made {' and '.join(done)} before the network saw it, so no filter of the image itself made its pixels. "
+            'Denoise again with "Noise" at "none", under Advanced, and take that result.'
         )
 
 
 def compute_filter(pixel: Pixel) -> Iterator["Filter"]:
     """The work of a thread: all weights that the network gave."""
-    from napari_ne_denoise.core.inference import prepare_denoising  # brings torch
-    from napari_ne_denoise.core.jacobian.filters import adaptive_filter
+    from napari_ne_denoise.core.jacobian.filters import adaptive_filter  # brings torch
 
-    source, image = pixel.source, pixel.source.data
-    model = source.model or DEFAULTS.model
-    axes, channel_axis, strength = source.axes, source.channel_axis, pixel.strength
-    if source.wishes.get("hot_pixels", DEFAULTS.hot_pixels) == "repair":
-        run = prepare_denoising(image, **source.settings)
-        image = RepairedImage(run.repairs, run.layout, image.dtype)
-    yield adaptive_filter(image, pixel.position, model=model, axes=axes, channel_axis=channel_axis, strength=strength)
+    source = pixel.source
+    model, axes, channel_axis = source.model or DEFAULTS.model, source.axes, source.channel_axis
+    image = seen_by_network(source)
+    yield adaptive_filter(image, pixel.position, model=model, axes=axes, channel_axis=channel_axis, strength=pixel.strength)
+
+
+def seen_by_network(source: Source) -> Any:
+    """The noisy image, with its hot pixels repaired if that was wished; in a thread."""
+    from napari_ne_denoise.core.inference import prepare_denoising
+
+    if source.wishes.get("hot_pixels", DEFAULTS.hot_pixels) != "repair":
+        return source.data
+    run = prepare_denoising(source.data, **source.settings)
+    return RepairedImage(run.repairs, run.layout, source.data.dtype)
 
 
 def cut_out(pixel: Pixel, found: "Filter", side: int) -> tuple[np.ndarray, tuple[int, int]]:

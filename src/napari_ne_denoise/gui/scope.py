@@ -26,7 +26,7 @@ LARGEST_LAZY_PLANE = 2**26
 
 def scopes_of(viewer: "Viewer", layer: "Image | None", reading: "Reading | None") -> list[tuple[str, str, str]]:
     """Texts, values and explanations of what there is to choose; one where there is no choice."""
-    planes = 1 if layer is None or reading is None else _plane_count(layer, reading)
+    planes = 1 if layer is None or reading is None else plane_count(layer, reading)
     whole = ("the whole stack", WHOLE, f"All {planes} planes of the layer, the one that is shown first.")
     plane = ("this plane", PLANE, "The plane that is shown now; the result lies where that plane lies, and nowhere else.")
     choices = [whole, plane] if planes > 1 else [("this layer", WHOLE, "The layer in the first box.")]
@@ -42,7 +42,7 @@ def stores_of(layer: "Image | None", reading: "Reading | None") -> list[tuple[st
     in_memory = ("in memory", MEMORY, "All of it is computed now.")
     if layer is None or reading is None:
         return [in_memory]
-    data, planes = finest(layer), _plane_count(layer, reading)
+    data, planes = finest(layer), plane_count(layer, reading)
     size = prod(data.shape) * max(data.dtype.itemsize, np.dtype(np.float32).itemsize)
     is_large = size > LARGEST_SHARE * free_memory_of_machine()
     is_elsewhere = isinstance(data, np.memmap) or not isinstance(data, np.ndarray)
@@ -62,7 +62,7 @@ def selected_images(viewer: "Viewer") -> "list[Image]":
     return [layer for layer in selected if not is_result(layer)] or selected
 
 
-def _plane_count(layer: "Image", reading: "Reading") -> int:
+def plane_count(layer: "Image", reading: "Reading") -> int:
     """How many planes there are, with all colours in one."""
     shape = finest(layer).shape
     lengths = shape[: layer.ndim]

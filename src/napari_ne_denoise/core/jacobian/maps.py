@@ -20,55 +20,18 @@ from napari_ne_denoise.core import device as devices
 from napari_ne_denoise.core.axes import Index, plan_planes
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.jacobian.filters import open_up
+from napari_ne_denoise.core.jacobian.kinds import MAPS, OF_WAVES, PROBES
 from napari_ne_denoise.core.jacobian.measures import TileMeasures, shapes
 from napari_ne_denoise.core.jacobian.products import JacobianProducts
 from napari_ne_denoise.core.noise.estimation import find_noise
 from napari_ne_denoise.core.noise.model import NoiseModel
 from napari_ne_denoise.core.noise.sampling import channel_axes_of, frame_axis_of
 from napari_ne_denoise.core.pixels import PlaneReader, as_image
-from napari_ne_denoise.core.settings import DEFAULTS, NamedModel
-from napari_ne_denoise.core.tiling import Grid, Tile, Window, read_window, tile_plane
+from napari_ne_denoise.core.settings import DEFAULTS, NamedModel, checked_strength
+from napari_ne_denoise.core.tiling import Grid, Tile, Window, nearest_first, read_window, tile_plane
 
 # coordinates lose digits in float32 far from the centre of a tile
 SIDE = 256
-PROBES = 16  # random fields of a map that is measured with such: a relative error of 1/√(2·16) = 18 %
-
-
-@dataclass(frozen=True)
-class MapKind:
-    """What a map tells.
-
-    Attributes
-    ----------
-    name
-        Of the map.
-    unit
-        Of its values: "px", "image", "degrees", "" for plain numbers.
-    meaning
-        In one sentence.
-    exact
-        Whether it is computed, or measured with random fields, with a relative error of 1/√(2·probes).
-    """
-
-    name: str
-    unit: str
-    meaning: str
-    exact: bool = True
-
-
-MAPS: Mapping[str, MapKind] = {
-    kind.name: kind
-    for kind in (
-        MapKind("pixels_averaged", "px", "The mean of how many pixels has as little noise as this pixel.", False),
-        MapKind("residual_noise", "image", "Standard deviation of the noise that is left in this pixel.", False),
-        MapKind("self_weight", "", "Weight of the noisy pixel in its own result: 1 is untouched, 0 is made of its neighbours.", False),
-        MapKind("displacement", "px", "How far a slope in brightness comes out displaced here."),
-        MapKind("resolution", "px", "Period of the finest stripes that keep half of their contrast here, over all directions."),
-        MapKind("width", "px", "Full width at half maximum of the Gaussian filter that blurs as this pixel's filter does."),
-        MapKind("elongation", "", "Longer over shorter axis of that Gaussian: 1 is round."),
-        MapKind("orientation", "degrees", "Direction of its longer axis, along which more is averaged: 0 along X, 90 along Y."),
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -83,12 +46,15 @@ class MapStep:
         Where it belongs: ``maps[name][step.index] = step.values[name]``.
     values
         By name of the map, float32; NaN where a map has no value.
+    noise
+        That was given or found, for "residual_noise"; None where that is not asked for.
     """
 
     done: int
     total: int
     index: Index
     values: Mapping[str, np.ndarray]
+    noise: NoiseModel | None = None
 
 
 def adaptive_maps(image: Any, names: Sequence[str] = ("pixels_averaged",), **settings: Any) -> dict[str, np.ndarray]:
@@ -117,6 +83,8 @@ def iter_adaptive_maps(
     noise: NoiseModel | None = None,
     region: Window | None = None,
     position: tuple[int, ...] | None = None,
+    start_at: tuple[int, ...] | None = None,
+    strength: float = DEFAULTS.strength,
     probes: int = PROBES,
     seed: int = 0,
     device: str = DEFAULTS.device,
@@ -137,6 +105,10 @@ def iter_adaptive_maps(
         Rows and columns to compute.  None: whole planes.
     position
         Of any pixel of the one plane to compute.  None: all planes.
+    start_at
+        The pixel whose plane and tile come first; the values do not depend on it.  None: the first one.
+    strength
+        As in `adaptive_filter`: maps of the filters (1 − t)·δ + t·w, δ being the pixel itself.
     probes, seed
         How many random fields are used where some are, and what they are drawn from.
     device
@@ -153,11 +125,15 @@ def iter_adaptive_maps(
     array = as_image(image)
     layout = plan_planes(tuple(array.shape), axes, channel_axis)
     reader = PlaneReader(array, layout, "keep")
-    planes = list(layout.planes()) if position is None else [layout.plane_at(layout.checked_position(position))]
+    planes = list(enumerate(layout.planes() if position is None else [layout.plane_at(layout.checked_position(position))]))
+    first = None if start_at is None else layout.checked_position(start_at)
+    if first is not None:
+        planes.sort(key=lambda numbered: numbered[1] != layout.plane_at(first))
     window = _checked_region(region, layout.plane_shape)
     found_noise = _Noises(reader, axes, channel_axis, noise) if "residual_noise" in names else None
     products = JacobianProducts(open_up(DEFAULTS.model if model is None else model), devices.choose_device(device))
-    return _steps(reader, planes, window, products, _Wanted(tuple(names), probes, seed, found_noise))
+    wanted = _Wanted(tuple(names), probes, seed, found_noise, checked_strength(strength), first)
+    return _steps(reader, planes, window, products, wanted)
 
 
 @dataclass(frozen=True)
@@ -166,6 +142,8 @@ class _Wanted:
     probes: int
     seed: int
     noises: _Noises | None
+    strength: float
+    start_at: tuple[int, ...] | None
 
 
 class _Noises:
@@ -187,23 +165,28 @@ class _Noises:
         return self._found[key]
 
 
-def _steps(reader: PlaneReader, planes: Sequence[Index], window: Window, products: JacobianProducts, wanted: _Wanted) -> Iterator[MapStep]:
+def _steps(
+    reader: PlaneReader, planes: Sequence[tuple[int, Index]], window: Window, products: JacobianProducts, wanted: _Wanted
+) -> Iterator[MapStep]:
+    """Of planes and their numbers, from which their random fields are drawn."""
     layout, done = reader.layout, 0
     tiles = list(_tiles(layout.plane_shape, window, products.grid))
+    if wanted.start_at is not None:
+        tiles = nearest_first(tiles, (wanted.start_at[layout.rows], wanted.start_at[layout.columns]))
     total = len(planes) * sum(tile.pixels for tile in tiles)
-    for number, plane in enumerate(planes):
+    for number, plane in planes:
         read, kept = reader.open_plane(plane)
         numerics = products.numerics(read, layout.plane_shape, np.dtype(reader.image.dtype))
         noise = None if wanted.noises is None else wanted.noises.of(plane)
         for tile in tiles:
-            of_tile = TileMeasures(products, read, numerics, tile, (wanted.seed, number), wanted.probes, noise)
+            of_tile = TileMeasures(products, read, numerics, tile, (wanted.seed, number), wanted.probes, noise, wanted.strength)
             values = _maps(of_tile, wanted.names)
             if kept is not None:
                 gaps = ~np.isfinite(kept[tile.keep])
                 values = {name: np.where(gaps, np.nan, found) for name, found in values.items()}
             done += tile.pixels
             shaped = {name: layout.to_image(found.astype(np.float32)) for name, found in values.items()}
-            yield MapStep(done, total, layout.window(plane, *tile.keep), shaped)
+            yield MapStep(done, total, layout.window(plane, *tile.keep), shaped, noise)
 
 
 def _tiles(shape: tuple[int, int], window: Window, grid: Grid) -> Iterator[Tile]:
@@ -224,7 +207,7 @@ def _maps(of_tile: TileMeasures, names: Sequence[str]) -> dict[str, np.ndarray]:
             found[name] = getattr(of_tile, name)()
     if "displacement" in names:
         found["displacement"] = np.hypot(*of_tile.shifts())
-    if {"resolution", "width", "elongation", "orientation"} & set(names):
+    if set(OF_WAVES) & set(names):
         found |= shapes(of_tile.periods())
     return {name: found[name] for name in names}
 

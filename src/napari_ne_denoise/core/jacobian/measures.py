@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import tee
 from typing import Any
 
 import numpy as np
 
+from napari_ne_denoise.core.jacobian.kinds import DIRECTIONS, FREQUENCIES
 from napari_ne_denoise.core.jacobian.probes import coordinates, signs, white_noise
 from napari_ne_denoise.core.jacobian.products import JacobianProducts
 from napari_ne_denoise.core.noise.model import NoiseModel
-from napari_ne_denoise.core.numerics import Numerics
+from napari_ne_denoise.core.numerics import Numerics, blend
 from napari_ne_denoise.core.statistics import Read
 from napari_ne_denoise.core.tiling import Tile
 
-# of waves, in cycles a pixel; along X, between, along Y, and across that
-FREQUENCIES = (0.03, 0.1, 0.3)
-DIRECTIONS = (0, 45, 90, 135)  # degrees
 HALF = 0.5  # of the contrast, which is what a resolution is told by
 LEAST = 1e-6  # contrast, for its logarithm
 # a Gaussian filter of this full width at half maximum, in periods of the waves of which it keeps half the contrast
@@ -36,12 +35,17 @@ class TileMeasures:
         seed: tuple[int, ...],
         probes: int,
         noise: NoiseModel | None,
+        strength: float = 1.0,
     ) -> None:
         self._products, self._numerics, self._tile, self._seed, self._probes, self._noise = products, numerics, tile, seed, probes, noise
+        self._strength = strength
         self._pixels = numerics.forward(np.asarray(read(*tile.read), np.float64))
 
     def _times(self, fields: Iterator[np.ndarray]) -> list[np.ndarray]:
-        return list(self._products.of(self._pixels, fields, self._tile))
+        """Each field times the Jacobian of y + t · (f(y) − y)."""
+        fields, again = tee(fields)  # no longer than one batch apart
+        products = self._products.of(self._pixels, fields, self._tile)
+        return [self._strength * made + (1 - self._strength) * self._cut(field) for made, field in zip(products, again, strict=False)]
 
     def _cut(self, field: np.ndarray) -> np.ndarray:
         return field[self._tile.inner]
@@ -54,7 +58,7 @@ class TileMeasures:
     def residual_noise(self) -> np.ndarray:
         """√(Σ w² v) with v the variance of the noise at the denoised brightness, in image units."""
         assert self._noise is not None
-        brightness = self._numerics.back(self._products.denoised(self._pixels))
+        brightness = self._numerics.back(blend(self._pixels, self._products.denoised(self._pixels), self._strength))
         fields = self._noise_fields(self._noise.std(brightness))
         return np.asarray(np.sqrt(np.mean([np.square(each) for each in self._times(fields)], 0)))
 
