@@ -85,6 +85,20 @@ def test_results_go_where_they_are_asked_to_go(dock, folder, until, monkeypatch,
     assert dock.results.value == BESIDE
 
 
+def test_a_folder_with_a_dot_in_its_name_is_a_folder(dock, folder):
+    dotted = folder.rename(folder.with_name("pixels of 0.1 um"))
+    dock.add([dotted])
+    assert [path.name for path in dock.files] == ["a.tif", "b.tif", "c.tif"]
+
+
+def test_nothing_can_be_dropped_during_a_run(dock, folder, until):
+    dock.add([folder])
+    dock.button.native.click()
+    assert not dock.table.acceptDrops()
+    until(lambda: dock.button.text != CANCEL)
+    assert dock.table.acceptDrops()
+
+
 def test_files_are_dropped_on_the_table_and_taken_away(dock, folder):
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(folder)), QUrl.fromLocalFile(str(folder / "a.tif"))])

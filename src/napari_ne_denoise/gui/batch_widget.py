@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun, JobEnded
 from napari_ne_denoise.core.batch.jobs import Job, plan_jobs
 from napari_ne_denoise.core.errors import NEDenoiseError
-from napari_ne_denoise.core.io import READABLE
+from napari_ne_denoise.core.io import READABLE, is_zarr
 from napari_ne_denoise.gui.batching import NoiseFound, denoise_files, image_files
 from napari_ne_denoise.gui.choices import device_box, explain_models, find_devices, model_box, offer_devices
 from napari_ne_denoise.gui.denoising import duration
@@ -71,7 +71,7 @@ class BatchWidget(WorkDock):
 
     def add(self, paths: Sequence[Path]) -> None:
         """Add files, and of folders the images in them; what is in the table already stays once."""
-        found = [file for path in paths for file in (image_files(path) if path.is_dir() and not path.suffix else [path])]
+        found = [file for path in paths for file in (image_files(path) if path.is_dir() and not is_zarr(path) else [path])]
         self.files = list(dict.fromkeys([*self.files, *found]))
         self.table.show_files(self.files)
         self._show_state()
@@ -210,7 +210,6 @@ class BatchWidget(WorkDock):
         self.message.complain(reason)
 
     def _end(self, said: str) -> None:
-        # the last file's noise is still to come: the task is left to end by itself
         self._task = None
         self.message.say(said)
         self._show_state()
@@ -220,8 +219,9 @@ class BatchWidget(WorkDock):
         count = f" {len(self.files)} file{'s' if len(self.files) > 1 else ''}" if self.files else ""
         self.button.text = CANCEL if busy else f"{START}{count}"
         self.button.enabled = busy or not empty
-        self._form.setEnabled(not busy)
-        self._choosing.setEnabled(not busy)
+        for part in (self._form, self._choosing):
+            part.setEnabled(not busy)
+        self.table.setAcceptDrops(not busy)  # the rows are those of the run
         self.bar.visible = busy
         if empty and not busy:
             self.message.say(EMPTY)
