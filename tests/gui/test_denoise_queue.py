@@ -9,6 +9,7 @@ from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui import denoising, scope
 from napari_ne_denoise.gui.denoise_widget import DenoiseWidget
 from napari_ne_denoise.gui.docks import NO_IMAGE
+from napari_ne_denoise.gui.scope import PLANE
 
 
 def _names(viewer):
@@ -178,11 +179,29 @@ def test_a_key_shows_before_and_after_in_turn(make_napari_viewer_proxy, noisy, u
     for _ in range(3):
         QTest.keyClick(canvas, Qt.Key.Key_N)
         seen.append((cells.visible, result.visible))
-    assert seen == [(True, False), (False, True), (True, False)]
+    assert seen == [(True, False), (True, True), (True, False)]
     assert "Key N" in dock.button.tooltip
     close_dock(dock)
+    assert (cells.visible, result.visible) == (True, True)
     QTest.keyClick(canvas, Qt.Key.Key_N)
-    assert (cells.visible, result.visible) == seen[-1]
+    assert (cells.visible, result.visible) == (True, True)
+
+
+def test_the_key_leaves_no_image_hidden(viewer, dock, run, noisy):
+    cells = viewer.add_image(noisy((32, 32)), name="cells")
+    run()
+    for _ in range(2):
+        dock.before_after.toggle()
+    viewer.layers.remove("cells denoised")
+    assert cells.visible
+
+
+def test_more_axes_than_there_can_be_are_told(viewer, dock, noisy):
+    viewer.add_image(noisy((2, 1, 1, 1, 1, 16, 16)), name="many")
+    dock.form.scope.value = PLANE
+    dock.button.native.click()
+    assert "2 to 6 axes" in dock.message.value
+    assert not dock.queue.is_busy
 
 
 def test_the_key_is_given_back(viewer, noisy, close_dock):
@@ -213,6 +232,10 @@ def test_a_lazy_layer_can_have_a_lazy_result(viewer, dock, run, noisy):
     run()
     result = viewer.layers["lazy denoised"]
     assert isinstance(result.data, da.Array)
+    dock.before_after.toggle()
+    assert not result.visible
+    dock.before_after.toggle()
+    assert result.visible
     assert result.data.chunks == ((1,) * 6, (48,), (40,))
     np.testing.assert_allclose(result.data[4].compute(), denoise(image, strength=0.8)[4], rtol=1e-3)
     np.testing.assert_allclose(result.extent.world, layer.extent.world)

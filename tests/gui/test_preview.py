@@ -418,6 +418,29 @@ def test_after_one_layer_has_gone_another_is_previewed(viewer, switch_on, settle
     assert [layer.name for layer in viewer.layers] == ["first", "first preview"]
 
 
+@pytest.mark.parametrize("blending", ["translucent_no_depth", "additive"])
+def test_it_lies_over_a_result_that_is_there_already(viewer, dock, switch_on, noisy, until, blending):
+    cells = viewer.add_image(noisy((64, 64)), name="cells", blending=blending)
+    dock.button.native.click()
+    until(lambda: not dock.queue.is_busy)
+    was_shown = cells.visible, viewer.layers["cells denoised"].visible
+    layer = switch_on()
+    assert [other.name for other in viewer.layers] == ["cells", "cells denoised", "cells preview"]
+    assert layer.visible
+    dock.before_after.toggle()
+    assert [other.visible for other in viewer.layers] == [True, False, False]
+    dock.before_after.toggle()
+    assert (cells.visible, viewer.layers["cells denoised"].visible, layer.visible) == (*was_shown, True)
+
+
+def test_it_follows_when_axes_are_chosen(viewer, dock, preview, switch_on, noisy, until):
+    viewer.add_image(noisy((3, 48, 40)), name="stack")
+    switch_on()
+    dock.form.axes.native.setCurrentText("TYX: 3 time points")
+    assert preview._chosen.source.axes == "TYX"
+    until(lambda: preview.is_complete)
+
+
 def test_denoise_ends_it(viewer, dock, preview, switch_on, noisy, until):
     viewer.add_image(noisy((64, 48)), name="cells")
     switch_on()

@@ -48,6 +48,7 @@ class DenoiseForm(QWidget):
 
     changed = Signal()  # by the user
     strength_moved = Signal()  # by the user
+    axes_chosen = Signal()  # by the user
 
     def __init__(self, viewer: "Viewer", layer: ComboBox) -> None:
         super().__init__()
@@ -174,6 +175,8 @@ class DenoiseForm(QWidget):
             self._read_as[self.layer.value] = reading
             with self._showing():
                 self._offer_scopes(self.layer.value)
+                self._offer_stores(self.layer.value)
+            self.axes_chosen.emit()
 
     def _tell(self) -> None:
         self._describe_advanced()

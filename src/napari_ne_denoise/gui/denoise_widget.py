@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ProgressBar, PushButton
 
+from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.choices import find_devices, layer_box
 from napari_ne_denoise.gui.copying import CopyButtons
 from napari_ne_denoise.gui.denoise_form import DenoiseForm
 from napari_ne_denoise.gui.denoise_queue import DenoiseQueue, Job
 from napari_ne_denoise.gui.docks import NO_IMAGE, Message
-from napari_ne_denoise.gui.layer_data import shown_position
+from napari_ne_denoise.gui.layer_data import shown_position, source_layer_of
 from napari_ne_denoise.gui.layer_dock import LayerDock
 from napari_ne_denoise.gui.live_strength import LiveStrength, blend_of, results_of
 from napari_ne_denoise.gui.preview import Chosen, Preview
@@ -47,7 +48,7 @@ class DenoiseWidget(LayerDock):
         self.preview = Preview(viewer, self._chosen)
         super().__init__(viewer, layer, [self.preview, self.button, self.bar, self.message, self.keep, self.sample], results_too=False)
         self.settings = SettingsKeeper(viewer, self.form, self._notice_settings)
-        self.before_after = BeforeAfter(viewer, self.native, self._result_at_hand)
+        self.before_after = BeforeAfter(viewer, self.native, self._shown_at_hand, self._source_of)
         self.copying = CopyButtons(viewer, self._copyable, self.message.say, self.message.complain)
         self.quality = QualityButton(viewer, self._result_at_hand, self.message.say, self.message.complain)
         column = self.native.layout()
@@ -76,10 +77,14 @@ class DenoiseWidget(LayerDock):
         self.quality.cancel()
         only_plane = self.form.scope.value == PLANE
         jobs = []
-        for layer, source in self.form.sources():
-            position = shown_position(self._viewer, layer)
-            part = source.only_plane_at(position) if only_plane else source
-            jobs.append(Job(layer, part, self.form.strength.share, position, self.form.is_lazy(layer)))
+        try:
+            for layer, source in self.form.sources():
+                position = shown_position(self._viewer, layer)
+                part = source.only_plane_at(position) if only_plane else source
+                jobs.append(Job(layer, part, self.form.strength.share, position, self.form.is_lazy(layer)))
+        except NEDenoiseError as error:  # planes of more axes than there can be
+            self.message.complain(str(error))
+            return
         self.queue.start(jobs)
 
     def cancel(self) -> None:
@@ -95,7 +100,7 @@ class DenoiseWidget(LayerDock):
         self.queue.said.connect(self.message.say)
         self.queue.complained.connect(self.message.complain)
         self.form.strength_moved.connect(self._change_strength)
-        for moved in (self.form.changed, self.form.strength_moved):
+        for moved in (self.form.changed, self.form.strength_moved, self.form.axes_chosen):
             moved.connect(self.preview.update_choice)
         self.layer.changed.connect(self._layers_changed)
         self._viewer.layers.selection.events.changed.connect(self.form.follow_selection)
@@ -141,6 +146,13 @@ class DenoiseWidget(LayerDock):
         active = self._viewer.layers.selection.active
         return active if active in results else next(reversed(results), None)
 
+    def _shown_at_hand(self) -> Any:
+        """What lies over the chosen layer: the preview while there is one, else the result at hand."""
+        return self.preview.layer or self._result_at_hand()
+
+    def _source_of(self, shown: Any) -> Any:
+        return self.layer.value if shown == self.preview.layer else source_layer_of(self._viewer, shown)
+
     def _copyable(self) -> Any:
         """The layer whose making can be copied: the result at hand, or the chosen layer if a record came with it; None if neither."""
         layer = self.layer.value
@@ -148,7 +160,7 @@ class DenoiseWidget(LayerDock):
 
     def _change_strength(self) -> None:
         result = self._result_at_hand()
-        if result is None:
+        if blend_of(result) is None:
             return
         try:
             self.live.change(result, self.form.strength.share)
@@ -180,6 +192,7 @@ class DenoiseWidget(LayerDock):
             self.message.say("")
 
     def _give_up(self) -> None:
+        self.before_after.leave()
         self.preview.stop()
         self.queue.give_up()
 

@@ -8,8 +8,8 @@ from qtpy.QtCore import QEvent, QObject
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QWidget
 
-from napari_ne_denoise.gui.comparing import Pair
 from napari_ne_denoise.gui.kept_view import KeptView, covering
+from napari_ne_denoise.gui.layer_data import layers_made_from
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -21,14 +21,23 @@ HOLD = 0.3
 
 
 class Flipped:
-    """Shows the one of two layers that is hidden, or covered by the other, until it is left."""
+    """Shows the one of two layers that is hidden, or covered by the other, until it is left.
 
-    def __init__(self, viewer: "Viewer", pair: Pair) -> None:
+    Parameters
+    ----------
+    viewer, before, after
+        Where, and the layers.
+    """
+
+    def __init__(self, viewer: "Viewer", before: Any, after: Any) -> None:
         self._kept = KeptView()
-        upper = _on_top(viewer, pair)
-        self.shown = pair.before if upper == pair.after else pair.after
+        self.layers = before, after
+        upper = _on_top(viewer, before, after)
+        self.shown = before if upper == after else after
         self._kept.set(self.shown, "visible", True)
-        for other in (upper, *covering(viewer, self.shown)):
+        # noise shines through results that do not cover it: none of them is to be seen with it
+        results = layers_made_from(viewer, before) if self.shown == before else []
+        for other in (upper, *covering(viewer, self.shown), *results):
             if other != self.shown:
                 self._kept.set(other, "visible", False)
         self._kept.set(self.shown.name_overlay, "visible", True)
@@ -42,10 +51,10 @@ class Flipped:
         return self.shown in viewer.layers
 
 
-def _on_top(viewer: "Viewer", pair: Pair) -> Any:
+def _on_top(viewer: "Viewer", before: Any, after: Any) -> Any:
     """The one that is seen: the upper one of those that are visible."""
-    seen = [layer for layer in viewer.layers if layer in pair.layers and layer.visible]
-    return seen[-1] if seen else pair.before
+    seen = [layer for layer in viewer.layers if layer in (before, after) and layer.visible]
+    return seen[-1] if seen else before
 
 
 class FlipKey:

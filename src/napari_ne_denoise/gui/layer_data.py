@@ -204,6 +204,13 @@ def source_layer_of(viewer: "Viewer", result: "Layer") -> "Image | None":
     return next((layer for layer in others if finest(layer) is data), None)
 
 
+def layers_made_from(viewer: "Viewer", layer: "Image") -> list[Any]:
+    """The layers that were made from a layer in this session, the lowest first; those that only help to look are none."""
+    data = finest(layer)
+    made = (other for other in viewer.layers if SOURCE_KEY in other.metadata and not is_helper(other))
+    return [other for other in made if other.metadata[SOURCE_KEY].data is data]
+
+
 def is_result(layer: "Image") -> bool:
     """Whether a layer was made by denoising."""
     return SOURCE_KEY in layer.metadata or KEY in layer.metadata

@@ -8,7 +8,7 @@ from qtpy.QtCore import QTimer
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.blend import Blend
 from napari_ne_denoise.gui.denoising import at_strength
-from napari_ne_denoise.gui.layer_data import BLEND_KEY, SOURCE_KEY, finest, shown_position
+from napari_ne_denoise.gui.layer_data import BLEND_KEY, layers_made_from, shown_position
 from napari_ne_denoise.gui.workers import Task
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ class LiveStrength:
 
     def _notice(self, is_last: bool) -> None:
         if is_last:
-            self._task = None
             self._layer.refresh()
+            self._task = self._layer = None  # a layer that is removed later is not to be kept in memory
 
 
 def blend_of(layer: Any) -> Blend | None:
@@ -96,12 +96,9 @@ def blend_of(layer: Any) -> Blend | None:
 
 
 def results_of(viewer: "Viewer", layer: "Image | None") -> list[Any]:
-    """The results of a layer whose strength can be changed, the newest last."""
-    if layer is None:
-        return []
-    data = finest(layer)
-    found = [other for other in viewer.layers if SOURCE_KEY in other.metadata and other.metadata[SOURCE_KEY].data is data]
-    return sorted((other for other in found if blend_of(other)), key=lambda other: str(other.metadata[KEY].get("made", "")))
+    """The finished results of a layer, the newest last."""
+    found = [] if layer is None else layers_made_from(viewer, layer)
+    return sorted((other for other in found if KEY in other.metadata), key=lambda other: str(other.metadata[KEY].get("made", "")))
 
 
 def _blend_parts(blend: Blend) -> Iterator[bool]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.utils.transforms import Affine
 
-from napari_ne_denoise.gui.layer_data import HELPER_KEY
+from napari_ne_denoise.gui.kept_view import covers
+from napari_ne_denoise.gui.layer_data import HELPER_KEY, layers_made_from
 from napari_ne_denoise.gui.preview_painting import Painted
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ PLACE = ("scale", "rotate", "shear", "translate", "affine", "units", "axis_label
 LOOK = ("name", "visible", "opacity", "blending", "gamma", "interpolation2d", "contrast_limits_range", "contrast_limits", "colormap")
 # of colour images, whose values are colours already
 GREY_ONLY = ("contrast_limits_range", "contrast_limits", "colormap")
-# ways to draw that cover what is below; with another one source and preview would mix
-COVERING = ("opaque", "translucent", "translucent_no_depth")
 
 
 class PreviewLayer:
@@ -92,15 +91,21 @@ class PreviewLayer:
             if not self._source.rgb:
                 layer.contrast_limits_range = self._source.contrast_limits_range
                 layer.contrast_limits = self._source.contrast_limits
-            layers.move(layers.index(layer), layers.index(self._source) + 1)
+            layers.move(layers.index(layer), max(layers.index(below) for below in self._covered()) + 1)
         return layer
+
+    def _covered(self) -> list[Any]:
+        """The source and what was made from it: below a result nobody would see a preview."""
+        return [self._source, *layers_made_from(self._viewer, self._source)]
 
     def _value(self, name: str) -> Any:
         if name == "name":
             return f"{self._source.name} preview"
         if name == "translate":
             return self._translate()
-        if name == "blending" and self._source.blending not in COVERING:
+        if name == "visible":  # where a result has taken the place of its source, that one is hidden
+            return any(layer.visible for layer in self._covered())
+        if name == "blending" and not covers(self._source):  # source and preview would mix
             return "translucent_no_depth"
         value = getattr(self._source, name)
         return value.affine_matrix if name == "affine" else value

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ne_denoise.core.io import find_provenance
 from napari_ne_denoise.core.provenance import KEY
-from napari_ne_denoise.gui.layer_data import SOURCE_KEY, finest
+from napari_ne_denoise.gui.layer_data import layers_made_from
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -20,12 +20,7 @@ def settings_known_of(viewer: "Viewer", layer: "Image") -> dict[str, Any]:
     own = settings_in(layer.metadata.get(KEY))
     if own:
         return own
-    data = finest(layer)
-    records = [
-        other.metadata[KEY]
-        for other in viewer.layers
-        if KEY in other.metadata and SOURCE_KEY in other.metadata and other.metadata[SOURCE_KEY].data is data
-    ]
+    records = [other.metadata[KEY] for other in layers_made_from(viewer, layer) if KEY in other.metadata]
     return settings_in(max(records, key=lambda record: str(record.get("made", "")), default=None))
 
 

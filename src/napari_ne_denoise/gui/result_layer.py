@@ -7,6 +7,7 @@ from qtpy.QtCore import QTimer
 
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.blend import Blend
+from napari_ne_denoise.gui.kept_view import covers
 from napari_ne_denoise.gui.layer_data import BLEND_KEY, SOURCE_KEY, Source, source_layer_of
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 SHORTEST_PAUSE = 0.1  # seconds between two redraws
 # redrawing a large layer takes long: it gets at most one sixth of the window's time
 PAUSE_PER_REDRAW = 5
-# how a layer must be blended to cover those below it; others are added to them, and noise would shine through
-COVERING = ("opaque", "translucent", "translucent_no_depth")
 
 
 class ResultLayer:
@@ -75,7 +74,8 @@ class ResultLayer:
 
     def _hide_source(self, layer: Any) -> None:
         source = source_layer_of(self._viewer, layer)
-        if source is not None and source.visible and layer.blending not in COVERING:
+        # what does not cover is added to what is below it, and noise would shine through
+        if source is not None and source.visible and not covers(layer):
             self._hidden, source.visible = source, False
 
     def finish(self, record: dict[str, Any]) -> None:

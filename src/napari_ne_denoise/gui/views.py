@@ -47,7 +47,7 @@ def open_view(name: str, viewer: "Viewer", pair: Pair, share: float, moved: Call
         Of `Curtain`: the share of the width left of the line, and what to call when that was dragged.
     """
     if name == FLIP:
-        return Flipped(viewer, pair)
+        return Flipped(viewer, *pair.layers)
     return SideBySide(viewer, pair) if name == SIDES else Curtain(viewer, pair, share, moved)
 
 
