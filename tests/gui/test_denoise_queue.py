@@ -9,6 +9,7 @@ from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui import denoising, scope
 from napari_ne_denoise.gui.denoise_widget import DenoiseWidget
 from napari_ne_denoise.gui.docks import NO_IMAGE
+from napari_ne_denoise.gui.quality_button import CHANGED
 from napari_ne_denoise.gui.scope import PLANE
 
 
@@ -311,6 +312,12 @@ def test_how_good_a_result_is(viewer, dock, run, noisy, until, no_thread_left):
     dock.quality.native.click()
     dock.quality.native.click()
     assert dock.message.value == "The estimate was cancelled."
+    for estimate_ended in (True, False):
+        dock.quality.native.click()
+        until(lambda ended=estimate_ended: not ended or dock.quality.text == "How good is it?")
+        dock.form.strength.slider.setValue(dock.form.strength.slider.value() - 10)
+        assert dock.message.value == CHANGED
+        assert dock.quality.text == "How good is it?"
     dock.quality.native.click()
     run()  # something else is asked for
     assert dock.quality.text == "How good is it?"

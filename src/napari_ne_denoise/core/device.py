@@ -52,7 +52,8 @@ class DeviceReport:
 @lru_cache(maxsize=1)
 def list_devices() -> tuple[DeviceReport, ...]:
     """Every device there is, the fastest first; those that fail a smoke test say why.  Found out once a process."""
-    return (*_cuda_devices(), *_mps_devices(), DeviceReport("cpu", f"CPU ({torch.get_num_threads()} threads)"))
+    threads = torch.get_num_threads()
+    return (*_cuda_devices(), *_mps_devices(), DeviceReport("cpu", f"CPU ({threads} thread{'s' if threads > 1 else ''})"))
 
 
 def choose_device(wanted: str = "auto") -> torch.device:

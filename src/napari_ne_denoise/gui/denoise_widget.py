@@ -162,6 +162,7 @@ class DenoiseWidget(LayerDock):
         result = self._result_at_hand()
         if blend_of(result) is None:
             return
+        self.quality.notice_change(self.message.value)
         try:
             self.live.change(result, self.form.strength.share)
         except MemoryError:

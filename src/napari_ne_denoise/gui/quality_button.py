@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_ne_denoise.core.quality.assessment import QualityProgress
 
 ASK, CANCEL = "How good is it?", "Cancel the estimate"
+CHANGED = "The result has changed since its quality was asked for: ask again."
 TOOLTIP = (
     "Estimate without the truth, in some seconds: the noise before and after in image units, the error as PSNR in dB with its range,\n"
     "and whether more was removed than noise."
@@ -38,6 +39,7 @@ class QualityButton(PushButton):
     def __init__(self, viewer: "Viewer", layer_now: Callable[[], Any], say: Callable[[str], None], complain: Callable[[str], None]) -> None:
         self._viewer, self._layer_now, self._say, self._complain = viewer, layer_now, say, complain
         self._task: Task | None = None
+        self.told = ""  # what was found last
         super().__init__(text=ASK, tooltip=TOOLTIP)
         self.changed.connect(self._press)
 
@@ -56,6 +58,11 @@ class QualityButton(PushButton):
         """Stop, because something else is asked for."""
         self.stop()
         self.text = ASK
+
+    def notice_change(self, message: str) -> None:
+        """The result is another one now; an estimate that is at work, or that a message still tells, is of what it was."""
+        if self._task is not None or (message and message == self.told):
+            self._end(CHANGED, self._say)
 
     def _press(self) -> None:
         if self._task is None:
@@ -79,7 +86,8 @@ class QualityButton(PushButton):
         if progress.quality is None:
             self._say(f"Judging {name}: {progress.done / progress.total:.0%}")
         else:
-            self._end(f"{name}: {progress.quality.describe()}.", self._say)
+            self.told = f"{name}: {progress.quality.describe()}."
+            self._end(self.told, self._say)
 
     def _end(self, text: str, tell: Callable[[str], None]) -> None:
         self.cancel()
