@@ -126,7 +126,7 @@ class Source:
         look = {**self.look, "name": f"{self.name} denoised", "multiscale": False, "metadata": dict(self.metadata)}
         if self.part is not None:
             look["name"] += f" ({self._where()})"
-            look["translate"] = _moved(look, self.origin)
+            look["translate"] = translate_at(look["scale"], look["rotate"], look["shear"], look["translate"], self.origin)
         return look
 
     def _where(self) -> str:
@@ -140,10 +140,10 @@ class Source:
         return ", ".join(f"{letter.lower()} {at}" if letter in "TZC" else f"plane {at}" for letter, at in single) or "plane 0"
 
 
-def _moved(look: Mapping[str, Any], origin: tuple[int, ...]) -> np.ndarray:
-    """Where a part of a layer lies that begins at a place of its array."""
-    ndim = len(look["scale"])
-    to_physical = Affine(scale=look["scale"], rotate=look["rotate"], shear=look["shear"], translate=look["translate"], ndim=ndim)
+def translate_at(scale: Any, rotate: Any, shear: Any, translate: Any, origin: tuple[float, ...]) -> np.ndarray:
+    """The ``translate`` of what begins at a place of a layer's array, from the attributes of that layer."""
+    ndim = len(scale)
+    to_physical = Affine(scale=scale, rotate=rotate, shear=shear, translate=translate, ndim=ndim)
     return np.asarray(to_physical(origin[:ndim]))
 
 

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.utils.transforms import Affine
 
 from napari_ne_denoise.core.axes import Index
 from napari_ne_denoise.core.errors import ImageError
-from napari_ne_denoise.gui.layer_data import finest
+from napari_ne_denoise.gui.layer_data import finest, translate_at
 
 if TYPE_CHECKING:
     from napari.layers import Image, Layer
@@ -17,12 +16,11 @@ if TYPE_CHECKING:
 
 def place_at(layer: "Layer", origin: tuple[float, ...]) -> dict[str, Any]:
     """Place, units and axis labels, as arguments of ``add_image``, of what begins at a place of a layer's array."""
-    to_physical = Affine(scale=layer.scale, rotate=layer.rotate, shear=layer.shear, translate=layer.translate, ndim=layer.ndim)
     return {
         "scale": layer.scale,
         "rotate": layer.rotate,
         "shear": layer.shear,
-        "translate": to_physical(origin),
+        "translate": translate_at(layer.scale, layer.rotate, layer.shear, layer.translate, origin),
         "affine": layer.affine.affine_matrix,
         "units": layer.units,
         "axis_labels": layer.axis_labels,

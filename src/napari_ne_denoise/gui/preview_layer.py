@@ -5,10 +5,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.utils.transforms import Affine
 
 from napari_ne_denoise.gui.kept_view import covers
-from napari_ne_denoise.gui.layer_data import HELPER_KEY, layers_made_from
+from napari_ne_denoise.gui.layer_data import HELPER_KEY, layers_made_from, translate_at
 from napari_ne_denoise.gui.preview_painting import Painted
 
 if TYPE_CHECKING:
@@ -112,8 +111,7 @@ class PreviewLayer:
 
     def _translate(self) -> np.ndarray:
         source = self._source
-        transform = Affine(scale=source.scale, rotate=source.rotate, shear=source.shear, translate=source.translate, ndim=source.ndim)
-        return np.asarray(transform(self._origin))
+        return translate_at(source.scale, source.rotate, source.shear, source.translate, self._origin)
 
     def _follow(self, event: Any) -> None:
         if self.layer is None:
