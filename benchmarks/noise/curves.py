@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.document import DOCS
 from benchmarks.images import Sample, fluorescence_samples, paired_samples
-from benchmarks.noise.suite import FRAMES
+from benchmarks.noise.suite import FRAMES, left_by_laplacian
 from benchmarks.pictures import save
 from napari_ne_denoise import NoiseModel, estimate_noise
 from napari_ne_denoise.core.metrics import fit_gain_and_offset
@@ -47,7 +47,8 @@ def true_curve(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
     if sample.scaled_apart:
         truth = fit_gain_and_offset(truth, noisy)
     # the Laplacian takes away what the two do not share but that is smooth: bleaching, and a shift of a fraction of a pixel
-    squares, shades = np.square(laplacian(noisy - truth)).ravel(), truth[1:-1, 1:-1].ravel()
+    squares = (np.square(laplacian(noisy - truth)) / left_by_laplacian(noisy - truth)).ravel()
+    shades = truth[1:-1, 1:-1].ravel()
     edges = np.unique(np.quantile(shades, [*np.linspace(0, BRIGHT[0], BINS)[:-1], *BRIGHT, 1.0]))
     members = np.clip(np.searchsorted(edges, shades, side="right") - 1, 0, len(edges) - 2)
     counts = np.maximum(np.bincount(members, minlength=len(edges) - 1), 1)
