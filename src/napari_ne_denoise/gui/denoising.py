@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from napari_ne_denoise.core.axes import Index
+from napari_ne_denoise.core.interruption import check_if_wanted
 from napari_ne_denoise.core.noise.repaired import RepairedImage
 from napari_ne_denoise.core.settings import DEFAULTS
 from napari_ne_denoise.gui.blend import Blend
@@ -102,6 +103,7 @@ def denoise_source(source: Source, strength: float, start_at: tuple[int, ...]) -
         index = source.in_result(step.index)
         if index is None:  # of another plane: small ones are computed together
             continue
+        check_if_wanted()  # after Cancel, what was finished may be kept, and must stay as it was told then
         blend.put(index, step.values)
         kept += int(np.count_nonzero(~np.isfinite(step.values)))
         done += step.values.size
