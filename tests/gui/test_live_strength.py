@@ -1,3 +1,7 @@
+import threading
+
+import dask
+import dask.array as da
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
@@ -114,6 +118,23 @@ def test_closing_the_dock_leaves_no_result_half_at_another_strength(viewer, dock
     dock.form.strength.slider.setValue(50)
     close_dock(dock)
     np.testing.assert_allclose(viewer.layers["stack denoised"].data, _mixed(image, 0.5), rtol=1e-6)
+
+
+def test_an_image_that_has_to_be_read_keeps_nobody_waiting(viewer, dock, run, noisy, close_dock, until):
+    image, readers = noisy((6, 48, 40)), set()
+
+    def read(block):
+        readers.add(threading.current_thread().name)
+        return block
+
+    viewer.add_image(da.from_array(image, chunks=(1, 48, 40)).map_blocks(read, dtype=image.dtype), name="stack")
+    run()
+    dock.form.strength.slider.setValue(50)
+    readers.clear()
+    with dask.config.set(scheduler="synchronous"):
+        close_dock(dock)
+        until(lambda: np.allclose(viewer.layers["stack denoised"].data, _mixed(image, 0.5), rtol=1e-6))
+    assert readers == {"finishing the strength"}
 
 
 def test_the_filter_of_a_result_is_that_at_its_strength(viewer, dock, run, noisy, until):

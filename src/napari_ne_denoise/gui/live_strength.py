@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import QTimer
 
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.blend import Blend
 from napari_ne_denoise.gui.denoising import at_strength
 from napari_ne_denoise.gui.layer_data import BLEND_KEY, layers_made_from, shown_position
+from napari_ne_denoise.gui.long_task import LongTask
 from napari_ne_denoise.gui.workers import Task
 
 if TYPE_CHECKING:
@@ -67,10 +69,17 @@ class LiveStrength:
         blend = None if self._layer is None else blend_of(self._layer)
         if blend is not None and not self.is_at_rest:
             self._stop_task()
-            for part in blend.parts():
-                blend.update(part)
+            self._finish(blend)
         self._timer.stop()
         self._layer = None
+
+    def _finish(self, blend: Blend) -> None:
+        if isinstance(blend.noisy, np.ndarray) and blend.noisy.size <= MOST_AT_ONCE:
+            for part in blend.parts():
+                blend.update(part)
+        else:
+            # in a thread of its own, which ends although this dock may go: an image that has to be read would keep the window waiting
+            LongTask("finishing the strength", _blend_parts, blend, found=lambda _: None, failed=lambda _: None).start()
 
     def _stop_task(self) -> None:
         if self._task is not None:
