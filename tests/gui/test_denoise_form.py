@@ -275,9 +275,13 @@ def test_a_file_brings_back_the_settings_it_was_made_with(viewer, dock, until, n
         "tile_size": None,
     }
     assert "Settings as in the record of" in dock.message.value
+    dock.form.advanced.hot_pixels.value = "repair"  # that, and nothing of the record, is chosen for other images
     viewer.add_image(noisy((32, 32)))
     assert dock.model.value == "fast"
     assert dock.form.strength.share == 1
+    assert (dock.form.advanced.hot_pixels.value, dock.form.advanced.output.value) == ("repair", "auto")
+    kept = get_plugin_settings(KEY).denoise
+    assert (kept.model, kept.hot_pixels, kept.output_dtype) == ("fast", "repair", "auto")
 
 
 @pytest.mark.parametrize("record", [[], {"settings": []}, {"settings": {"strength": "much", "model": 5, "axes": 3, "noise": {"gain": 1}}}])

@@ -35,6 +35,7 @@ class SettingsKeeper:
         kept["tile_size"] = kept.get("tile_size") or None
         self._own = {**form.settings, **kept, "strength": DEFAULTS.strength}
         form.show_settings(self._own)
+        self._last = self._chosen()
         form.fold.head.setChecked(bool(kept.get("advanced")))
         form.changed.connect(self._take)
         form.strength_moved.connect(self._take)
@@ -66,6 +67,7 @@ class SettingsKeeper:
 
     def _show(self, layer: Any, known: dict[str, Any]) -> None:
         self._form.show_settings({**self._own, **known})
+        self._last = self._chosen()
         if known:
             self._form.show_reading(known.get("axes"))
             self._say(f"Settings as in the record of {layer.name}.")
@@ -82,10 +84,18 @@ class SettingsKeeper:
             self._search = None
 
     def _take(self) -> None:
-        """What the user chose is kept for other layers; all but the strength, which belongs to an image, for other days too."""
+        """What the user chose is kept for other layers; all but the strength, which belongs to an image, for other days too.
+
+        What a record says is the layer's own, and not kept with what the user changes of it.
+        """
         self._stop_search()
-        self._own = {**self._form.settings, "strength": self._form.strength.share}
-        remember({**self._form.settings, "tile_size": self._form.settings["tile_size"] or 0})
+        last, self._last = self._last, self._chosen()
+        changed = {name: value for name, value in self._last.items() if value != last[name]}
+        self._own.update(changed)
+        remember({name: 0 if name == "tile_size" and value is None else value for name, value in changed.items()})
+
+    def _chosen(self) -> dict[str, Any]:
+        return {**self._form.settings, "strength": self._form.strength.share}
 
     def _take_fold(self, unfolded: bool) -> None:
         remember({"advanced": unfolded})
