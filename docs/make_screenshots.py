@@ -18,7 +18,7 @@ from benchmarks.pictures import shrink
 IMAGES = Path(__file__).parent / "images"
 WINDOW = (1480, 900)
 DENOISE, FILTER, NOISE = "Denoise (NE Denoise)", "Adaptive filter (NE Denoise)", "Noise (NE Denoise)"
-COMPARE = "Compare (NE Denoise)"
+COMPARE, MAPS = "Compare (NE Denoise)", "Filter maps (NE Denoise)"
 # a fibre and what is around it, in pixels of the sample
 FIBRE = (214, 275)
 # across several of them
@@ -36,6 +36,8 @@ def main() -> None:
     draw(viewer, "denoise_dock.png")
     look_into_a_pixel(viewer)
     draw(viewer, "filter_dock.png")
+    map_widths(viewer)
+    draw_dock(viewer, MAPS, "maps_dock.png")
     compare(viewer)
     draw(viewer, "compare_dock.png")
     find_noise(viewer)
@@ -74,10 +76,21 @@ def look_into_a_pixel(viewer: Any) -> None:
     wait_until(lambda: dock.current is not None)
 
 
+def map_widths(viewer: Any) -> None:
+    """Open the dock of maps, and compute the width of the filters around the fibre."""
+    viewer.window.dock_widgets[FILTER].native.parent().titleBarWidget().close_button.click()  # its filter goes with it
+    trigger(viewer, "Layers", "Visualize", MAPS)
+    dock = viewer.window.dock_widgets[MAPS]
+    for name, box in dock.boxes.items():
+        box.value = name == "width"
+    dock.button.native.click()
+    wait_until(lambda: dock.button.text == "Compute")
+
+
 def compare(viewer: Any) -> None:
-    """Open the third dock, draw the curtain, and a line across fibres."""
-    viewer.window.dock_widgets[FILTER].native.parent().close()
-    viewer.layers.remove("adaptive filter")
+    """Open another dock, draw the curtain, and a line across fibres."""
+    viewer.window.dock_widgets[MAPS].native.parent().close()
+    viewer.layers.remove(next(layer for layer in viewer.layers if "width" in layer.name))
     viewer.reset_view()
     trigger(viewer, "Layers", "Visualize", COMPARE)
     dock = viewer.window.dock_widgets[COMPARE]

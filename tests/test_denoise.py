@@ -728,6 +728,17 @@ def test_a_filter_is_what_made_the_pixel(position):
     assert (found.weights * window).sum() + found.mean_weight * y.mean() == pytest.approx(found.output, rel=1e-3)
 
 
+def test_a_filter_in_float32_is_that_in_float64_to_five_digits():
+    y = noisy(60, 60)
+    exact, quick = adaptive_filter(y, (30, 20)), adaptive_filter(y, (30, 20), precision="float32")
+    assert quick.origin == exact.origin
+    np.testing.assert_allclose(quick.weights, exact.weights, atol=1e-4 * np.abs(exact.weights).max())
+    assert quick.total == pytest.approx(1, abs=1e-5)
+    assert quick.output == pytest.approx(exact.output, rel=1e-4)
+    with pytest.raises(NEDenoiseError, match="float64, float32"):
+        adaptive_filter(y, (30, 20), precision="half")
+
+
 def test_a_filter_has_weight_on_the_mean_only_where_a_network_continues_the_image_with_it():
     y, drunet = noisy(77, 83), small_model(DRUNet, channels=(4, 8, 8), blocks=1)
     assert adaptive_filter(y, (0, 0)).mean_weight == 0

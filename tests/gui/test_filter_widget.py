@@ -11,7 +11,7 @@ from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui import filtering
 from napari_ne_denoise.gui.denoise_widget import DenoiseWidget
 from napari_ne_denoise.gui.filter_layer import is_filter
-from napari_ne_denoise.gui.filter_widget import INSTRUCTION, FilterWidget
+from napari_ne_denoise.gui.filter_widget import INSTRUCTION, LIVE, PINNED, ROWS, FilterWidget
 from napari_ne_denoise.gui.layer_data import HELPER_KEY, SOURCE_KEY, read_layer
 
 
@@ -86,6 +86,116 @@ def test_a_real_click_shows_the_filter_its_sum_and_the_output(make_napari_viewer
     assert float(dock.readout.value("Pixels averaged")) == pytest.approx(1 / (expected.weights**2).sum(), abs=0.1)
     assert viewer.layers.selection.active == result
     assert [layer.name for layer in _filters(viewer)] == ["adaptive filter"]
+
+
+@pytest.fixture
+def hover(qtbot):
+    """Move the mouse over the canvas for real, and return the place in the world."""
+
+    def move(viewer, right, down):
+        canvas = viewer.__wrapped__.window._qt_viewer.canvas.native
+        qtbot.mouseMove(canvas, QPoint(canvas.width() // 2 + right, canvas.height() // 2 + down))
+        qtbot.wait(50)  # the window system brings the move
+        return viewer.cursor.position
+
+    return move
+
+
+def test_the_filter_follows_the_mouse_and_is_exact_where_that_rests(make_napari_viewer_proxy, noisy, until, hover, click, qtbot):
+    viewer = make_napari_viewer_proxy(show=True)
+    image = noisy((96, 120))
+    viewer.add_image(image)
+    dock = _docked(viewer)
+    qtbot.wait(200)  # the view settles
+    hover(viewer, 0, 0)
+    world = hover(viewer, 30, 20)
+    until(lambda: dock.message.value == LIVE)
+    until(lambda: dock.current is not None and not dock.current[0].is_live)
+    position = tuple(int(at) for at in np.rint(world))
+    assert dock.current[0].position == position
+    assert np.array_equal(dock.current[1].weights, adaptive_filter(image, position).weights)
+    pinned = click(viewer, -40, 10)
+    until(lambda: dock.message.value == PINNED)
+    assert not dock.follow.value
+    hover(viewer, 50, 50)
+    qtbot.wait(50)
+    assert dock.current[0].position == tuple(int(at) for at in np.rint(pinned))
+    dock.follow.value = True
+    world = hover(viewer, 51, 52)
+    until(lambda: dock.current[0].position == tuple(int(at) for at in np.rint(world)))
+
+
+def test_while_the_mouse_moves_every_filter_that_is_ready_is_shown(viewer, dock, noisy, until, monkeypatch):
+    shown = []
+    monkeypatch.setattr(dock.readout, "show_values", lambda values: shown.append(values["Pixel"]))
+    viewer.add_image(noisy((64, 64)))
+    dock.hover((5, 10))
+    dock.hover((5, 20))
+    dock.hover((500, 20))
+    dock.hover((5, 30))
+    until(lambda: len(shown) == 3)
+    # the first was computed already, the second was overtaken, the third came again in full precision
+    assert shown == ["y 5, x 10", "y 5, x 30", "y 5, x 30"]
+
+
+def test_where_the_mouse_passes_float32_is_enough(viewer, dock, noisy, until):
+    image = noisy((64, 64))
+    viewer.add_image(image)
+    dock.hover((30, 31))
+    until(lambda: dock.current is not None)
+    pixel, found = dock.current
+    assert pixel.is_live
+    np.testing.assert_allclose(found.weights, adaptive_filter(image, (30, 31)).weights, atol=1e-5)
+
+
+def test_smoothing_is_for_the_eye_alone(viewer, dock, show, noisy):
+    viewer.add_image(noisy((64, 64)))
+    show(30, 31)
+    before = _filters(viewer)[0].data.copy()
+    numbers = {name: dock.readout.value(name) for name in ROWS}
+    dock.smooth.value = True
+    after = _filters(viewer)[0].data
+    assert np.abs(after).max() < np.abs(before).max()
+    assert after.sum() == pytest.approx(before.sum(), abs=0.02)
+    assert numbers == {name: dock.readout.value(name) for name in ROWS}
+    dock.smooth.value = False
+    assert np.array_equal(_filters(viewer)[0].data, before)
+
+
+def test_the_overlay_goes_with_its_layer_and_with_its_dock(viewer, dock, show, noisy, close_dock):
+    layer = viewer.add_image(noisy((64, 64)))
+    show(30, 31)
+    assert _filters(viewer)
+    viewer.layers.remove(layer)
+    assert not _filters(viewer)
+    viewer.add_image(noisy((64, 64)))
+    show(30, 31)
+    close_dock(dock)
+    assert not _filters(viewer)
+
+
+def test_the_overlay_is_seen_in_its_plane_alone(make_napari_viewer_proxy, noisy, until, qtbot):
+    viewer = make_napari_viewer_proxy(show=True)
+    viewer.add_image(noisy((3, 64, 64)), axis_labels=("z", "y", "x"), scale=(2, 1, 1))
+    dock = _docked(viewer)
+    viewer.dims.set_point(0, 2)
+    dock.show_at((2, 30, 31))
+    until(lambda: dock.current is not None)
+    (overlay,) = _filters(viewer)
+
+    def pixels_of_overlay():
+        pictures = []
+        for visible in (True, False):
+            overlay.visible = visible
+            qtbot.wait(100)
+            pictures.append(viewer.screenshot(flash=False).astype(int))
+        # where a layer has no slice, napari draws one pixel of it, which is nearly transparent
+        return int((abs(pictures[0] - pictures[1]).max(-1) > 4).sum())
+
+    assert pixels_of_overlay() > 1000
+    for z, seen in ((4, False), (0, False), (2, True)):
+        viewer.dims.set_point(0, z)
+        assert (pixels_of_overlay() > 0) == seen
 
 
 def test_weights_lie_where_their_pixels_are(viewer, dock, show, noisy):

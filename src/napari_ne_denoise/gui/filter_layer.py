@@ -23,6 +23,12 @@ def is_filter(layer: "Image") -> bool:
     return FILTER_KEY in layer.metadata
 
 
+def hide_filter(viewer: "Viewer") -> None:
+    """Take the filter layer away, if there is one."""
+    for layer in [layer for layer in viewer.layers if is_filter(layer)]:
+        viewer.layers.remove(layer)
+
+
 def show_filter(viewer: "Viewer", layer: "Image", weights: np.ndarray, origin: tuple[int, ...]) -> None:
     """Show weights on an image layer: in the one filter layer there is, or in a new one.
 
@@ -59,7 +65,13 @@ def _change(existing: "Image", weights: np.ndarray, look: dict[str, Any]) -> Non
     limits = look.pop("contrast_limits")
     existing.contrast_limits_range = existing.contrast_limits = limits
     for name, value in look.items():
-        setattr(existing, name, value)
+        # each change makes napari draw everything again: a filter that follows the mouse would wait for that six times
+        if not _is_equal(getattr(existing, name), value):
+            setattr(existing, name, value)
+
+
+def _is_equal(one: Any, other: Any) -> bool:
+    return np.array_equal(np.asarray(getattr(one, "affine_matrix", one)), np.asarray(other))
 
 
 def crop(weights: np.ndarray, origin: tuple[int, int], point: tuple[int, int], side: int) -> tuple[np.ndarray, tuple[int, int]]:

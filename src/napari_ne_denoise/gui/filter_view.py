@@ -19,15 +19,16 @@ class FilterView(QWidget):
         super().__init__()
         self._weights: np.ndarray | None = None
         self._centre = (0, 0)
+        self._caption = ""
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
     def sizeHint(self) -> QSize:
         """Of the square, the scale and its numbers."""
         return QSize(SIDE, SIDE + GAP + SCALE_HEIGHT + self.fontMetrics().height() + GAP)
 
-    def show_weights(self, weights: np.ndarray, centre: tuple[int, int]) -> None:
-        """Show weights, and mark the pixel that they made."""
-        self._weights, self._centre = weights, centre
+    def show_weights(self, weights: np.ndarray, centre: tuple[int, int], caption: str = "") -> None:
+        """Show weights, mark the pixel that they made, and write a caption over them."""
+        self._weights, self._centre, self._caption = weights, centre, caption
         self.update()
 
     def clear(self) -> None:
@@ -51,6 +52,7 @@ class FilterView(QWidget):
         painter.setPen(frame)
         painter.drawRect(area.adjusted(0, 0, -1, -1))
         self._mark_centre(painter, area)
+        painter.drawText(area.adjusted(GAP, GAP, -GAP, -GAP), Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft, self._caption)
         self._paint_scale(painter, limit)
 
     def event(self, event: QEvent | None) -> bool:

@@ -1,14 +1,18 @@
 """The dock that shows which noisy pixels made a denoised one."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import SpinBox
+from magicgui.widgets import CheckBox, SpinBox
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QHBoxLayout, QWidget
+from scipy.ndimage import gaussian_filter
 
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.gui.choices import layer_box
 from napari_ne_denoise.gui.docks import Message, form
-from napari_ne_denoise.gui.filter_layer import show_filter
+from napari_ne_denoise.gui.filter_layer import hide_filter, show_filter
 from napari_ne_denoise.gui.filter_view import FilterView
 from napari_ne_denoise.gui.filtering import Pixel, at_present, compute_filter, cut_out, describe, on_layer_axes, pixel_at, strength_of
 from napari_ne_denoise.gui.layer_data import is_helper
@@ -19,7 +23,11 @@ from napari_ne_denoise.gui.workers import Task
 if TYPE_CHECKING:
     import napari
 
-INSTRUCTION = "Click a pixel of a denoised image."
+INSTRUCTION = "Move the mouse over a denoised image, and click a pixel to stay there."
+LIVE = "Live, in float32. Rest the mouse, or click, for exact numbers."
+PINNED = "Click another pixel, or follow the mouse again."
+SMOOTHED = "smoothed for display"
+REST = 300  # ms without a movement, after which the exact filter is computed
 # a hand trembles: a press and a release this close, in screen pixels, are a click
 LARGEST_TREMOR = 4
 ROWS = {
@@ -44,6 +52,7 @@ class FilterWidget(LayerDock):
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
         self._waiting: Pixel | None = None
+        self._asked: Pixel | None = None  # whose filter was computed last, or is
         self.current: tuple[Pixel, Any] | None = None
         self._watched: Any = None  # the layer whose strength may change
         self.message = Message(INSTRUCTION)
@@ -57,16 +66,33 @@ class FilterWidget(LayerDock):
             step=2,
             tooltip="Side of the square of weights that is shown, in pixels.\nThe sums count all weights.",
         )
+        self.follow = CheckBox(
+            name="follow",
+            text="Follow the mouse",
+            value=True,
+            tooltip="Show the filter of the pixel under the mouse; a click stays at its pixel.",
+        )
+        self.smooth = CheckBox(
+            name="smooth",
+            text="Smooth",
+            value=False,
+            tooltip="Blur the shown weights by one pixel: signs that alternate then hide the shape less.\nNumbers stay what they are.",
+        )
         self.view, self.readout = FilterView(), Readout(ROWS)
+        self._rest = QTimer()
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(REST)
         self._clear_readout()
         super().__init__(viewer, layer, [self.message], results_too=True)
-        for part in (form(self.layer, self.side), self.view, self.readout):
+        for part in (form(self.layer, self.side), _side_by_side(self.follow.native, self.smooth.native), self.view, self.readout):
             self.native.layout().addWidget(part)
         self._listen()
 
     def _layers_changed(self) -> None:
-        if self.current is not None and self.current[0].layer not in self._viewer.layers:
-            self._forget()
+        for pixel in (self._asked, None if self.current is None else self.current[0]):
+            if pixel is not None and pixel.layer not in self._viewer.layers:
+                self._forget()
+                return
 
     def show_at(self, world: tuple[float, ...]) -> None:
         """Show the filter of the pixel of the chosen layer at a place in the world; the latest call wins."""
@@ -79,9 +105,36 @@ class FilterWidget(LayerDock):
         else:
             self._work()
 
+    def hover(self, world: tuple[float, ...]) -> None:
+        """Show the filter under the mouse; the latest call wins, and what is computed exactly for another pixel is given up."""
+        if self.layer.value is None:
+            return
+        try:
+            pixel = replace(pixel_at(self._viewer, self.layer.value, world), is_live=True)
+        except NEDenoiseError:  # a click would tell
+            return
+        if pixel.is_at(self._asked):
+            return
+        if self._task is not None and self._asked is not None and not self._asked.is_live:
+            self._task.stop()
+            self._task = None
+        self._waiting = pixel
+        self._rest.start()
+        self._work()
+
+    def _settle(self) -> None:
+        """The mouse rests: compute exactly what is shown."""
+        if self._asked is not None and self._asked.is_live:
+            self._waiting = replace(self._asked if self._waiting is None else self._waiting, is_live=False)
+            self._work()
+
     def _forget(self) -> None:
         """Show no filter; its arrays may be needed by nobody else."""
-        self.current = None
+        self._rest.stop()
+        if self._task is not None:
+            self._task.stop()
+        self.current = self._waiting = self._asked = self._task = None
+        hide_filter(self._viewer)
         self._watch(None)
         self.view.clear()
         self._clear_readout()
@@ -92,7 +145,14 @@ class FilterWidget(LayerDock):
 
     def _listen(self) -> None:
         self.side.changed.connect(self._show_again)
+        self.smooth.changed.connect(self._show_again)
+        self._rest.timeout.connect(self._settle)
         self._viewer.mouse_drag_callbacks.append(self._on_press)
+        self._viewer.mouse_move_callbacks.append(self._on_move)
+
+    def _on_move(self, viewer: object, event: Any) -> None:
+        if self.follow.value and self._viewer.dims.ndisplay == 2 and self._is_listening():
+            self.hover(event.position)
 
     def _on_press(self, viewer: object, event: Any) -> Iterator[None]:
         if event.button != 1 or event.modifiers or not self._is_listening():
@@ -108,6 +168,8 @@ class FilterWidget(LayerDock):
         if self._viewer.dims.ndisplay == 3:
             self.message.say("Switch to the 2D view, then click a pixel.")
         else:
+            self.follow.value = False
+            self._rest.stop()
             self.show_at(world)
 
     def _is_listening(self) -> bool:
@@ -119,19 +181,22 @@ class FilterWidget(LayerDock):
     def _work(self) -> None:
         if self._task is None and self._waiting is not None:
             pixel, self._waiting = self._waiting, None
-            self.message.say("Computing…")
+            self._asked = pixel
+            if not pixel.is_live:
+                self.message.say("Computing…")
             self._task = Task("computing a filter", compute_filter, pixel, found=lambda found: self._show(pixel, found), failed=self._fail)
             self._task.start()
 
     def _show(self, pixel: Pixel, found: Any) -> None:
         self._task = None
-        if self._waiting is not None:
-            self._work()
+        was_overtaken = self._waiting is not None
+        self._work()
+        if was_overtaken and not pixel.is_live:
             return
         self.current = pixel, found
         self._watch(pixel.layer)
         self.readout.show_values(describe(pixel, found))
-        self.message.say(INSTRUCTION)
+        self.message.say(LIVE if pixel.is_live else INSTRUCTION if self.follow.value else PINNED)
         self._show_again()
 
     def _watch(self, layer: Any) -> None:
@@ -153,7 +218,9 @@ class FilterWidget(LayerDock):
             return
         pixel, found = self.current
         weights, centre = cut_out(pixel, found, self.side.value)
-        self.view.show_weights(weights, centre)
+        if self.smooth.value:
+            weights = gaussian_filter(weights, 1.0)
+        self.view.show_weights(weights, centre, SMOOTHED if self.smooth.value else "")
         if pixel.layer in self._viewer.layers:
             show_filter(self._viewer, pixel.layer, *on_layer_axes(pixel, weights, centre))
 
@@ -162,6 +229,20 @@ class FilterWidget(LayerDock):
         self.message.complain(reason)
         self._work()
 
+    def _give_up(self) -> None:
+        hide_filter(self._viewer)
+
     def _disconnect(self) -> None:
         self._watch(None)
+        self._rest.stop()
+        self._viewer.mouse_move_callbacks.remove(self._on_move)
         self._viewer.mouse_drag_callbacks.remove(self._on_press)
+
+
+def _side_by_side(*parts: QWidget) -> QWidget:
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for part in parts:
+        layout.addWidget(part)
+    return row

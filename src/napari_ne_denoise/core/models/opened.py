@@ -35,7 +35,7 @@ class OpenModel:
         # the window's threads and the API share one model
         self._making = Lock()
         self._ready: dict[tuple[str, torch.dtype], DenoisingNetwork] = {}
-        self._in_float64: DenoisingNetwork | None = None
+        self._differentiable: dict[torch.dtype, DenoisingNetwork] = {}
 
     @property
     def name(self) -> str:
@@ -77,12 +77,18 @@ class OpenModel:
 
     @property
     def in_float64(self) -> DenoisingNetwork:
-        """A float64 copy of the network as it was trained, through which gradients flow; made once and kept."""
+        """A float64 copy of the network as it was trained, through which gradients flow."""
+        return self.differentiable(torch.float64)
+
+    def differentiable(self, precision: torch.dtype) -> DenoisingNetwork:
+        """A copy of the network as it was trained, through which gradients flow; made once for each precision, and kept."""
         # a copy made inside the caller's inference mode could never have gradients
         with self._making, torch.inference_mode(False):
-            if self._in_float64 is None:
-                self._in_float64 = copy.deepcopy(local_network(self.network)).double()
-        return self._in_float64
+            if precision not in self._differentiable:
+                copied = copy.deepcopy(local_network(self.network)).to(precision)
+                # in float32 this is ten times faster; in float64 it is nothing
+                self._differentiable[precision] = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return self._differentiable[precision]
 
     def without_numerics(self, image: np.ndarray) -> np.ndarray:
         """The bare network on a whole image (Y, X), in float64, with nothing subtracted or divided before; to measure its law with.
