@@ -37,7 +37,7 @@ def main() -> None:
     look_into_a_pixel(viewer)
     draw(viewer, "filter_dock.png")
     map_widths(viewer)
-    draw_dock(viewer, MAPS, "maps_dock.png")
+    draw(viewer, "maps_dock.png")
     compare(viewer)
     draw(viewer, "compare_dock.png")
     find_noise(viewer)

@@ -149,9 +149,8 @@ class MapsWidget(LayerDock):
         self._rates[self._plan.model] = found.seconds / self._plan.megapixel_passes
         made.finish()
         self._made = None
-        self.message.say(
-            f"{len(made.layers)} maps in {duration(found.seconds)}." if len(made.layers) > 1 else f"In {duration(found.seconds)}."
-        )
+        count = len(made.layers)
+        self.message.say(f"{count} map{'s' * (count != 1)} in {duration(found.seconds)}.")
         self._tell()
         self._show_state()
 

@@ -28,7 +28,7 @@ from napari_ne_denoise.core.noise.model import NoiseModel
 from napari_ne_denoise.core.noise.sampling import channel_axes_of, frame_axis_of
 from napari_ne_denoise.core.pixels import PlaneReader, as_image
 from napari_ne_denoise.core.settings import DEFAULTS, NamedModel, checked_strength
-from napari_ne_denoise.core.tiling import Grid, Tile, Window, nearest_first, read_window, tile_plane
+from napari_ne_denoise.core.tiling import Grid, Tile, Window, nearest_first, read_window, tile_window
 
 # coordinates lose digits in float32 far from the centre of a tile
 SIDE = 256
@@ -190,8 +190,8 @@ def _steps(
 
 
 def _tiles(shape: tuple[int, int], window: Window, grid: Grid) -> Iterator[Tile]:
-    """Tiles of a plane, cut off at the edges of a window."""
-    for tile in tile_plane(shape, SIDE, grid):
+    """Tiles of a window, as few as it needs, cut off at its edges."""
+    for tile in tile_window(shape, window, SIDE, grid):
         rows, columns = (
             slice(max(keep.start, part.start), min(keep.stop, part.stop)) for keep, part in zip(tile.keep, window, strict=True)
         )
