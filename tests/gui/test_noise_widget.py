@@ -41,6 +41,16 @@ def test_the_dock_opens_from_its_menu(make_napari_viewer_proxy, menu_entry):
     assert "Noise (NE Denoise)" in viewer.window.dock_widgets
 
 
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_an_empty_plot_wears_the_theme(make_napari_viewer_proxy, menu_entry, until, theme):
+    viewer = make_napari_viewer_proxy(show=True)
+    viewer.theme = theme
+    menu_entry(viewer, "Layers", "Measure", "Noise (NE Denoise)").trigger()
+    plot = viewer.window.dock_widgets["Noise (NE Denoise)"].view
+    until(plot.isVisible)
+    assert (plot.backgroundBrush().color().lightness() < 128) == (theme == "dark")
+
+
 def test_the_noise_of_a_layer_is_told_and_drawn(dock, viewer, find):
     assert dock.message.value == NO_IMAGE
     assert not dock.button.enabled

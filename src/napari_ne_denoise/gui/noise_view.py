@@ -26,6 +26,7 @@ class NoiseView(Plot):
 
     def redraw(self) -> None:
         """Draw what is shown in the colours of the theme."""
+        self.dress()
         if self._shown is not None:
             self.show_noise(*self._shown)
 
