@@ -188,6 +188,15 @@ def test_a_key_shows_before_and_after_in_turn(make_napari_viewer_proxy, noisy, u
     assert (cells.visible, result.visible) == (True, True)
 
 
+@pytest.mark.parametrize(("blending", "shown"), [("translucent_no_depth", [True, True, True]), ("additive", [False, False, True])])
+def test_the_newest_result_is_what_one_sees(viewer, dock, run, noisy, blending, shown):
+    viewer.add_image(noisy((32, 32)), name="cells", blending=blending)
+    run()
+    run()
+    assert [layer.name for layer in viewer.layers] == ["cells", "cells denoised", "cells denoised [1]"]
+    assert [layer.visible for layer in viewer.layers] == shown
+
+
 def test_the_key_leaves_no_image_hidden(viewer, dock, run, noisy):
     cells = viewer.add_image(noisy((32, 32)), name="cells")
     run()

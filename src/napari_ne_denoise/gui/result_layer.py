@@ -8,7 +8,7 @@ from qtpy.QtCore import QTimer
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.blend import Blend
 from napari_ne_denoise.gui.kept_view import covers
-from napari_ne_denoise.gui.layer_data import BLEND_KEY, SOURCE_KEY, Source, source_layer_of
+from napari_ne_denoise.gui.layer_data import BLEND_KEY, SOURCE_KEY, Source, layers_made_from, source_layer_of
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -36,7 +36,7 @@ class ResultLayer:
     def __init__(self, viewer: "Viewer", source: Source, values: Any, blend: Blend | None = None) -> None:
         self._viewer, self._source, self._values, self._blend = viewer, source, values, blend
         self.layer: Any = None
-        self._hidden: Any = None  # the layer below, where the result does not cover it
+        self._hidden: list[Any] = []  # the layers below, where the result does not cover them
         self._pause = SHORTEST_PAUSE
         self._timer = QTimer()
         self._timer.setSingleShot(True)
@@ -62,21 +62,26 @@ class ResultLayer:
         layer = self._viewer.add_image(self._values, **look)
         if self._source.contrast_range is not None:
             layer.contrast_limits_range = self._source.contrast_range
-        self._put_above_source(layer)
-        self._hide_source(layer)
+        below = self._put_above_source(layer)
+        self._hide(below, layer)
         return layer
 
-    def _put_above_source(self, layer: Any) -> None:
-        """On top of the list a result would hide the other channels of its image."""
+    def _put_above_source(self, layer: Any) -> list[Any]:
+        """Lay it over its image and older results of that, which are given; on top of the list it would hide other channels."""
         layers = self._viewer.layers
-        if self._source.name in layers:
-            layers.move(layers.index(layer), layers.index(self._source.name) + 1)
-
-    def _hide_source(self, layer: Any) -> None:
         source = source_layer_of(self._viewer, layer)
-        # what does not cover is added to what is below it, and noise would shine through
-        if source is not None and source.visible and not covers(layer):
-            self._hidden, source.visible = source, False
+        older = [] if source is None else layers_made_from(self._viewer, source)
+        below = [other for other in (source, *older) if other is not None and other != layer]
+        if below:
+            layers.move(layers.index(layer), max(layers.index(other) for other in below) + 1)
+        return below
+
+    def _hide(self, below: list[Any], layer: Any) -> None:
+        """Hide what a result does not cover: it is added to what is below it, and noise would shine through."""
+        if not covers(layer):
+            self._hidden = [other for other in below if other.visible]
+            for other in self._hidden:
+                other.visible = False
 
     def finish(self, record: dict[str, Any]) -> None:
         """Show everything, and note how it was made."""
@@ -101,9 +106,10 @@ class ResultLayer:
         self.show_source()
 
     def show_source(self) -> None:
-        """Show the layer again that was hidden for this one."""
-        if self._hidden is not None:
-            self._hidden.visible, self._hidden = True, None
+        """Show the layers again that were hidden for this one."""
+        for layer in self._hidden:
+            layer.visible = True
+        self._hidden = []
 
     def _select_source(self) -> None:
         layers = self._viewer.layers
