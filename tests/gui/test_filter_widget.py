@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 
-from napari_ne_denoise import adaptive_filter, denoise
+from napari_ne_denoise import adaptive_filter, adaptive_maps, denoise
 from napari_ne_denoise.core.errors import ModelError
 from napari_ne_denoise.core.jacobian import filters
 from napari_ne_denoise.core.provenance import KEY
@@ -48,6 +48,10 @@ def _result_of(viewer, layer):
 
 def _filters(viewer):
     return [layer for layer in viewer.layers if is_filter(layer)]
+
+
+def _pins(viewer):
+    return [layer for layer in viewer.layers if layer.name == "filter pins"]
 
 
 @pytest.fixture
@@ -160,6 +164,37 @@ def test_smoothing_is_for_the_eye_alone(viewer, dock, show, noisy):
     assert numbers == {name: dock.readout.value(name) for name in ROWS}
     dock.smooth.value = False
     assert np.array_equal(_filters(viewer)[0].data, before)
+
+
+def test_pins_are_kept_with_what_their_filters_do(viewer, dock, show, noisy, until):
+    image = noisy((2, 64, 64))
+    layer = viewer.add_image(image, axis_labels=("z", "y", "x"), scale=(2, 0.5, 0.5), translate=(0, 3, 4))
+    show(*layer.data_to_world((1, 30, 31)))
+    assert not _pins(viewer)
+    dock.keep.value = True
+    show(*layer.data_to_world((1, 30, 31)))
+    until(lambda: bool(_pins(viewer)))
+    (pins,) = _pins(viewer)
+    result = viewer.layers.selection.active = _result_of(viewer, layer)
+    show(*result.data_to_world((0, 12, 50)))
+    until(lambda: len(pins.data) == 2)
+    viewer.layers.remove(result)
+    assert _pins(viewer) == [pins]
+    for row, at in enumerate(((1, 30, 31), (0, 12, 50))):
+        np.testing.assert_allclose(pins.data_to_world(pins.data[row]), layer.data_to_world(at))
+        expected, said = adaptive_filter(image, at), pins.features.iloc[row]
+        power = np.square(expected.weights).sum()
+        assert said["sum"] == pytest.approx(1)
+        assert said["output"] == pytest.approx(said["Σw·y"])
+        assert said["output"] == pytest.approx(expected.output)
+        assert said["pixels averaged"] == pytest.approx(1 / power)
+        assert said["residual noise"] == pytest.approx(40 * np.sqrt(power), rel=0.25)
+        region = {"region": (slice(at[1], at[1] + 1), slice(at[2], at[2] + 1)), "position": at, "axes": "ZYX"}
+        of_map = adaptive_maps(image, ["width", "orientation"], **region)
+        assert said["width"] == pytest.approx(of_map["width"][at], rel=0.01)
+        assert (said["orientation"] - of_map["orientation"][at] + 90) % 180 - 90 == pytest.approx(0, abs=2)
+    assert dock.layer.choices == (layer,)
+    assert viewer.layers.selection.active != pins
 
 
 def test_the_overlay_goes_with_its_layer_and_with_its_dock(viewer, dock, show, noisy, close_dock):

@@ -13,6 +13,7 @@ from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.gui.choices import layer_box
 from napari_ne_denoise.gui.docks import Message, form
 from napari_ne_denoise.gui.filter_layer import hide_filter, show_filter
+from napari_ne_denoise.gui.filter_pins import add_pin, describe_pin
 from napari_ne_denoise.gui.filter_view import FilterView
 from napari_ne_denoise.gui.filtering import Pixel, at_present, compute_filter, cut_out, describe, on_layer_axes, pixel_at, strength_of
 from napari_ne_denoise.gui.layer_data import is_helper
@@ -68,7 +69,7 @@ class FilterWidget(LayerDock):
         )
         self.follow = CheckBox(
             name="follow",
-            text="Follow the mouse",
+            text="Follow mouse",
             value=True,
             tooltip="Show the filter of the pixel under the mouse; a click stays at its pixel.",
         )
@@ -78,13 +79,26 @@ class FilterWidget(LayerDock):
             value=False,
             tooltip="Blur the shown weights by one pixel: signs that alternate then hide the shape less.\nNumbers stay what they are.",
         )
+        self.keep = CheckBox(
+            name="keep",
+            text="Keep pins",
+            value=False,
+            tooltip="Let every click leave a point, whose features say what its filter does: width in pixels, orientation in degrees,\n"
+            "residual noise at the brightness of the pixel. Save them as any points of napari.",
+        )
+        self._pinning: list[Task] = []
         self.view, self.readout = FilterView(), Readout(ROWS)
         self._rest = QTimer()
         self._rest.setSingleShot(True)
         self._rest.setInterval(REST)
         self._clear_readout()
         super().__init__(viewer, layer, [self.message], results_too=True)
-        for part in (form(self.layer, self.side), _side_by_side(self.follow.native, self.smooth.native), self.view, self.readout):
+        for part in (
+            form(self.layer, self.side),
+            _side_by_side(self.follow.native, self.keep.native, self.smooth.native),
+            self.view,
+            self.readout,
+        ):
             self.native.layout().addWidget(part)
         self._listen()
 
@@ -99,7 +113,7 @@ class FilterWidget(LayerDock):
         if self.layer.value is None:
             return
         try:
-            self._waiting = pixel_at(self._viewer, self.layer.value, world)
+            self._waiting = replace(pixel_at(self._viewer, self.layer.value, world), is_kept=bool(self.keep.value))
         except NEDenoiseError as error:
             self.message.complain(str(error))
         else:
@@ -191,6 +205,8 @@ class FilterWidget(LayerDock):
         self._task = None
         was_overtaken = self._waiting is not None
         self._work()
+        if pixel.is_kept:
+            self._pin(pixel, found)
         if was_overtaken and not pixel.is_live:
             return
         self.current = pixel, found
@@ -198,6 +214,17 @@ class FilterWidget(LayerDock):
         self.readout.show_values(describe(pixel, found))
         self.message.say(LIVE if pixel.is_live else INSTRUCTION if self.follow.value else PINNED)
         self._show_again()
+
+    def _pin(self, pixel: Pixel, found: Any) -> None:
+        task = Task(
+            "describing a filter", describe_pin, pixel, found, found=lambda said: self._keep(pixel, said), failed=self.message.complain
+        )
+        self._pinning.append(task)
+        task.start()
+
+    def _keep(self, pixel: Pixel, features: dict[str, float]) -> None:
+        if pixel.layer in self._viewer.layers:
+            add_pin(self._viewer, pixel, features)
 
     def _watch(self, layer: Any) -> None:
         if self._watched is not None:
@@ -235,6 +262,8 @@ class FilterWidget(LayerDock):
     def _disconnect(self) -> None:
         self._watch(None)
         self._rest.stop()
+        for task in self._pinning:
+            task.stop()
         self._viewer.mouse_move_callbacks.remove(self._on_move)
         self._viewer.mouse_drag_callbacks.remove(self._on_press)
 

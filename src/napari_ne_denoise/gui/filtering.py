@@ -46,6 +46,8 @@ class Pixel:
         Of the denoised layer, 0 to 1.
     is_live
         Whether the mouse is passing over it, and speed counts more than digits.
+    is_kept
+        Whether it is to become a pin.
     """
 
     layer: Any
@@ -54,6 +56,7 @@ class Pixel:
     value: float | None
     strength: float = DEFAULTS.strength
     is_live: bool = False
+    is_kept: bool = False
 
     @property
     def layer_position(self) -> tuple[int, ...]:
@@ -89,7 +92,9 @@ def pixel_at(viewer: "Viewer", layer: "Image", world: tuple[float, ...]) -> Pixe
 def at_present(pixel: Pixel) -> Pixel:
     """The same pixel of a layer whose strength may have been changed."""
     shown = pixel.layer_position + pixel.position[pixel.layer.ndim :]
-    return replace(pixel, value=float(np.asarray(finest(pixel.layer)[shown])), strength=strength_of(pixel.layer), is_live=False)
+    return replace(
+        pixel, value=float(np.asarray(finest(pixel.layer)[shown])), strength=strength_of(pixel.layer), is_live=False, is_kept=False
+    )
 
 
 def strength_of(layer: "Image") -> float:

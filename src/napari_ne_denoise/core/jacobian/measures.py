@@ -116,6 +116,14 @@ def half_contrast(contrasts: np.ndarray) -> np.ndarray:
     return np.asarray(1 / np.sqrt(np.where(contrasts[0] < HALF, squares[0], found)))
 
 
+def shape_of(weights: np.ndarray) -> dict[str, float]:
+    """The same as `shapes`, of one filter (Y, X), from its weights."""
+    y, x = (np.arange(length, dtype=np.float64) for length in weights.shape)
+    turns = [[frequency * (np.cos(at) * x + np.sin(at) * y[:, None]) for at in np.radians(DIRECTIONS)] for frequency in FREQUENCIES]
+    contrasts = np.array([[abs((weights * np.exp(2j * np.pi * turn)).sum()) for turn in row] for row in turns])
+    return {name: float(value) for name, value in shapes(half_contrast(contrasts)).items()}
+
+
 def shapes(periods: np.ndarray) -> dict[str, np.ndarray]:
     """What the directions say together: width, elongation and orientation of the Gaussian filter that keeps the same contrasts.
 
