@@ -73,9 +73,22 @@ def is_folder_of_zarr(path: Path) -> bool:
     return any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray"))
 
 
+def require_zarr() -> None:
+    """Find out whether zarr is installed.
+
+    Raises
+    ------
+    FileError
+        If not, with what installs it.
+    """
+    try:
+        import zarr  # noqa: F401
+    except ImportError as error:
+        raise FileError('OME-Zarr needs the package zarr; install it with: pip install "napari-ne-denoise[zarr]".') from error
+
+
 def _check_zarr(target: Path, dtype: np.dtype[Any], axes: str) -> None:
     from napari_ne_denoise.core.io.ome_zarr import stored_axes
-    from napari_ne_denoise.core.io.zarr_files import require_zarr
 
     require_zarr()
     if target.is_file():

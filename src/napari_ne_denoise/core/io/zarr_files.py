@@ -19,7 +19,7 @@ from napari_ne_denoise.core.io import ome_zarr
 from napari_ne_denoise.core.io.failures import NOT_WRITTEN, failures_named
 from napari_ne_denoise.core.io.image_file import ImageFile
 from napari_ne_denoise.core.io.letters import distinct_letters
-from napari_ne_denoise.core.io.targets import is_folder_of_zarr
+from napari_ne_denoise.core.io.targets import is_folder_of_zarr, require_zarr
 
 if TYPE_CHECKING:
     import zarr
@@ -28,20 +28,6 @@ CHUNK = 512  # pixels; a chunk of float32 has 1 MiB
 SHARD = 2048  # pixels; one file for 4×4 chunks, so that a large image is not ten thousand files
 # bytes of a plane that is gathered before it is written, so that no shard is written twice
 LARGEST_PLANE_GATHERED = 2**28
-
-
-def require_zarr() -> None:
-    """Find out whether zarr is installed.
-
-    Raises
-    ------
-    FileError
-        If not, with what installs it.
-    """
-    try:
-        import zarr  # noqa: F401
-    except ImportError as error:
-        raise FileError('OME-Zarr needs the package zarr; install it with: pip install "napari-ne-denoise[zarr]".') from error
 
 
 def read_zarr(path: Path, series: int = 0) -> ImageFile:
