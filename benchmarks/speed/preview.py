@@ -57,7 +57,7 @@ def _window(side: int) -> Iterator[tuple[Any, Any]]:
     """A viewer with a noisy image, and the dock."""
     import napari
 
-    from napari_ne_denoise.gui.denoise_widget import DenoiseWidget
+    from napari_ne_denoise.gui.denoise.denoise_widget import DenoiseWidget
 
     viewer = napari.Viewer(show_welcome_screen=False)
     try:

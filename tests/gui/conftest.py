@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QMenu, QWidget
 from napari_ne_denoise.core import device
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.core.run import DenoisingRun
-from napari_ne_denoise.gui.denoise_widget import DenoiseWidget
+from napari_ne_denoise.gui.denoise.denoise_widget import DenoiseWidget
 
 TIMEOUT = 60_000  # ms
 

@@ -11,9 +11,9 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_ne_denoise import denoise
 from napari_ne_denoise.core.batch.file import FileDenoising
-from napari_ne_denoise.gui.batch_widget import BESIDE, CANCEL, EMPTY, IN_FOLDER, REPLACE, SKIP
-from napari_ne_denoise.gui.batching import image_files
-from napari_ne_denoise.gui.file_table import NOISE, STATE, TIME
+from napari_ne_denoise.gui.batch.batch_widget import BESIDE, CANCEL, EMPTY, IN_FOLDER, REPLACE, SKIP
+from napari_ne_denoise.gui.batch.batching import image_files
+from napari_ne_denoise.gui.batch.file_table import NOISE, STATE, TIME
 
 BATCH = ("Layers", "Filter", "Denoise files (NE Denoise)")
 

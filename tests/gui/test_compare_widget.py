@@ -12,13 +12,13 @@ from qtpy.QtWidgets import QApplication
 from napari_ne_denoise import estimate_noise
 from napari_ne_denoise.core.noise.residual import noise_std, standardized_residual
 from napari_ne_denoise.core.provenance import KEY
-from napari_ne_denoise.gui import flip
-from napari_ne_denoise.gui.compare_widget import CHANGED, INSTRUCTION, CompareWidget
-from napari_ne_denoise.gui.denoise_widget import DenoiseWidget
-from napari_ne_denoise.gui.docks import NO_IMAGE
-from napari_ne_denoise.gui.layer_data import SOURCE_KEY, is_helper, read_layer
-from napari_ne_denoise.gui.residual_layer import COLOURMAP, RESIDUAL_KEY
-from napari_ne_denoise.gui.views import CURTAIN, FLIP, SIDES
+from napari_ne_denoise.gui.base.docks import NO_IMAGE
+from napari_ne_denoise.gui.compare import flip
+from napari_ne_denoise.gui.compare.compare_widget import CHANGED, INSTRUCTION, CompareWidget
+from napari_ne_denoise.gui.compare.residual_layer import COLOURMAP, RESIDUAL_KEY
+from napari_ne_denoise.gui.compare.views import CURTAIN, FLIP, SIDES
+from napari_ne_denoise.gui.denoise.denoise_widget import DenoiseWidget
+from napari_ne_denoise.gui.layers.layer_data import SOURCE_KEY, is_helper, read_layer
 
 PLACE = {"scale": (0.5, 0.25), "translate": (3, -4), "rotate": 20, "shear": [0.2], "affine": [[1, 0.1, 2], [0, 1.5, 3], [0, 0, 1]]}
 

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QApplication
 from napari_ne_denoise import denoise
 from napari_ne_denoise.core.io import ImageFile, read_image, write_image
 from napari_ne_denoise.core.provenance import KEY
-from napari_ne_denoise.gui.copying import COMMAND, PYTHON, CopyButtons
+from napari_ne_denoise.gui.denoise.copying import COMMAND, PYTHON, CopyButtons
 
 PLACE = ("Layers", "Metadata")
 TITLE = "{} (NE Denoise)"
@@ -92,7 +92,7 @@ def test_what_cannot_be_said_is_told(viewer, menu_entry, opened, seen):
 
 
 def test_on_windows_it_is_for_its_shell(viewer, menu_entry, opened, seen, monkeypatch):
-    monkeypatch.setattr("napari_ne_denoise.gui.copying.sys.platform", "win32")
+    monkeypatch.setattr("napari_ne_denoise.gui.denoise.copying.sys.platform", "win32")
     result, *_, record = _denoised(opened)
     viewer.add_image(result, metadata={KEY: record})
     menu_entry(viewer, *PLACE, TITLE.format(COMMAND)).trigger()

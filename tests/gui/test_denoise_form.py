@@ -12,10 +12,10 @@ from napari_ne_denoise.core.io import ImageFile, write_image
 from napari_ne_denoise.core.noise.estimation import estimate_noise
 from napari_ne_denoise.core.noise.profile import write_profile
 from napari_ne_denoise.core.provenance import KEY
-from napari_ne_denoise.gui import advanced
-from napari_ne_denoise.gui.denoise_widget import DenoiseWidget
-from napari_ne_denoise.gui.docks import WIDTH
-from napari_ne_denoise.gui.layer_data import Source
+from napari_ne_denoise.gui.base.docks import WIDTH
+from napari_ne_denoise.gui.denoise import advanced
+from napari_ne_denoise.gui.denoise.denoise_widget import DenoiseWidget
+from napari_ne_denoise.gui.layers.layer_data import Source
 
 WHEEL_STEP = 120
 

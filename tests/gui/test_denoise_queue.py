@@ -6,11 +6,11 @@ from qtpy.QtTest import QTest
 
 from napari_ne_denoise import denoise
 from napari_ne_denoise.core.provenance import KEY
-from napari_ne_denoise.gui import denoising, scope
-from napari_ne_denoise.gui.denoise_widget import DenoiseWidget
-from napari_ne_denoise.gui.docks import NO_IMAGE
-from napari_ne_denoise.gui.quality_button import CHANGED
-from napari_ne_denoise.gui.scope import PLANE
+from napari_ne_denoise.gui.base.docks import NO_IMAGE
+from napari_ne_denoise.gui.denoise import denoising, scope
+from napari_ne_denoise.gui.denoise.denoise_widget import DenoiseWidget
+from napari_ne_denoise.gui.denoise.quality_button import CHANGED
+from napari_ne_denoise.gui.denoise.scope import PLANE
 
 
 def _names(viewer):

@@ -13,8 +13,8 @@ from napari_ne_denoise.core.device import DeviceReport
 from napari_ne_denoise.core.errors import ModelError
 from napari_ne_denoise.core.models.registry import PACKAGE_FOLDER, find_model, read_registry
 from napari_ne_denoise.core.provenance import KEY
-from napari_ne_denoise.gui import choices
-from napari_ne_denoise.gui.denoise_widget import NO_IMAGE, DenoiseWidget
+from napari_ne_denoise.gui.base import choices
+from napari_ne_denoise.gui.denoise.denoise_widget import NO_IMAGE, DenoiseWidget
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from napari_ne_denoise import adaptive_filter, adaptive_maps, denoise
 from napari_ne_denoise.core.errors import ModelError
 from napari_ne_denoise.core.jacobian import filters
 from napari_ne_denoise.core.provenance import KEY
-from napari_ne_denoise.gui import filtering
-from napari_ne_denoise.gui.denoise_widget import DenoiseWidget
-from napari_ne_denoise.gui.filter_layer import is_filter
-from napari_ne_denoise.gui.filter_widget import INSTRUCTION, LIVE, PINNED, ROWS, FilterWidget
-from napari_ne_denoise.gui.layer_data import HELPER_KEY, SOURCE_KEY, read_layer
+from napari_ne_denoise.gui.denoise.denoise_widget import DenoiseWidget
+from napari_ne_denoise.gui.inside import filtering
+from napari_ne_denoise.gui.inside.filter_layer import is_filter
+from napari_ne_denoise.gui.inside.filter_widget import INSTRUCTION, LIVE, PINNED, ROWS, FilterWidget
+from napari_ne_denoise.gui.layers.layer_data import HELPER_KEY, SOURCE_KEY, read_layer
 
 
 def _docked(viewer):
@@ -364,7 +364,7 @@ def test_the_latest_click_wins(viewer, dock, noisy, until, monkeypatch):
         computed.append(pixel.position)
         yield from compute(pixel)
 
-    monkeypatch.setattr("napari_ne_denoise.gui.filter_widget.compute_filter", note)
+    monkeypatch.setattr("napari_ne_denoise.gui.inside.filter_widget.compute_filter", note)
     viewer.add_image(noisy((64, 64)))
     for column in (10, 20, 30):
         dock.show_at((5, column))

@@ -9,10 +9,10 @@ from qtpy.QtTest import QTest
 
 from napari_ne_denoise import adaptive_filter, denoise
 from napari_ne_denoise.core.provenance import KEY
-from napari_ne_denoise.gui import live_strength
-from napari_ne_denoise.gui.blend import Blend
-from napari_ne_denoise.gui.filter_widget import FilterWidget
-from napari_ne_denoise.gui.layer_data import BLEND_KEY
+from napari_ne_denoise.gui.denoise import live_strength
+from napari_ne_denoise.gui.denoise.blend import Blend
+from napari_ne_denoise.gui.inside.filter_widget import FilterWidget
+from napari_ne_denoise.gui.layers.layer_data import BLEND_KEY
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import pytest
 from napari_ne_denoise import adaptive_maps, denoise
 from napari_ne_denoise.core.jacobian import maps
 from napari_ne_denoise.core.provenance import KEY
-from napari_ne_denoise.gui import mapping
-from napari_ne_denoise.gui.denoise_widget import DenoiseWidget
-from napari_ne_denoise.gui.layer_data import SOURCE_KEY, read_layer
-from napari_ne_denoise.gui.map_layer import MAP_KEY, is_map
-from napari_ne_denoise.gui.maps_widget import NO_MAP, MapsWidget
+from napari_ne_denoise.gui.denoise.denoise_widget import DenoiseWidget
+from napari_ne_denoise.gui.inside import mapping
+from napari_ne_denoise.gui.inside.map_layer import MAP_KEY, is_map
+from napari_ne_denoise.gui.inside.maps_widget import NO_MAP, MapsWidget
+from napari_ne_denoise.gui.layers.layer_data import SOURCE_KEY, read_layer
 
 MAPS = ("Layers", "Visualize", "Filter maps (NE Denoise)")
 TIMEOUT = 60  # seconds

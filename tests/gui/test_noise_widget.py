@@ -5,9 +5,9 @@ from napari_ne_denoise import estimate_noise
 from napari_ne_denoise.core.inference import prepare_denoising
 from napari_ne_denoise.core.noise.profile import read_profile
 from napari_ne_denoise.core.provenance import KEY
-from napari_ne_denoise.gui.layer_data import SOURCE_KEY, read_layer
-from napari_ne_denoise.gui.noise_finding import ROWS
-from napari_ne_denoise.gui.noise_widget import INSTRUCTION, NO_IMAGE, NoiseWidget
+from napari_ne_denoise.gui.layers.layer_data import SOURCE_KEY, read_layer
+from napari_ne_denoise.gui.noise.noise_finding import ROWS
+from napari_ne_denoise.gui.noise.noise_widget import INSTRUCTION, NO_IMAGE, NoiseWidget
 
 
 @pytest.fixture

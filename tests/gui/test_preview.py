@@ -12,13 +12,13 @@ from napari_ne_denoise.core import inference, precision
 from napari_ne_denoise.core.axes import plan_planes
 from napari_ne_denoise.core.errors import ImageError, ModelError
 from napari_ne_denoise.core.regions import Regions
-from napari_ne_denoise.gui import preview_view
-from napari_ne_denoise.gui.denoise_widget import DenoiseWidget
-from napari_ne_denoise.gui.layer_data import Source, is_helper
-from napari_ne_denoise.gui.long_task import LongTask
-from napari_ne_denoise.gui.preview import ONLY_MIDDLE
-from napari_ne_denoise.gui.preview_canvas import CELL, Canvas, in_cells, on_layer_axes
-from napari_ne_denoise.gui.preview_view import IN_3D, OTHER_AXES, seen_part
+from napari_ne_denoise.gui.base.long_task import LongTask
+from napari_ne_denoise.gui.denoise.denoise_widget import DenoiseWidget
+from napari_ne_denoise.gui.layers.layer_data import Source, is_helper
+from napari_ne_denoise.gui.preview import preview_view
+from napari_ne_denoise.gui.preview.preview import ONLY_MIDDLE
+from napari_ne_denoise.gui.preview.preview_canvas import CELL, Canvas, in_cells, on_layer_axes
+from napari_ne_denoise.gui.preview.preview_view import IN_3D, OTHER_AXES, seen_part
 
 FLOAT32 = {"precision": "float32"}
 

@@ -11,7 +11,7 @@ from napari.layers import Image
 
 from napari_ne_denoise.core.io import ImageFile, files, find_provenance, tiff, write_image
 from napari_ne_denoise.core.provenance import KEY
-from napari_ne_denoise.gui.records import record_of, source_path
+from napari_ne_denoise.gui.layers.records import record_of, source_path
 
 RECORD = {"program": KEY, "settings": {"sigma": None}, "source_layer": "cells"}
 PIXELS = np.arange(600, dtype="uint16").reshape(20, 30)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_ne_denoise import denoise
-from napari_ne_denoise.gui import sample_data
+from napari_ne_denoise.gui.layers import sample_data
 
 FOLDER = files("napari_ne_denoise") / "sample_data"
 OPENED = {

@@ -5,11 +5,11 @@ import copy
 import numpy as np
 import pytest
 
-from napari_ne_denoise.gui.denoising import Pace, duration, megapixels
-from napari_ne_denoise.gui.filter_layer import crop
-from napari_ne_denoise.gui.layer_data import Source
-from napari_ne_denoise.gui.readings import letters_of
-from napari_ne_denoise.gui.weight_colours import COLOURMAP, limit_of, to_rgba
+from napari_ne_denoise.gui.base.pace import Pace, duration, megapixels
+from napari_ne_denoise.gui.inside.filter_layer import crop
+from napari_ne_denoise.gui.inside.weight_colours import COLOURMAP, limit_of, to_rgba
+from napari_ne_denoise.gui.layers.layer_data import Source
+from napari_ne_denoise.gui.layers.readings import letters_of
 
 
 @pytest.mark.parametrize(

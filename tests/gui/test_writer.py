@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_ne_denoise.core.io import files, read_image
 from napari_ne_denoise.core.provenance import KEY
-from napari_ne_denoise.gui.layer_files import file_as_layer, layer_as_file
+from napari_ne_denoise.gui.layers.layer_files import file_as_layer, layer_as_file
 
 PLUGIN = "napari-ne-denoise"
 RECORD = {"program": PLUGIN, "settings": {"sigma": None}, "note": 'µ < "λ"'}
@@ -201,7 +201,7 @@ def test_what_is_lost_is_told(tmp_path, how, lost, monkeypatch):
     layer = Image(numbers(20, 30), **how)
     assert layer_as_file(*layer.as_layer_data_tuple()[:2])[1] == lost
     told = []
-    monkeypatch.setattr("napari_ne_denoise.gui.writer.show_warning", told.append)
+    monkeypatch.setattr("napari_ne_denoise.gui.layers.writer.show_warning", told.append)
     layer.save(str(tmp_path / "a.ome.tif"), plugin=PLUGIN)
     assert len(told) == len(lost)
     assert not lost or lost[0] in told[0]

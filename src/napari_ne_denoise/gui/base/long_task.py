@@ -1,0 +1,96 @@
+"""Work that waits most of its life, in a thread of its own."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QObject, Qt, Signal
+
+from napari_ne_denoise.gui.base.workers import Failed, guarded
+
+# those whose thread has not ended: Qt objects must not be collected in a thread
+_alive: set["LongTask"] = set()
+
+
+class _Post(QObject):
+    """Carries what a thread found to the main thread."""
+
+    found = Signal(object)
+    broken = Signal(object)
+    ended = Signal()
+
+
+class LongTask:
+    """A generator at work in a thread that it has for itself, as long as it takes.
+
+    A `Task` would keep one of Qt's few threads from everybody else, and superqt, which runs it, gathers the warnings of the whole process
+    meanwhile.
+
+    Parameters
+    ----------
+    title
+        Name of the thread.
+    work
+        A generator function; it runs in the thread and must touch no layer and no widget.
+    *arguments
+        Of `work`.
+    found
+        Called on the main thread with everything that `work` yields.
+    failed
+        Called on the main thread with a message, instead of anything further.
+    """
+
+    def __init__(
+        self, title: str, work: Callable[..., Iterator[Any]], *arguments: Any, found: Callable[[Any], None], failed: Callable[[str], None]
+    ) -> None:
+        self._found, self._failed = found, failed
+        self._stopped, self._unwanted = False, threading.Event()
+        self._post = _Post()
+        for signal, slot in ((self._post.found, self._receive), (self._post.broken, self._receive_error), (self._post.ended, self._end)):
+            signal.connect(slot, Qt.ConnectionType.QueuedConnection)
+        # a daemon: a program that ends does not wait for a file that is being read
+        self._thread = threading.Thread(target=_run, args=(self._post, work, self._unwanted, arguments), name=title, daemon=True)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread has not ended."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin."""
+        _alive.add(self)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Hear nothing more of it; the thread itself ends within a layer of the network, or when it stops waiting."""
+        self._stopped = True
+        self._unwanted.set()
+
+    def _receive(self, finding: Any) -> None:
+        if self._stopped:
+            return
+        if isinstance(finding, Failed):
+            self._stopped = True
+            self._failed(finding.message)
+        else:
+            self._found(finding)
+
+    def _receive_error(self, error: Exception) -> None:
+        if not self._stopped:
+            self._stopped = True
+            self._failed(f"{type(error).__name__}: {error}")
+            notification_manager.receive_error(type(error), error, error.__traceback__)
+
+    def _end(self) -> None:
+        _alive.discard(self)
+
+
+def _run(post: _Post, work: Callable[..., Iterator[Any]], unwanted: threading.Event, arguments: tuple[Any, ...]) -> None:
+    try:
+        for finding in guarded(work, unwanted, *arguments):
+            post.found.emit(finding)
+    except Exception as error:
+        post.broken.emit(error)
+    finally:
+        post.ended.emit()

@@ -1,0 +1,40 @@
+"""How fast work goes and how long it takes, as people read it."""
+
+
+class Pace:
+    """How fast it goes, and how long it will take.
+
+    Parameters
+    ----------
+    total
+        Pixels to do.
+    now
+        Time at the start, in seconds.
+    """
+
+    def __init__(self, total: int, now: float) -> None:
+        self.total, self._begin = total, now
+
+    def describe(self, done: int, now: float) -> str:
+        """Share done, megapixels a second and time left, for a progress bar."""
+        rate = done / max(now - self._begin, 1e-3)
+        left = (self.total - done) / rate
+        return f"{100 * done // self.total} % · {megapixels(rate)}/s · {duration(left)} left"
+
+
+def megapixels(pixels: float) -> str:
+    """A number of pixels as people read it, such as "0.26 MPix" or "134 MPix"."""
+    millions = pixels / 1e6
+    return f"{millions:.0f} MPix" if millions >= 10 else f"{millions:.2g} MPix"
+
+
+def duration(seconds: float) -> str:
+    """A time as people read it: "0.4 s", "12 s", "3 min", "1 h 05 min"."""
+    if seconds < 0.95:
+        return f"{seconds:.1g} s"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,232 @@
+"""The dock that denoises many files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import ComboBox, ProgressBar, PushButton
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
+
+from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun, JobEnded
+from napari_ne_denoise.core.batch.jobs import Job, plan_jobs
+from napari_ne_denoise.core.errors import NEDenoiseError
+from napari_ne_denoise.core.io import READABLE, is_zarr
+from napari_ne_denoise.gui.base.choices import device_box, explain_models, find_devices, model_box, offer_devices
+from napari_ne_denoise.gui.base.dock import WorkDock
+from napari_ne_denoise.gui.base.docks import Message, form
+from napari_ne_denoise.gui.base.pace import duration
+from napari_ne_denoise.gui.base.workers import Task
+from napari_ne_denoise.gui.batch.batching import NoiseFound, denoise_files, image_files
+from napari_ne_denoise.gui.batch.file_table import FILE, NOISE, STATE, TIME, FileTable
+
+if TYPE_CHECKING:
+    import napari
+
+
+START, CANCEL = "Denoise", "Cancel"
+EMPTY = "Add files or a folder, or drop them on the table."
+BESIDE, IN_FOLDER = "beside the images", "in a folder…"
+SKIP, REPLACE = "stay: go on with the others", "are replaced"
+KINDS = f"Images ({' '.join(f'*{ending}' for ending in READABLE if ending != '.zarr')})"
+
+
+class BatchWidget(WorkDock):
+    """Denoise many files, each into a file of its own, and tell what becomes of each.
+
+    Parameters
+    ----------
+    viewer
+        napari hands it over; files that are double-clicked open there.
+    """
+
+    def __init__(self, viewer: "napari.viewer.Viewer") -> None:
+        self._jobs: list[Job] = []
+        self._finished, self._began = 0, 0.0
+        self.files: list[Path] = []
+        self.folder: Path | None = None
+        self.table, self.message = FileTable(), Message()
+        self.model, self.device = model_box(), device_box()
+        self.results = ComboBox(
+            name="results",
+            label="Results",
+            choices=[BESIDE, IN_FOLDER],
+            tooltip="Where results go: NAME_denoised.ome.tif. Images are never changed.",
+        )
+        self.existing = ComboBox(
+            name="existing",
+            label="If there",
+            choices=[SKIP, REPLACE],
+            tooltip="What to do where a result is there already. Staying goes on with a batch that was stopped.",
+        )
+        self.button = PushButton(text=START, tooltip="Denoise all files, one after another. A file that fails does not stop the others.")
+        self.bar = ProgressBar(min=0, max=1000, visible=False, tooltip="Share of the files, and time left")
+        super().__init__(viewer, [self.button, self.bar, self.message])
+        self._lay_out()
+        self._listen()
+        self._device_search = Task(
+            "finding devices", find_devices, found=lambda reports: offer_devices(self.device, reports), failed=self.message.complain
+        )
+        self._device_search.start()
+
+    def add(self, paths: Sequence[Path]) -> None:
+        """Add files, and of folders the images in them; what is in the table already stays once."""
+        found = [file for path in paths for file in (image_files(path) if path.is_dir() and not is_zarr(path) else [path])]
+        self.files = list(dict.fromkeys([*self.files, *found]))
+        self.table.show_files(self.files)
+        self._show_state()
+        if paths and not found:
+            self.message.complain(f"{paths[0].name}: no image in it; what can be read ends in {', '.join(READABLE)}.")
+
+    def take_away(self) -> None:
+        """Take the selected files from the table, or all where none is selected; the files themselves stay."""
+        chosen = self.table.chosen_rows() or range(len(self.files))
+        self.files = [path for row, path in enumerate(self.files) if row not in set(chosen)]
+        self.table.show_files(self.files)
+        self._show_state()
+
+    def denoise(self) -> None:
+        """Start with the files of the table."""
+        try:
+            replace, skip = self.existing.value == REPLACE, self.existing.value == SKIP
+            self._jobs = plan_jobs(self.files, self.folder, overwrite=replace, skip_existing=skip)
+        except (NEDenoiseError, OSError) as error:
+            self.message.complain(str(error))
+            return
+        self.table.show_files(self.files)
+        self._finished, self._began = 0, perf_counter()
+        work = (denoise_files, self._jobs, self.model.value, self.device.value)
+        self._task = Task(f"denoising {len(self._jobs)} files", *work, found=self._show, failed=self._fail)
+        self.bar.native.setValue(0)
+        self.message.say("Preparing…")
+        self._show_state()
+        self._task.start()
+
+    def cancel(self) -> None:
+        """Stop at once; finished results stay, and nothing is half-written."""
+        if self._task is not None:
+            self._task.stop()
+            self._end("Cancelled. Finished results stay; starting again goes on with the others.")
+
+    def open_row(self, row: int) -> None:
+        """Open an image, and its result if there is one, in the viewer."""
+        paths = [self.files[row]]
+        if row < len(self._jobs) and self._jobs[row].source == paths[0] and self._jobs[row].target.exists():
+            paths.append(self._jobs[row].target)
+        for path in paths:
+            try:
+                self._viewer.open(str(path), plugin="napari" if path.suffix != ".zarr" else None)
+            except Exception as error:  # readers raise what they like
+                self.message.complain(f"{path.name}: cannot be opened ({error}).")
+
+    def _lay_out(self) -> None:
+        buttons = QWidget()
+        row = QHBoxLayout(buttons)
+        row.setContentsMargins(0, 0, 0, 0)
+        for text, call, tooltip in (
+            ("Files…", self._ask_for_files, "Add image files"),
+            ("Folder…", self._ask_for_folder, "Add all images of a folder; those of its folders are left out"),
+            ("Remove", self.take_away, "Take the selected files from the table, or all if none is selected. The files themselves stay."),
+        ):
+            button = QPushButton(text)
+            button.setToolTip(tooltip)
+            button.clicked.connect(lambda *_, call=call: call())
+            row.addWidget(button)
+        self._choosing = buttons
+        self._form = form(self.results, self.existing, self.model, self.device)
+        for place, part in enumerate((buttons, self.table, self._form)):
+            self.native.layout().insertWidget(place, part)
+
+    def _listen(self) -> None:
+        self.button.changed.connect(self._press)
+        self.results.changed.connect(self._choose_target)
+        self.model.changed.connect(lambda: explain_models(self.model))
+        self.table.dropped.connect(self.add)
+        self.table.cellDoubleClicked.connect(lambda row, _: self.open_row(row))
+        self._show_state()
+
+    def _press(self) -> None:
+        if self._task is None:
+            self.denoise()
+        else:
+            self.cancel()
+
+    def _ask_for_files(self) -> None:
+        paths, _ = QFileDialog.getOpenFileNames(self.native, "Add images", "", KINDS)
+        self.add([Path(path) for path in paths])
+
+    def _ask_for_folder(self) -> None:
+        if path := QFileDialog.getExistingDirectory(self.native, "Add the images of a folder"):
+            self.add([Path(path)])
+
+    def _choose_target(self, where: str) -> None:
+        if where != IN_FOLDER:
+            self.folder = None
+        elif path := QFileDialog.getExistingDirectory(self.native, "Results go into"):
+            self.folder = Path(path)
+            self.results.tooltip = f"Results go into {path}."
+        else:
+            self.results.value = BESIDE
+
+    def _show(self, event: JobBegun | JobAdvanced | JobEnded | NoiseFound) -> None:
+        if isinstance(event, NoiseFound):
+            self.table.show_in(event.number, NOISE, event.strength, event.words)
+        elif isinstance(event, JobBegun):
+            self.table.show_in(event.number, STATE, "reading")
+            self.table.scrollToItem(self.table.item(event.number, FILE))
+            self.message.say(f"{event.number + 1} of {len(self._jobs)}: {event.job.source.name}")
+        elif isinstance(event, JobAdvanced):
+            share = event.done / event.total
+            self.table.show_in(event.number, STATE, f"{share:.0%}")
+            self._show_share(self._finished + share)
+        else:
+            self._finish(event.number, event.record)
+
+    def _finish(self, number: int, record: dict[str, Any]) -> None:
+        self._finished += 1
+        said = [record.get("error", ""), *record.get("notes", [])]
+        self.table.show_in(number, STATE, record["status"], "\n".join(filter(None, said)))
+        if "seconds" in record:
+            self.table.show_in(number, TIME, duration(record["seconds"]))
+        self._show_share(float(self._finished))
+        if self._finished == len(self._jobs):
+            self._end(self._summary())
+
+    def _summary(self) -> str:
+        states = [self.table.text(row, STATE) for row in range(len(self._jobs))]
+        counts = {state: states.count(state) for state in ("done", "skipped", "failed")}
+        said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+        hint = " Point at a state to see why." if counts["failed"] else ""
+        return f"{said} in {duration(perf_counter() - self._began)}.{hint}"
+
+    def _show_share(self, finished: float) -> None:
+        share = finished / len(self._jobs)
+        left = (perf_counter() - self._began) * (1 - share) / max(share, 1e-3)
+        self.bar.native.setValue(int(1000 * share))
+        self.bar.native.setFormat(f"{share:.0%} · {duration(left)} left" if share < 1 else "100%")
+
+    def _fail(self, reason: str) -> None:
+        self._end("")
+        self.message.complain(reason)
+
+    def _end(self, said: str) -> None:
+        self._task = None
+        self.message.say(said)
+        self._show_state()
+
+    def _show_state(self) -> None:
+        busy, empty = self._task is not None, not self.files
+        count = f" {len(self.files)} file{'s' if len(self.files) > 1 else ''}" if self.files else ""
+        self.button.text = CANCEL if busy else f"{START}{count}"
+        self.button.enabled = busy or not empty
+        for part in (self._form, self._choosing):
+            part.setEnabled(not busy)
+        self.table.setAcceptDrops(not busy)  # the rows are those of the run
+        self.bar.visible = busy
+        if empty and not busy:
+            self.message.say(EMPTY)
+        elif self.message.value == EMPTY:
+            self.message.say("")
+
+    def _disconnect(self) -> None:
+        self._device_search.stop()

@@ -1,0 +1,1 @@
+"""The dock that puts a result beside what it was made from."""

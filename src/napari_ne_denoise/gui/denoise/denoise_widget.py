@@ -1,0 +1,205 @@
+"""The dock that denoises a layer."""
+
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import ProgressBar, PushButton
+
+from napari_ne_denoise.core.errors import NEDenoiseError
+from napari_ne_denoise.core.provenance import KEY
+from napari_ne_denoise.gui.base.choices import find_devices, layer_box
+from napari_ne_denoise.gui.base.docks import NO_IMAGE, Message
+from napari_ne_denoise.gui.base.layer_dock import LayerDock
+from napari_ne_denoise.gui.base.workers import Task
+from napari_ne_denoise.gui.compare.toggle import BeforeAfter
+from napari_ne_denoise.gui.denoise.copying import CopyButtons
+from napari_ne_denoise.gui.denoise.denoise_form import DenoiseForm
+from napari_ne_denoise.gui.denoise.denoise_queue import DenoiseQueue, Job
+from napari_ne_denoise.gui.denoise.live_strength import LiveStrength, blend_of, results_of
+from napari_ne_denoise.gui.denoise.quality_button import QualityButton
+from napari_ne_denoise.gui.denoise.scope import PLANE
+from napari_ne_denoise.gui.denoise.settings_keeper import SettingsKeeper
+from napari_ne_denoise.gui.layers.layer_data import shown_position, source_layer_of
+from napari_ne_denoise.gui.preview.preview import Chosen, Preview
+
+if TYPE_CHECKING:
+    import napari
+
+DENOISE, CANCEL = "Denoise", "Cancel"
+SAMPLE = "actin"  # of File ▸ Open Sample
+
+
+class DenoiseWidget(LayerDock):
+    """Denoise an image layer into a new layer, in the image's own units.
+
+    Parameters
+    ----------
+    viewer
+        napari hands it over.
+    """
+
+    def __init__(self, viewer: "napari.viewer.Viewer") -> None:
+        layer = layer_box(viewer, "The image to denoise.")
+        self.form, self.queue, self.live = DenoiseForm(viewer, layer), DenoiseQueue(viewer), LiveStrength(viewer)
+        self.message = Message()
+        self.button = PushButton(text=DENOISE)
+        self.bar = ProgressBar(min=0, max=100, tooltip="Share done, megapixels (MPix) a second, time left", visible=False)
+        self.keep = PushButton(tooltip="Bring the unfinished result back, with the noisy image where nothing was denoised.", visible=False)
+        self.sample = PushButton(text="Open the sample", tooltip="Actin in cultured cells at a short exposure, 512×512 pixels of 8 bit.")
+        self.preview = Preview(viewer, self._chosen)
+        super().__init__(viewer, layer, [self.preview, self.button, self.bar, self.message, self.keep, self.sample], results_too=False)
+        self.settings = SettingsKeeper(viewer, self.form, self._notice_settings)
+        self.before_after = BeforeAfter(viewer, self.native, self._shown_at_hand, self._source_of)
+        self.copying = CopyButtons(viewer, self._copyable, self.message.say, self.message.complain)
+        self.quality = QualityButton(viewer, self._result_at_hand, self.message.say, self.message.complain)
+        column = self.native.layout()
+        column.insertWidget(0, self.form)
+        column.addWidget(self.quality.native)
+        column.addWidget(self.copying.native)
+        column.addStretch(1)
+        self.button.tooltip = f"Denoise, what you see first. Cancel stops at once.\n{self.before_after.tooltip}"
+        self._listen()
+        self._device_search = Task("finding devices", find_devices, found=self.form.advanced.offer_devices, failed=self.message.complain)
+        self._device_search.start()
+
+    @property
+    def model(self) -> Any:
+        """The box of models."""
+        return self.form.model
+
+    @property
+    def device(self) -> Any:
+        """The box of devices."""
+        return self.form.advanced.device
+
+    def denoise(self) -> None:
+        """Start denoising what is chosen."""
+        self.preview.stop()
+        self.quality.cancel()
+        only_plane = self.form.scope.value == PLANE
+        jobs = []
+        try:
+            for layer, source in self.form.sources():
+                position = shown_position(self._viewer, layer)
+                part = source.only_plane_at(position) if only_plane else source
+                jobs.append(Job(layer, part, self.form.strength.share, position, self.form.is_lazy(layer)))
+        except NEDenoiseError as error:  # planes of more axes than there can be
+            self.message.complain(str(error))
+            return
+        self.queue.start(jobs)
+
+    def cancel(self) -> None:
+        """Stop at once; the unfinished result goes, and can be brought back."""
+        self.queue.cancel()
+
+    def _listen(self) -> None:
+        self.button.changed.connect(self._press)
+        self.keep.changed.connect(self.queue.keep)
+        self.sample.changed.connect(self._open_sample)
+        self.queue.changed.connect(self._show_state)
+        self.queue.progressed.connect(self._show_progress)
+        self.queue.said.connect(self.message.say)
+        self.queue.complained.connect(self.message.complain)
+        self.form.strength_moved.connect(self._change_strength)
+        for moved in (self.form.changed, self.form.strength_moved, self.form.axes_chosen):
+            moved.connect(self.preview.update_choice)
+        self.layer.changed.connect(self._layers_changed)
+        self._viewer.layers.selection.events.changed.connect(self.form.follow_selection)
+        self._layers_changed()
+
+    def _press(self) -> None:
+        if self.queue.is_busy:
+            self.cancel()
+        else:
+            self.denoise()
+
+    def _notice_settings(self, where_from: str) -> None:
+        """Another layer was chosen, or its file was read; what was said of the one before is out of date."""
+        self.preview.update_choice()
+        if not self.queue.is_busy:
+            self.message.say(where_from)
+            self._show_state()
+
+    def _chosen(self) -> Chosen | None:
+        """What a preview is of."""
+        layer = self.layer.value
+        return None if layer is None else Chosen(layer, self.form.source_of(layer), self.form.strength.share)
+
+    def _open_sample(self) -> None:
+        self._viewer.open_sample(KEY, SAMPLE)
+
+    def _layers_changed(self, *_: object) -> None:
+        self.form.offer()
+        self.settings.follow(self.layer.value)
+        self.preview.update_choice()
+        self._show_state()
+
+    def _follow_active(self, *_: object) -> None:
+        super()._follow_active()
+        blend = blend_of(self._viewer.layers.selection.active)
+        if blend is not None:
+            self.form.strength.show_share(blend.strength)
+            self.preview.update_choice()
+
+    def _result_at_hand(self) -> Any:
+        """The result of the chosen layer that is active, else its newest one; None if there is none."""
+        results = results_of(self._viewer, self.layer.value)
+        active = self._viewer.layers.selection.active
+        return active if active in results else next(reversed(results), None)
+
+    def _shown_at_hand(self) -> Any:
+        """What lies over the chosen layer: the preview while there is one, else the result at hand."""
+        return self.preview.layer or self._result_at_hand()
+
+    def _source_of(self, shown: Any) -> Any:
+        return self.layer.value if shown == self.preview.layer else source_layer_of(self._viewer, shown)
+
+    def _copyable(self) -> Any:
+        """The layer whose making can be copied: the result at hand, or the chosen layer if a record came with it; None if neither."""
+        layer = self.layer.value
+        return self._result_at_hand() or (layer if layer is not None and self.settings.are_known_of(layer) else None)
+
+    def _change_strength(self) -> None:
+        result = self._result_at_hand()
+        if blend_of(result) is None:
+            return
+        self.quality.notice_change(self.message.value)
+        try:
+            self.live.change(result, self.form.strength.share)
+        except MemoryError:
+            self.message.complain(
+                "There is not enough memory to change the strength: it takes as much again as the result. Close other programs."
+            )
+
+    def _show_progress(self, percent: int, text: str) -> None:
+        self.bar.native.setValue(percent)
+        self.bar.native.setFormat(text)
+
+    def _show_state(self) -> None:
+        busy, empty = self.queue.is_busy, self.layer.value is None
+        self.button.text = CANCEL if busy else DENOISE
+        self.button.enabled = busy or not empty
+        self.form.setEnabled(not busy)
+        self.preview.enabled = not busy
+        self.bar.visible = busy
+        self.sample.visible = empty and not busy
+        self.keep.visible = self.queue.percent_to_keep is not None
+        self.keep.text = f"Keep the finished {self.queue.percent_to_keep} %"
+        self.copying.visible = not busy and self._copyable() is not None
+        self.copying.show_state()
+        self.quality.visible = not busy and self.quality.can_be_asked
+        if empty and not busy:
+            self.message.say(NO_IMAGE)
+        elif self.message.value == NO_IMAGE:
+            self.message.say("")
+
+    def _give_up(self) -> None:
+        self.before_after.leave()
+        self.preview.stop()
+        self.queue.give_up()
+
+    def _disconnect(self) -> None:
+        self._device_search.stop()
+        self.quality.stop()
+        for part in (self.preview, self.queue, self.live, self.settings, self.before_after):
+            part.let_go()
+        self._viewer.layers.selection.events.changed.disconnect(self.form.follow_selection)

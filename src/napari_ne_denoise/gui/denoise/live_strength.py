@@ -1,0 +1,131 @@
+"""Strength of a finished result: what is seen of it follows a slider at once, the rest soon after."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QTimer
+
+from napari_ne_denoise.core.provenance import KEY
+from napari_ne_denoise.gui.base.long_task import LongTask
+from napari_ne_denoise.gui.base.workers import Task
+from napari_ne_denoise.gui.denoise.blend import Blend
+from napari_ne_denoise.gui.denoise.denoising import at_strength
+from napari_ne_denoise.gui.layers.layer_data import BLEND_KEY, layers_made_from, shown_position
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+    from napari.viewer import Viewer
+
+REST = 200  # ms after the last change until the parts that are not seen follow
+# what is seen is blended on the main thread up to this many pixels: some hundredths of a second
+MOST_AT_ONCE = 2**22
+
+
+class LiveStrength:
+    """Changes the strength of results; everything here runs on the main thread, but for what `Task` does.
+
+    Parameters
+    ----------
+    viewer
+        Whose layers are results.
+    """
+
+    def __init__(self, viewer: "Viewer") -> None:
+        self._viewer = viewer
+        self._layer: Any = None
+        self._task: Task | None = None
+        self._timer = QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(REST)
+        self._timer.timeout.connect(self._blend_rest)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether all of a result is as the slider says."""
+        return self._task is None and not self._timer.isActive()
+
+    def change(self, layer: "Image", strength: float) -> None:
+        """Show a result at another strength, and note that in its record."""
+        if self._layer is not None and self._layer is not layer:
+            self._finish_now()
+        self._stop_task()
+        self._layer, blend = layer, blend_of(layer)
+        assert blend is not None
+        blend.set_strength(strength)
+        seen = _seen(self._viewer, layer)
+        if blend.shown[seen].size <= MOST_AT_ONCE:
+            blend.update(seen)
+            layer.refresh()
+        layer.metadata = {**layer.metadata, KEY: at_strength(layer.metadata[KEY], strength)}
+        self._timer.start()
+
+    def let_go(self) -> None:
+        """Stop; what is not seen must not stay at another strength than the record says."""
+        self._finish_now()
+        self._stop_task()
+
+    def _finish_now(self) -> None:
+        blend = None if self._layer is None else blend_of(self._layer)
+        if blend is not None and not self.is_at_rest:
+            self._stop_task()
+            self._finish(blend)
+        self._timer.stop()
+        self._layer = None
+
+    def _finish(self, blend: Blend) -> None:
+        if isinstance(blend.noisy, np.ndarray) and blend.noisy.size <= MOST_AT_ONCE:
+            for part in blend.parts():
+                blend.update(part)
+        else:
+            # in a thread of its own, which ends although this dock may go: an image that has to be read would keep the window waiting
+            LongTask("finishing the strength", _blend_parts, blend, found=lambda _: None, failed=lambda _: None).start()
+
+    def _stop_task(self) -> None:
+        if self._task is not None:
+            self._task.stop()
+            self._task = None
+
+    def _blend_rest(self) -> None:
+        blend = blend_of(self._layer)
+        if blend is not None:
+            self._task = Task("changing the strength", _blend_parts, blend, found=self._notice, failed=lambda _: None)
+            self._task.start()
+
+    def _notice(self, is_last: bool) -> None:
+        if is_last:
+            self._layer.refresh()
+            self._task = self._layer = None  # a layer that is removed later is not to be kept in memory
+
+
+def blend_of(layer: Any) -> Blend | None:
+    """What the strength of a layer can be changed by; None if it is no finished result of this session."""
+    blend = None if layer is None else layer.metadata.get(BLEND_KEY)
+    return blend if blend is not None and KEY in layer.metadata and blend.belongs_to(layer) else None
+
+
+def results_of(viewer: "Viewer", layer: "Image | None") -> list[Any]:
+    """The finished results of a layer, the newest last."""
+    found = [] if layer is None else layers_made_from(viewer, layer)
+    return sorted((other for other in found if KEY in other.metadata), key=lambda other: str(other.metadata[KEY].get("made", "")))
+
+
+def _blend_parts(blend: Blend) -> Iterator[bool]:
+    for part in blend.parts():
+        blend.update(part)
+        yield False
+    yield True
+
+
+def _seen(viewer: "Viewer", layer: "Image") -> tuple[Any, ...]:
+    """Which part of a layer's array the viewer shows; all of it in 3-D."""
+    missing = viewer.dims.ndim - layer.ndim
+    shown = [axis - missing for axis in viewer.dims.displayed if axis >= missing]
+    position, corners = shown_position(viewer, layer), layer.corner_pixels
+    index: list[Any] = [slice(at, at + 1) for at in position]
+    for axis in shown:
+        known = viewer.dims.ndisplay == 2 and corners[:, axis].any()
+        index[axis] = slice(int(corners[0, axis]), int(corners[1, axis]) + 1) if known else slice(None)
+    if layer.rgb:
+        index[-1] = slice(None)
+    return tuple(index)

@@ -1,0 +1,101 @@
+"""Which settings the form shows: those of the chosen layer's record where it has one, else those that the user chose last."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, ref
+
+from napari_ne_denoise.core.provenance import KEY
+from napari_ne_denoise.core.settings import DEFAULTS
+from napari_ne_denoise.gui.base.preferences import remember, remembered
+from napari_ne_denoise.gui.base.workers import Task
+from napari_ne_denoise.gui.denoise.denoise_form import DenoiseForm
+from napari_ne_denoise.gui.denoise.restoring import path_of, read_settings, settings_in, settings_known_of
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+
+class SettingsKeeper:
+    """Shows settings in a form, and remembers them.
+
+    Parameters
+    ----------
+    viewer, form
+        Whose layers and fields.
+    say
+        Told where settings came from, if not from the user; an empty text for another layer.
+    """
+
+    def __init__(self, viewer: "Viewer", form: DenoiseForm, say: Callable[[str], None]) -> None:
+        self._viewer, self._form, self._say = viewer, form, say
+        self._in_files: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
+        self._shown_for: Callable[[], Any] = lambda: None
+        self._search: Task | None = None
+        kept = remembered()
+        kept["tile_size"] = kept.get("tile_size") or None
+        self._own = {**form.settings, **kept, "strength": DEFAULTS.strength}
+        form.show_settings(self._own)
+        self._last = self._chosen()
+        form.fold.head.setChecked(bool(kept.get("advanced")))
+        form.changed.connect(self._take)
+        form.strength_moved.connect(self._take)
+        form.fold.toggled.connect(self._take_fold)
+
+    def follow(self, layer: Any) -> None:
+        """Show the settings of another layer; nothing changes for the one whose settings are shown."""
+        if layer is self._shown_for():
+            return
+        self._shown_for = (lambda: None) if layer is None else ref(layer)
+        self._stop_search()
+        self._say("")
+        if layer is None:
+            return
+        known = settings_known_of(self._viewer, layer) or self._in_files.get(layer, {})
+        self._show(layer, known)
+        if not known and layer not in self._in_files and (path := path_of(layer)) is not None:
+            found = lambda settings: self._take_from_file(layer, settings)  # noqa: E731
+            self._search = Task(f"reading the record of {layer.name}", read_settings, path, found=found, failed=lambda _: None)
+            self._search.start()
+
+    def are_known_of(self, layer: Any) -> bool:
+        """Whether a layer has a record, in its metadata or in its file."""
+        return bool(settings_in(layer.metadata.get(KEY)) or self._in_files.get(layer))
+
+    def let_go(self) -> None:
+        """Stop what is at work."""
+        self._stop_search()
+
+    def _show(self, layer: Any, known: dict[str, Any]) -> None:
+        self._form.show_settings({**self._own, **known})
+        self._last = self._chosen()
+        if known:
+            self._form.show_reading(known.get("axes"))
+            self._say(f"Settings as in the record of {layer.name}.")
+
+    def _take_from_file(self, layer: Any, settings: dict[str, Any]) -> None:
+        self._search = None
+        self._in_files[layer] = settings
+        if settings and layer is self._shown_for():
+            self._show(layer, settings)
+
+    def _stop_search(self) -> None:
+        if self._search is not None:
+            self._search.stop()
+            self._search = None
+
+    def _take(self) -> None:
+        """What the user chose is kept for other layers; all but the strength, which belongs to an image, for other days too.
+
+        What a record says is the layer's own, and not kept with what the user changes of it.
+        """
+        self._stop_search()
+        last, self._last = self._last, self._chosen()
+        changed = {name: value for name, value in self._last.items() if value != last[name]}
+        self._own.update(changed)
+        remember({name: 0 if name == "tile_size" and value is None else value for name, value in changed.items()})
+
+    def _chosen(self) -> dict[str, Any]:
+        return {**self._form.settings, "strength": self._form.strength.share}
+
+    def _take_fold(self, unfolded: bool) -> None:
+        remember({"advanced": unfolded})

@@ -1,0 +1,106 @@
+"""A filter enlarged: its weights as squares, the pixel that they made, and a scale of colours."""
+
+import numpy as np
+from qtpy.QtCore import QEvent, QPoint, QRect, QSize, Qt
+from qtpy.QtGui import QHelpEvent, QImage, QPainter, QPaintEvent, QPen
+from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
+
+from napari_ne_denoise.gui.inside.weight_colours import limit_of, to_rgba
+
+SIDE = 240  # pixels
+SCALE_HEIGHT = 10
+GAP = 6
+
+
+class FilterView(QWidget):
+    """Paints weights (Y, X); empty until `show_weights`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._weights: np.ndarray | None = None
+        self._centre = (0, 0)
+        self._caption = ""
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+
+    def sizeHint(self) -> QSize:
+        """Of the square, the scale and its numbers."""
+        return QSize(SIDE, SIDE + GAP + SCALE_HEIGHT + self.fontMetrics().height() + GAP)
+
+    def show_weights(self, weights: np.ndarray, centre: tuple[int, int], caption: str = "") -> None:
+        """Show weights, mark the pixel that they made, and write a caption over them."""
+        self._weights, self._centre, self._caption = weights, centre, caption
+        self.update()
+
+    def clear(self) -> None:
+        """Show no weights."""
+        self._weights = None
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Paint the weights and the scale, or an empty frame."""
+        painter = QPainter(self)
+        frame = QPen(self.palette().windowText().color())
+        if self._weights is None:
+            frame.setStyle(Qt.PenStyle.DotLine)
+            painter.setPen(frame)
+            painter.drawRect(self._square().adjusted(0, 0, -1, -1))
+            painter.drawText(self._square(), Qt.AlignmentFlag.AlignCenter, "no pixel clicked yet")
+            return
+        limit = limit_of(self._weights)
+        area = self._image_area()
+        painter.drawImage(area, _image(to_rgba(self._weights, limit)))
+        painter.setPen(frame)
+        painter.drawRect(area.adjusted(0, 0, -1, -1))
+        self._mark_centre(painter, area)
+        painter.drawText(area.adjusted(GAP, GAP, -GAP, -GAP), Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft, self._caption)
+        self._paint_scale(painter, limit)
+
+    def event(self, event: QEvent | None) -> bool:
+        """Tell the weight under the mouse."""
+        if isinstance(event, QHelpEvent):
+            QToolTip.showText(event.globalPos(), self.text_at(event.pos()), self)
+            return True
+        return bool(super().event(event))
+
+    def text_at(self, point: QPoint) -> str:
+        """The weight at a point of this widget, and how far it is from the pixel it made."""
+        if self._weights is None or not self._image_area().contains(point):
+            return "Weights of the noisy pixels around the one you clicked: orange adds, blue subtracts."
+        area = self._image_area()
+        rows, columns = self._weights.shape
+        row = (point.y() - area.top()) * rows // area.height()
+        column = (point.x() - area.left()) * columns // area.width()
+        return f"weight {self._weights[row, column]:+.4f}\n{row - self._centre[0]:+d} in y, {column - self._centre[1]:+d} in x"
+
+    def _square(self) -> QRect:
+        return QRect((self.width() - SIDE) // 2, 0, SIDE, SIDE)
+
+    def _image_area(self) -> QRect:
+        assert self._weights is not None
+        rows, columns = self._weights.shape
+        zoom = SIDE / max(rows, columns)
+        area = QRect(0, 0, max(round(columns * zoom), 1), max(round(rows * zoom), 1))
+        area.moveCenter(self._square().center())
+        return area
+
+    def _mark_centre(self, painter: QPainter, area: QRect) -> None:
+        assert self._weights is not None
+        rows, columns = self._weights.shape
+        height, width = area.height() / rows, area.width() / columns
+        pixel = QRect(
+            round(area.left() + self._centre[1] * width), round(area.top() + self._centre[0] * height), round(width), round(height)
+        )
+        painter.drawRect(pixel.adjusted(-1, -1, 0, 0))
+
+    def _paint_scale(self, painter: QPainter, limit: float) -> None:
+        bar = QRect(self._square().left(), SIDE + GAP, SIDE, SCALE_HEIGHT)
+        painter.drawImage(bar, _image(to_rgba(np.linspace(-limit, limit, SIDE)[None], limit)))
+        numbers = QRect(bar.left(), bar.bottom() + 2, SIDE, self.fontMetrics().height())
+        for text, side in ((f"−{limit:.2g}", "AlignLeft"), ("0", "AlignHCenter"), (f"+{limit:.2g}", "AlignRight")):
+            painter.drawText(numbers, getattr(Qt.AlignmentFlag, side), text)
+
+
+def _image(rgba: np.ndarray) -> QImage:
+    rows, columns, _ = rgba.shape
+    # copy: the image must outlive the array
+    return QImage(rgba.tobytes(), columns, rows, 4 * columns, QImage.Format.Format_RGBA8888).copy()

@@ -1,0 +1,264 @@
+"""Which maps of which part of a layer, what they will cost, and what the thread does that computes them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil, prod
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_ne_denoise.core.axes import Index, PlaneLayout, plan_planes
+from napari_ne_denoise.core.errors import ImageError
+from napari_ne_denoise.core.io.letters import letters_for
+from napari_ne_denoise.core.jacobian.kinds import passes
+from napari_ne_denoise.core.memory import free_memory_of_machine
+from napari_ne_denoise.core.noise.model import NoiseModel
+from napari_ne_denoise.core.settings import DEFAULTS
+from napari_ne_denoise.core.tiling import Window
+from napari_ne_denoise.gui.base.pace import duration
+from napari_ne_denoise.gui.denoise.scope import plane_count
+from napari_ne_denoise.gui.inside.filtering import GREEN, noisy_source_of, seen_by_network, strength_of
+from napari_ne_denoise.gui.layers.layer_data import Source, finest, is_result, shown_position
+from napari_ne_denoise.gui.layers.readings import readings_of
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+    from napari.viewer import Viewer
+
+VISIBLE, PLANE, WHOLE = "visible", "plane", "whole"
+# below this elongation a filter is round, and its direction is one of chance
+ROUND = 1.1
+# about how many seconds a megapixel and pass take two processor cores; the first run tells better
+USUAL_RATES = {"fast": 0.8, "quality": 3.0}
+OTHER_RATE = 2.0
+# about what tiles of the maps keep, and how far the packaged models look around that; for the estimate alone
+TILE, REACH = 256, 91
+
+
+@dataclass(frozen=True, eq=False)
+class MapPlan:
+    """What is to be computed; everything in it stays as it was when it was made.
+
+    Attributes
+    ----------
+    layer
+        The result whose filters are meant, or the noisy image itself.
+    source
+        The noisy image.
+    names
+        Of maps.
+    window
+        Of the noisy array, colours left out: a slice for each axis.
+    start_at
+        The pixel whose tile comes first.
+    strength
+        Of the result.
+    """
+
+    layer: Any
+    source: Source
+    names: tuple[str, ...]
+    window: tuple[slice, ...]
+    start_at: tuple[int, ...]
+    strength: float
+
+    @property
+    def axes(self) -> str | None:
+        """Of the array without colours, as in `denoise`."""
+        return _axes_without_colours(self.source)
+
+    @property
+    def layout(self) -> PlaneLayout:
+        """Of the array without colours."""
+        return _layout_of(self.source)
+
+    @property
+    def region(self) -> Window:
+        """Rows and columns."""
+        return self.window[self.layout.rows], self.window[self.layout.columns]
+
+    @property
+    def is_one_plane(self) -> bool:
+        """Whether it is a part of a single plane."""
+        return all(
+            part.stop - part.start == 1 for axis, part in enumerate(self.window) if axis not in (self.layout.rows, self.layout.columns)
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the maps."""
+        return tuple(part.stop - part.start for part in self.window)
+
+    @property
+    def place(self) -> tuple[int, ...]:
+        """Where in the layer's array the maps begin."""
+        origin = self.source.origin if is_result(self.layer) else (0,) * len(self.window)
+        return tuple(part.start - first for part, first in zip(self.window, origin, strict=False))
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return str(self.source.model or DEFAULTS.model)
+
+    def within(self, index: Index) -> Index:
+        """Where in the maps a place of the array is."""
+        return tuple(
+            at - part.start if isinstance(at, int) else slice(at.start - part.start, at.stop - part.start)
+            for at, part in zip(index, self.window, strict=True)
+        )
+
+    @property
+    def megapixel_passes(self) -> float:
+        """Megapixels that the network will see, over and over: tiles read more than they keep."""
+        layout, read = self.layout, 1.0
+        for part, length in zip(self.region, layout.plane_shape, strict=True):
+            kept = part.stop - part.start
+            tiles = ceil(kept / TILE)
+            read *= tiles * min(kept / tiles + 2 * REACH, length)
+        planes = prod(self.shape) // prod(part.stop - part.start for part in self.region)
+        return read * planes * passes(self.names) / 1e6
+
+
+def plan_maps(viewer: "Viewer", layer: "Image", names: tuple[str, ...], where: str) -> MapPlan:
+    """What is to be computed, of what the viewer shows now.
+
+    Parameters
+    ----------
+    viewer, layer
+        A layer, denoised or noisy.
+    names
+        Of maps.
+    where
+        `VISIBLE`, `PLANE` or `WHOLE`.
+
+    Raises
+    ------
+    ImageError
+        If the pixels of the layer have no filters, its noisy image is not there, nothing of it is visible, or memory is too small.
+    """
+    source = noisy_source_of(viewer, layer)
+    layout = _layout_of(source)
+    shown = shown_position(viewer, layer)[: layer.ndim]
+    origin = source.origin if is_result(layer) else (0,) * layer.ndim
+    at = tuple(place + first for place, first in zip(shown, origin, strict=False))
+    window = tuple(slice(place, place + 1) for place in at)
+    rows, columns = (slice(0, length) for length in layout.plane_shape)
+    if where == VISIBLE:
+        rows, columns = _visible(viewer, layer, layout)
+    if where == WHOLE:
+        window = source.window[: layer.ndim]
+    else:
+        window = tuple(rows if axis == layout.rows else columns if axis == layout.columns else part for axis, part in enumerate(window))
+    plan = MapPlan(layer, source, names, window, at, strength_of(layer) if is_result(layer) else DEFAULTS.strength)
+    _check_memory(plan)
+    return plan
+
+
+def places_of(layer: "Image | None") -> list[tuple[str, str, str]]:
+    """Texts, values and explanations of where maps can be computed."""
+    visible = ("what is visible", VISIBLE, "The part of the shown plane that the canvas shows now.")
+    planes = 1 if layer is None else plane_count(layer, readings_of(layer, finest(layer).shape)[0])
+    if planes == 1:
+        return [visible, ("this layer", PLANE, "All of the layer.")]
+    return [
+        visible,
+        ("this plane", PLANE, "All of the plane that is shown now."),
+        ("the whole stack", WHOLE, f"All {planes} planes of the layer, the one that is shown first."),
+    ]
+
+
+def describe_cost(plan: MapPlan, rates: dict[str, float]) -> str:
+    """What a plan will cost, in words.
+
+    Parameters
+    ----------
+    plan
+        With at least one map.
+    rates
+        Seconds a megapixel and pass, of the models that have run.
+    """
+    rate = rates.get(plan.model, USUAL_RATES.get(plan.model, OTHER_RATE))
+    on_what = "" if plan.model in rates else " on two processor cores"
+    rows, columns = (part.stop - part.start for part in plan.region)
+    planes = prod(plan.shape) // (rows * columns)
+    what = f"{rows}×{columns} pixels" if planes == 1 else f"{planes} planes of {rows}×{columns} pixels"
+    return f"{what}: about {duration(max(rate * plan.megapixel_passes, 0.1))}{on_what}."
+
+
+@dataclass(frozen=True)
+class MapTile:
+    """A finished tile: pixels done and in all, where it belongs, values by map, and the noise of its channel."""
+
+    done: int
+    total: int
+    index: Index
+    values: dict[str, np.ndarray]
+    noise: NoiseModel | None
+
+
+@dataclass(frozen=True)
+class MapsDone:
+    """All is finished; the seconds it took."""
+
+    seconds: float
+
+
+def compute_maps(plan: MapPlan) -> Iterator[MapTile | MapsDone]:
+    """The work of a thread."""
+    from napari_ne_denoise.core.jacobian.maps import iter_adaptive_maps  # brings torch
+
+    image = seen_by_network(plan.source)
+    if plan.source.rgb:
+        image = image[(*[slice(None)] * (len(image.shape) - 1), GREEN)]
+    # the direction of a round filter is one of chance: it has none
+    names = tuple(dict.fromkeys((*plan.names, *(("elongation",) if "orientation" in plan.names else ()))))
+    one = plan.start_at if plan.is_one_plane else None
+    settings: dict[str, Any] = {"model": plan.source.model, "axes": plan.axes, "strength": plan.strength, "start_at": plan.start_at}
+    begin = perf_counter()
+    for step in iter_adaptive_maps(image, names, region=plan.region, position=one, **settings):
+        values = dict(step.values)
+        if "orientation" in values:
+            values["orientation"] = np.where(values["elongation"] < ROUND, np.float32(np.nan), values["orientation"])
+        yield MapTile(step.done, step.total, plan.within(step.index), {name: values[name] for name in plan.names}, step.noise)
+    yield MapsDone(perf_counter() - begin)
+
+
+def _axes_without_colours(source: Source) -> str | None:
+    if not source.rgb:
+        return source.axes
+    return source.axes[:-1] if source.axes else letters_for(len(source.data.shape) - 1)
+
+
+def _layout_of(source: Source) -> PlaneLayout:
+    shape = tuple(source.data.shape)
+    return plan_planes(shape[:-1] if source.rgb else shape, _axes_without_colours(source), None)
+
+
+def _visible(viewer: "Viewer", layer: "Image", layout: PlaneLayout) -> Window:
+    """Rows and columns that the canvas shows."""
+    corners = np.asarray(layer.corner_pixels, float)
+    missing = viewer.dims.ndim - layer.ndim
+    displayed = {axis - missing for axis in viewer.dims.displayed}
+    factors = np.asarray(layer.downsample_factors[layer.data_level])[: layer.ndim] if layer.multiscale else np.ones(layer.ndim)
+    never_drawn = not corners.any()
+
+    def part(axis: int, length: int) -> slice:
+        if axis not in displayed or viewer.dims.ndisplay == 3 or never_drawn:
+            return slice(0, length)
+        first, last = corners[0, axis] * factors[axis], (corners[1, axis] + 1) * factors[axis]
+        return slice(max(int(first), 0), min(ceil(last), length))
+
+    rows, columns = (part(axis, length) for axis, length in zip((layout.rows, layout.columns), layout.plane_shape, strict=True))
+    if rows.start >= rows.stop or columns.start >= columns.stop:
+        raise ImageError(f"Nothing of {layer.name} is visible: move it into view, or choose this plane.")
+    return rows, columns
+
+
+def _check_memory(plan: MapPlan) -> None:
+    needed, free = 4 * prod(plan.shape) * len(plan.names), free_memory_of_machine()
+    if needed > free:
+        raise ImageError(
+            f"The maps would take {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB of memory are free: "
+            "choose this plane, or fewer maps."
+        )

@@ -1,0 +1,1 @@
+"""From layers to arrays and back, to files and from them, and the sample data."""

@@ -1,0 +1,1 @@
+"""The dock that finds the noise of a layer, and says how good a result is."""

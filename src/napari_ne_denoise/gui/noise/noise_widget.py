@@ -1,0 +1,186 @@
+"""The dock that finds the noise of a layer."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from magicgui.widgets import PushButton
+from qtpy.QtWidgets import QFileDialog
+
+from napari_ne_denoise.core.errors import NEDenoiseError
+from napari_ne_denoise.core.noise.profile import write_profile
+from napari_ne_denoise.core.settings import PROFILE_SUFFIX
+from napari_ne_denoise.gui.base.choices import layer_box
+from napari_ne_denoise.gui.base.docks import NO_IMAGE, Message, form
+from napari_ne_denoise.gui.base.layer_dock import LayerDock
+from napari_ne_denoise.gui.base.readout import Readout
+from napari_ne_denoise.gui.base.workers import Task
+from napari_ne_denoise.gui.layers.layer_data import SOURCE_KEY, channel_of, read_layer, shown_position
+from napari_ne_denoise.gui.noise.assessing import assess_result, judged_of
+from napari_ne_denoise.gui.noise.noise_finding import ROWS, Found, describe, find_noise_of, learn_noise_of
+from napari_ne_denoise.gui.noise.noise_view import NoiseView
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_ne_denoise.core.quality.assessment import QualityProgress
+
+INSTRUCTION = "The noise is found in the image itself."
+LEARN, CANCEL = "Self-calibrate", "Cancel"
+
+
+class NoiseWidget(LayerDock):
+    """Find the noise of an image layer in the layer itself: how it grows with brightness, and what else the detector did.
+
+    Parameters
+    ----------
+    viewer
+        napari hands it over.
+    """
+
+    def __init__(self, viewer: "napari.viewer.Viewer") -> None:
+        self.current: tuple[str, Found] | None = None
+        self._judged_name = ""
+        layer = layer_box(viewer, "The image whose noise to find; of several channels the one that is shown.")
+        self.button = PushButton(text="Find noise", tooltip="Look for the noise in at most 4 megapixels of the layer.")
+        self.learn = PushButton(
+            text=LEARN,
+            tooltip="Learn through the default model how the noise depends on brightness, in about ten seconds:\n"
+            "for noise that is not that of photons, and that neighbours do not share.\n"
+            "The profile then keeps what was learned. At very few photons it is more than the noise.",
+        )
+        self.judge = PushButton(
+            text="How good is this result?",
+            tooltip="Estimate without the truth, in a few seconds: the noise before and after, the error with its range,\n"
+            "and whether more was removed than noise. For layers that Denoise made.",
+        )
+        self.save = PushButton(
+            text="Save as microscope profile…",
+            tooltip="Keep it for all images of this microscope at these settings:\nnapari-ne-denoise denoise IN -o OUT --noise FILE.json",
+            enabled=False,
+        )
+        self.message = Message(INSTRUCTION)
+        self.view, self.readout = NoiseView(), Readout(ROWS)
+        super().__init__(viewer, layer, [self.button, self.message], results_too=True)
+        layout = self.native.layout()
+        layout.insertWidget(0, form(self.layer))
+        for part in (self.judge.native, self.view, self.readout, self.learn.native, self.save.native):
+            layout.addWidget(part)
+        layout.addStretch(1)
+        self._listen()
+
+    def find(self) -> None:
+        """Start looking for the noise of the chosen layer."""
+        self._begin(find_noise_of)
+
+    def calibrate(self) -> None:
+        """Start learning the noise of the chosen layer."""
+        self._begin(learn_noise_of)
+
+    def assess(self) -> None:
+        """Start telling how good the chosen layer is, which Denoise made."""
+        layer = self.layer.value
+        judged = judged_of(layer)
+        if judged is None:
+            self.message.complain(f"{layer.name} is not finished, or the image that it was made from has changed; denoise it again.")
+            return
+        channel = channel_of(judged.source, shown_position(self._viewer, layer))
+        title, self._judged_name = f"judging {layer.name}", layer.name
+        self._task = Task(title, assess_result, judged, channel, found=self._show_quality, failed=self._fail)
+        self.message.say(f"Looking at {layer.name}…")
+        self._show_state()
+        self._task.start()
+
+    def cancel(self) -> None:
+        """Stop at once; what was found stays."""
+        if self._task is not None:
+            self._task.stop()
+            self._task = None
+        self.message.say("Cancelled.")
+        self._show_state()
+
+    def _begin(self, work: Callable[..., Iterator[Found]]) -> None:
+        layer = self.layer.value
+        source = read_layer(layer)
+        channel = channel_of(source, shown_position(self._viewer, layer))
+        name = source.name if channel is None else f"{source.name}, channel {channel}"
+        title = f"finding the noise of {name}"
+        self._task = Task(title, work, source, channel, found=lambda found: self._show(name, found), failed=self._fail)
+        self.message.say(f"Looking at {source.name}…")
+        self._show_state()
+        self._task.start()
+
+    def keep(self, path: Path) -> None:
+        """Write what was found as a microscope profile."""
+        assert self.current is not None
+        name, found = self.current
+        path = path if path.suffix.lower() == PROFILE_SUFFIX else path.with_name(path.name + PROFILE_SUFFIX)
+        try:
+            write_profile(path, name, found.learned or found.noise)
+        except NEDenoiseError as error:
+            self.message.complain(str(error))
+        else:
+            self.message.say(f"Saved {path.name}.")
+
+    def _listen(self) -> None:
+        self.button.changed.connect(self.find)
+        self.learn.changed.connect(self._press_learn)
+        self.layer.changed.connect(self._layers_changed)
+        self.judge.changed.connect(self.assess)
+        self.save.changed.connect(self._ask_where)
+        self._show_state()
+        self.readout.show_values(dict.fromkeys(ROWS, ""))
+
+    def _layers_changed(self) -> None:
+        self._show_state()
+
+    def _press_learn(self) -> None:
+        if self._task is None:
+            self.calibrate()
+        else:
+            self.cancel()
+
+    def _show(self, name: str, found: Found) -> None:
+        self.current = name, found
+        self.view.show_noise(found.noise, found.learned)
+        self.readout.show_values(describe(found))
+        if found.finished:
+            self._task = None
+            self.message.say(name)
+        else:
+            self.message.say(f"Self-calibrating {name}: {found.share:.0%}")
+        self._show_state()
+
+    def _show_quality(self, progress: "QualityProgress") -> None:
+        if progress.quality is None:
+            self.message.say(f"Judging {self._judged_name}: {progress.done / progress.total:.0%}")
+            return
+        self._task = None
+        self.message.say(f"{self._judged_name}: {progress.quality.describe()}.")
+        self._show_state()
+
+    def _fail(self, reason: str) -> None:
+        self._task = None
+        self.message.complain(reason)
+        self._show_state()
+
+    def _ask_where(self) -> None:
+        assert self.current is not None
+        suggested = f"{self.current[0]} noise{PROFILE_SUFFIX}"
+        kinds = f"Microscope profile (*{PROFILE_SUFFIX})"
+        path, _ = QFileDialog.getSaveFileName(self.native, "Save as microscope profile", suggested, kinds)
+        if path:
+            self.keep(Path(path))
+
+    def _show_state(self) -> None:
+        busy, empty = self._task is not None, self.layer.value is None
+        self.button.enabled = not busy and not empty
+        self.learn.enabled = busy or not empty
+        self.judge.enabled = not busy
+        self.judge.native.setVisible(self.layer.value is not None and SOURCE_KEY in self.layer.value.metadata)
+        self.learn.text = CANCEL if busy else LEARN
+        self.save.enabled = not busy and self.current is not None and self.current[1].noise.is_measured
+        if empty and not busy:
+            self.message.say(NO_IMAGE)
+        elif self.message.value == NO_IMAGE:
+            self.message.say(INSTRUCTION)

@@ -1,0 +1,1 @@
+"""What the viewer shows of a layer, denoised while it is looked at."""
