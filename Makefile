@@ -34,9 +34,10 @@ check-code: venv
 	@echo "make: import contracts"
 	@$(BIN)/lint-imports --no-logo
 
+# Two processes of one thread each: tests of the window wait more than they compute. A file's tests stay together, for what they share.
 check-tests: venv system-packages
 	@echo "make: tests"
-	@scripts/with-display.sh $(BIN)/python -m pytest -p no:xvfb $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 scripts/with-display.sh $(BIN)/python -m pytest -p no:xvfb -n 2 --dist loadfile $(PYTEST_ARGS)
 
 check-wheel: venv system-packages
 	@scripts/check-wheel.sh $(BIN)/python

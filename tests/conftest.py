@@ -16,6 +16,8 @@ os.environ.setdefault("QT_API", "pyqt6")
 os.environ.setdefault("PYTEST_QT_API", os.environ["QT_API"])
 _home = tempfile.TemporaryDirectory()
 atexit.register(_home.cleanup)
+if "PYTEST_XDIST_WORKER" in os.environ:  # one of several processes: each has settings of its own
+    os.environ["NAPARI_CONFIG"] = str(Path(_home.name) / "settings.yaml")
 os.environ.setdefault("NAPARI_CONFIG", str(Path(_home.name) / "settings.yaml"))
 # The user's fetched models are neither used nor touched.
 os.environ["NAPARI_NE_DENOISE_MODELS"] = str(Path(_home.name) / "models")
