@@ -78,7 +78,7 @@ class FilterWidget(LayerDock):
         )
         self.follow = CheckBox(
             name="follow",
-            text="Follow mouse",
+            text="Follow",
             value=True,
             tooltip="Show the filter of the pixel under the mouse; a click stays at its pixel.",
         )
