@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
@@ -134,5 +134,6 @@ def _wait_until(condition: Callable[[], bool]) -> None:
     end = perf_counter() + LONGEST_WAIT
     while not condition():
         QApplication.processEvents()
+        sleep(0.001)  # as a window does that has nothing to do: a loop that spins takes a core and Python's lock from the preview
         if perf_counter() > end:
             raise TimeoutError(f"no preview within {LONGEST_WAIT:g} s")
