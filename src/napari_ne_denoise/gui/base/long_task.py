@@ -4,10 +4,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QObject, Qt, Signal
 
-from napari_ne_denoise.gui.base.workers import Failed, guarded
+from napari_ne_denoise.gui.base.workers import Hearing, guarded
 
 # those whose thread has not ended: Qt objects must not be collected in a thread
 _alive: set["LongTask"] = set()
@@ -21,7 +20,7 @@ class _Post(QObject):
     ended = Signal()
 
 
-class LongTask:
+class LongTask(Hearing):
     """A generator at work in a thread that it has for itself, as long as it takes.
 
     A `Task` would keep one of Qt's few threads from everybody else, and superqt, which runs it, gathers the warnings of the whole process
@@ -44,8 +43,7 @@ class LongTask:
     def __init__(
         self, title: str, work: Callable[..., Iterator[Any]], *arguments: Any, found: Callable[[Any], None], failed: Callable[[str], None]
     ) -> None:
-        self._found, self._failed = found, failed
-        self._stopped, self._unwanted = False, threading.Event()
+        super().__init__(found, failed)
         self._post = _Post()
         for signal, slot in ((self._post.found, self._receive), (self._post.broken, self._receive_error), (self._post.ended, self._end)):
             signal.connect(slot, Qt.ConnectionType.QueuedConnection)
@@ -66,21 +64,6 @@ class LongTask:
         """Hear nothing more of it; the thread itself ends within a layer of the network, or when it stops waiting."""
         self._stopped = True
         self._unwanted.set()
-
-    def _receive(self, finding: Any) -> None:
-        if self._stopped:
-            return
-        if isinstance(finding, Failed):
-            self._stopped = True
-            self._failed(finding.message)
-        else:
-            self._found(finding)
-
-    def _receive_error(self, error: Exception) -> None:
-        if not self._stopped:
-            self._stopped = True
-            self._failed(f"{type(error).__name__}: {error}")
-            notification_manager.receive_error(type(error), error, error.__traceback__)
 
     def _end(self) -> None:
         _alive.discard(self)

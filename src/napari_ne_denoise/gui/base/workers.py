@@ -20,7 +20,37 @@ class Failed:
     message: str
 
 
-class Task:
+class Hearing:
+    """What the main thread hears of work in a thread, until that is stopped.
+
+    Parameters
+    ----------
+    found, failed
+        As in `Task`.
+    """
+
+    def __init__(self, found: Callable[[Any], None], failed: Callable[[str], None]) -> None:
+        self._found, self._failed = found, failed
+        self._stopped, self._unwanted = False, Event()
+
+    def _receive(self, finding: Any) -> None:
+        if self._stopped:
+            return
+        if isinstance(finding, Failed):
+            self._stopped = True
+            self._failed(finding.message)
+        else:
+            self._found(finding)
+
+    def _receive_error(self, error: Exception) -> None:
+        if not self._stopped:
+            self._stopped = True
+            self._failed(f"{type(error).__name__}: {error}")
+            # nobody foresaw it: napari offers the traceback for a report
+            notification_manager.receive_error(type(error), error, error.__traceback__)
+
+
+class Task(Hearing):
     """A generator at work in a thread.
 
     Parameters
@@ -40,8 +70,7 @@ class Task:
     def __init__(
         self, title: str, work: Callable[..., Iterator[Any]], *arguments: Any, found: Callable[[Any], None], failed: Callable[[str], None]
     ) -> None:
-        self._found, self._failed = found, failed
-        self._stopped, self._unwanted = False, Event()
+        super().__init__(found, failed)
         connections = {"yielded": self._receive, "errored": self._receive_error, "warned": self._receive_warning}
         self._worker = create_worker(_Titled(title, work, self._unwanted, *arguments), _start_thread=False, _connect=connections)
 
@@ -54,22 +83,6 @@ class Task:
         self._stopped = True
         self._worker.quit()
         self._unwanted.set()
-
-    def _receive(self, finding: Any) -> None:
-        if self._stopped:
-            return
-        if isinstance(finding, Failed):
-            self._stopped = True
-            self._failed(finding.message)
-        else:
-            self._found(finding)
-
-    def _receive_error(self, error: Exception) -> None:
-        if not self._stopped:
-            self._stopped = True
-            self._failed(f"{type(error).__name__}: {error}")
-            # nobody foresaw it: napari offers the traceback for a report
-            notification_manager.receive_error(type(error), error, error.__traceback__)
 
     def _receive_warning(self, warning: tuple[Any, ...]) -> None:
         # superqt lets every warning through, also those that are for programmers
