@@ -100,6 +100,7 @@ def parser() -> argparse.ArgumentParser:
     speed.add_argument("--parts", type=_speed_parts, default=list(SPEED), help=f"some of {','.join(SPEED)}")
     memory = commands.add_parser("memory", help="what a large image takes beyond itself and its result")
     memory.add_argument("--drunet", dest="parts", action="store_const", const=["memory-drunet"], help="DRUNet with random weights")
+    memory.add_argument("--streaming", dest="parts", type=_streaming_parts, metavar="KIND", help="OME-Zarr to OME-Zarr: plane or stack")
     precision = commands.add_parser("precision", help="what half precision changes")
     precision.add_argument("models", metavar="MODEL", nargs=1, help="a registered name or a weight file")
     quality = commands.add_parser("quality", help="PSNR of models on the test images")
@@ -125,6 +126,7 @@ def parser() -> argparse.ArgumentParser:
         timed.add_argument("--allow-load", action="store_true", help="measure on a busy machine too; the tables will say so")
     for large in (memory, write):
         large.add_argument("--megapixels", type=float, default=DEFAULTS.megapixels, help="of the image of memory")
+        large.add_argument("--streamed", type=float, default=DEFAULTS.streamed, help="megapixels of the images of streaming")
     for pictured in (speed, precision, quality, write):
         pictured.add_argument("--data", type=Path, default=DEFAULTS.data, help="folder with the test images, under test/")
     curves = commands.add_parser("curves", help="draw noise curves that were found beside true ones; writes docs/images/noise-curves.png")
@@ -166,6 +168,10 @@ def _sections(text: str) -> list[str]:
 
 def _speed_parts(text: str) -> list[str]:
     return _some_of(SPEED, text)
+
+
+def _streaming_parts(text: str) -> list[str]:
+    return [f"streaming-{kind}" for kind in _some_of(("plane", "stack"), text)]
 
 
 def _some_of(known: tuple[str, ...], text: str) -> list[str]:

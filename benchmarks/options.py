@@ -26,6 +26,8 @@ class Options:
         Whether the largest image of `scaling` has 100 megapixels instead of 64.
     megapixels
         Of the image of `memory`.
+    streamed
+        Megapixels of the images of `streaming`; 1600 are 40,000×40,000, or a stack of 382 planes of 2048×2048.
     models
         Registered names or weight files: for `quality` all of them, for `precision` the first.
     sets
@@ -44,6 +46,7 @@ class Options:
     data: Path = DATA
     large: bool = False
     megapixels: float = 400
+    streamed: float = 1600
     models: tuple[str, ...] = field(default_factory=models_to_compare)
     sets: tuple[str, ...] = SECTIONS
     peers: bool = True

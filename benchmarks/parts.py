@@ -20,6 +20,7 @@ from benchmarks.speed.peers import peers
 from benchmarks.speed.precision import precision
 from benchmarks.speed.preview import has_display, preview
 from benchmarks.speed.sizes import cancel, latency, scaling, stacks
+from benchmarks.speed.streaming import streaming_plane, streaming_stack
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ PARTS = {
     "assessment": Part(assessment, "write --parts assessment", timed=False, sets=("fmd",)),
     "memory": Part(memory, "memory --megapixels {megapixels:g}", timed=False),
     "memory-drunet": Part(memory_drunet, "memory --drunet --megapixels {megapixels:g}", timed=False),
+    "streaming-plane": Part(streaming_plane, "memory --streaming plane --streamed {streamed:g}", timed=False),
+    "streaming-stack": Part(streaming_stack, "memory --streaming stack --streamed {streamed:g}", timed=False),
     "precision": Part(precision, "precision {model}", timed=False, sets=("set12", "fmd")),
     "quality": Part(quality, "quality {models}{glance}", timed=False, sets=folders, is_glance=is_glance),
 }
@@ -97,6 +100,7 @@ def command_of(part: Part, options: Options) -> str:
         runs=options.runs,
         large=large,
         megapixels=options.megapixels,
+        streamed=options.streamed,
         model=options.models[0],
         models=" ".join(options.models),
         glance=_glance(options),

@@ -1,6 +1,7 @@
 """The benchmarks measure what their protocols say, refuse busy machines, and write what they found."""
 
 import json
+import sys
 from contextlib import nullcontext
 from functools import partial
 
@@ -15,7 +16,7 @@ from benchmarks.images import Sample, fluorescence_samples, gaussian_samples, no
 from benchmarks.options import Options
 from benchmarks.quality import classical
 from benchmarks.report import Point, Report, Table, Target
-from benchmarks.speed import architectures, fresh, memory, peers, precision, processes, sizes
+from benchmarks.speed import architectures, fresh, memory, peers, precision, processes, sizes, streaming
 from benchmarks.speed.architectures import Architecture, float32_difference, noisy_batch
 from benchmarks.speed.reference import reference_of
 from benchmarks.speed.timing import interleaved, median_ratio
@@ -136,6 +137,7 @@ def test_others_are_watched():
         ("speed --parts tax,peers --allow-load", ["tax", "peers"]),
         ("memory --megapixels 4", ["memory"]),
         ("memory --drunet", ["memory-drunet"]),
+        ("memory --streaming stack", ["streaming-stack"]),
         ("precision fast", ["precision"]),
         ("quality fast ordinary-twin", ["quality"]),
         ("quality fast --sets real,strange --no-peers --limit 2 --fresh --worst reports", ["quality"]),
@@ -277,6 +279,17 @@ def test_a_fresh_process_says_what_it_waited_for(capsys):
 def test_a_failed_process_says_why():
     with pytest.raises(RuntimeError, match="No module named"):
         processes.in_fresh_process("benchmarks.nothing")
+
+
+def test_streaming_is_measured_on_the_command_line_itself(monkeypatch):
+    if not sys.platform.startswith("linux"):
+        pytest.skip("peak memory is read from /proc")
+    monkeypatch.setattr(streaming, "STACK_PLANE", 128)
+    found = streaming.streaming_stack(Options(streamed=0.13))
+    peak, growth = found.targets
+    assert [row[0] for row in found.tables[0].rows] == ["2×128×128", "4×128×128"]
+    assert 0.1 < peak.measured < 10
+    assert growth.measured == pytest.approx(1, abs=0.5)
 
 
 def test_memory_is_what_an_image_takes_beyond_itself(monkeypatch, capsys):
