@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import dask.array as da
 import numpy as np
@@ -146,6 +147,16 @@ def test_a_channel_of_a_lazy_stack_is_looked_at(noisy):
     assert first.pixels == 2 * 160 * 160
     assert second.peak == pytest.approx(5 * first.peak, rel=1e-3)
     assert len(first.places) == 0
+
+
+def test_a_single_plane_is_judged_as_if_it_were_all(noisy, quality, result):
+    stack = np.stack([with_photons(3 * hills(), seed=1), noisy, with_photons(3 * hills(), seed=2)])
+    plane = (slice(1, 2), slice(0, 160), slice(0, 160))
+    (*_, last) = iter_quality(stack, result[None], noise_model=PHOTONS, axes="ZYX", part=plane)
+    assert last.quality == replace(quality, places=last.quality.places)
+    assert all(place == (1, *before) for place, before in zip(last.quality.places, quality.places, strict=True))
+    with pytest.raises(NEDenoiseError, match=r"and the image \(1, 160, 160\)"):
+        iter_quality(stack, stack, axes="ZYX", part=plane)
 
 
 def test_integers_are_grey_levels_and_rounding_is_no_other_result(noisy):

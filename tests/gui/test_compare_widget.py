@@ -18,7 +18,8 @@ from napari_ne_denoise.gui.compare.compare_widget import CHANGED, INSTRUCTION, C
 from napari_ne_denoise.gui.compare.residual_layer import COLOURMAP, RESIDUAL_KEY
 from napari_ne_denoise.gui.compare.views import CURTAIN, FLIP, SIDES
 from napari_ne_denoise.gui.denoise.denoise_widget import DenoiseWidget
-from napari_ne_denoise.gui.layers.layer_data import SOURCE_KEY, is_helper, read_layer
+from napari_ne_denoise.gui.layers.kinship import is_helper
+from napari_ne_denoise.gui.layers.layer_data import SOURCE_KEY, read_layer
 
 PLACE = {"scale": (0.5, 0.25), "translate": (3, -4), "rotate": 20, "shear": [0.2], "affine": [[1, 0.1, 2], [0, 1.5, 3], [0, 0, 1]]}
 

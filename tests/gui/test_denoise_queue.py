@@ -334,9 +334,13 @@ def test_how_good_a_result_is(viewer, dock, run, noisy, until, no_thread_left):
     assert "MPix in" in dock.message.value
 
 
-def test_a_single_plane_of_a_stack_is_not_judged(viewer, dock, run, noisy):
-    viewer.add_image(noisy((3, 40, 40)), name="stack")
+def test_how_good_a_single_plane_of_a_stack_is(viewer, dock, run, noisy, until):
+    viewer.add_image(noisy((3, 96, 96)), name="stack")
+    viewer.dims.set_current_step(0, 2)
     dock.form.scope.native.setCurrentText("this plane")
     run()
-    assert dock.quality.native.isHidden()
     assert not dock.copying.native.isHidden()
+    dock.quality.native.click()
+    until(lambda: dock.quality.text == "How good is it?")
+    assert dock.message.value.startswith("stack denoised (plane 2): noise ")
+    assert "PSNR" in dock.message.value  # it is recognised as what the model makes

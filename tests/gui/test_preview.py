@@ -14,7 +14,8 @@ from napari_ne_denoise.core.errors import ImageError, ModelError
 from napari_ne_denoise.core.regions import Regions
 from napari_ne_denoise.gui.base.long_task import LongTask
 from napari_ne_denoise.gui.denoise.denoise_widget import DenoiseWidget
-from napari_ne_denoise.gui.layers.layer_data import Source, is_helper
+from napari_ne_denoise.gui.layers.kinship import is_helper
+from napari_ne_denoise.gui.layers.layer_data import Source
 from napari_ne_denoise.gui.preview import preview_view
 from napari_ne_denoise.gui.preview.preview import ONLY_MIDDLE
 from napari_ne_denoise.gui.preview.preview_canvas import CELL, Canvas, in_cells, on_layer_axes

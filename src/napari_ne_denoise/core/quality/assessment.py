@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from napari_ne_denoise.core.axes import PlaneLayout
+from napari_ne_denoise.core.axes import Index, PlaneLayout
 from napari_ne_denoise.core.errors import ImageError, SettingsError
 from napari_ne_denoise.core.inference import prepare_denoising
 from napari_ne_denoise.core.noise.estimation import find_noise, place_of_channel
 from napari_ne_denoise.core.noise.model import NoiseModel
 from napari_ne_denoise.core.noise.sampling import frame_axis_of
-from napari_ne_denoise.core.pixels import PlaneReader, as_image
+from napari_ne_denoise.core.pixels import ArrayLike, PlaneReader, as_image
 from napari_ne_denoise.core.quality.judging import judge
 from napari_ne_denoise.core.quality.looking import Looking
 from napari_ne_denoise.core.quality.result import Quality
@@ -113,6 +113,7 @@ def iter_quality(
     noise_model: NoiseModel | None = None,
     channel: int | None = None,
     peak: float | None = None,
+    part: tuple[slice, ...] | None = None,
     **settings: Any,
 ) -> Iterator[QualityProgress]:
     """The same, denoising by denoising.
@@ -121,6 +122,9 @@ def iter_quality(
     ----------
     image, denoised, noise_model, channel, peak, **settings
         As in `quality_without_truth`.
+    part
+        Which part of the image `denoised` is: a slice for each axis, of whole planes with one place along every other axis.  Only that
+        is looked at; what is done about noise is still decided on the whole image, as it was for the result.  None: all of it.
 
     Yields
     ------
@@ -139,7 +143,8 @@ def iter_quality(
     run = prepare_denoising(image, DEFAULTS, **settings)
     layout = run.layout
     fixed = place_of_channel(run.settings.axes, run.settings.channel_axis, layout.shape, channel)
-    given = None if denoised is None else _result(denoised, layout)
+    given = None if denoised is None else _result(denoised, layout, part)
+    fixed = {**_single_places(part, layout), **fixed}
     return _steps(run, given, noise_model, fixed, peak)
 
 
@@ -152,11 +157,40 @@ def settings_of(provenance: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: settings[name] for name in SETTINGS if name in settings and name != "device"}
 
 
-def _result(denoised: Any, layout: PlaneLayout) -> PlaneReader:
+def _result(denoised: Any, layout: PlaneLayout, part: tuple[slice, ...] | None) -> PlaneReader:
     array = as_image(denoised)
-    if tuple(array.shape) != layout.shape:
-        raise ImageError(f"denoised: has shape {tuple(array.shape)}, and the image {layout.shape}; give a result of this image.")
-    return PlaneReader(array, layout, "keep")
+    shape = layout.shape if part is None else tuple(window.stop - window.start for window in part)
+    if tuple(array.shape) != shape:
+        raise ImageError(f"denoised: has shape {tuple(array.shape)}, and the image {shape}; give a result of this image.")
+    return PlaneReader(array if part is None else _InPlace(array, layout.shape, part), layout, "keep")
+
+
+@dataclass(frozen=True)
+class _InPlace:
+    """A part of an array, which is read by the places of the whole."""
+
+    values: ArrayLike
+    shape: tuple[int, ...]
+    part: tuple[slice, ...]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.values.dtype)
+
+    def __getitem__(self, index: Index) -> Any:
+        # whole rows and columns: only numbers of planes change
+        return self.values[tuple(at - window.start if isinstance(at, int) else at for at, window in zip(index, self.part, strict=True))]
+
+
+def _single_places(part: tuple[slice, ...] | None, layout: PlaneLayout) -> dict[int, int]:
+    """Where a part lies along the axes of which it holds one place."""
+    if part is None:
+        return {}
+    return {
+        axis: window.start
+        for axis, window in enumerate(part)
+        if window.stop - window.start == 1 and axis not in (layout.rows, layout.columns)
+    }
 
 
 def _steps(

@@ -1,10 +1,9 @@
 """What the forms offer: image layers, models, devices."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from magicgui.widgets import ComboBox
-from napari.layers import Image
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox
@@ -13,7 +12,7 @@ from napari_ne_denoise.core.models.fetch import local_path
 from napari_ne_denoise.core.models.registry import ModelRow, list_models
 from napari_ne_denoise.core.settings import DEFAULTS
 from napari_ne_denoise.gui.base.boxes import tame_box
-from napari_ne_denoise.gui.layers.layer_data import is_helper, is_result, source_layer_of
+from napari_ne_denoise.gui.layers.kinship import image_layers, image_of, is_result
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -28,11 +27,6 @@ def layer_box(viewer: "Viewer", tooltip: str) -> ComboBox:
     return box
 
 
-def image_layers(viewer: "Viewer") -> list[Any]:
-    """Image layers that can be denoised."""
-    return [layer for layer in viewer.layers if isinstance(layer, Image) and not is_helper(layer)]
-
-
 def offer_layers(box: ComboBox) -> None:
     """Offer the layers there are now, and keep the chosen one, also if it was renamed."""
     chosen = box.value
@@ -45,7 +39,7 @@ def choose_active(box: ComboBox, viewer: "Viewer", results_too: bool) -> None:
     """Let a box of layers follow the active layer, or to what that was made from where results are not wanted."""
     active = viewer.layers.selection.active
     if active is not None and not results_too and is_result(active):
-        active = source_layer_of(viewer, active)
+        active = image_of(viewer, active)
     if active is not None and active in box.choices:
         box.value = active
 

@@ -13,13 +13,14 @@ from napari_ne_denoise.gui.base.docks import NO_IMAGE, Message, form
 from napari_ne_denoise.gui.base.layer_dock import LayerDock
 from napari_ne_denoise.gui.base.view_bar import ViewBar
 from napari_ne_denoise.gui.base.workers import Task
-from napari_ne_denoise.gui.compare.comparing import Pair, made_from, newest_result, open_again, pair_of, partners_of, source_of
+from napari_ne_denoise.gui.compare.comparing import Pair, open_again, pair_of
 from napari_ne_denoise.gui.compare.curtain import Curtain
 from napari_ne_denoise.gui.compare.flip import FlipKey, Flipped, Press
 from napari_ne_denoise.gui.compare.profile_part import ProfilePart
 from napari_ne_denoise.gui.compare.residual_layer import Residual, compute_residual, describe, show_residual
 from napari_ne_denoise.gui.compare.views import CURTAIN, FLIP, SIDES, VIEWS, View, hint_of, name_of, open_view
-from napari_ne_denoise.gui.layers.layer_data import Source, is_result
+from napari_ne_denoise.gui.layers.kinship import image_of, is_result, newest_result, partners_of, source_of
+from napari_ne_denoise.gui.layers.layer_data import Source
 
 if TYPE_CHECKING:
     import napari
@@ -151,7 +152,7 @@ class CompareWidget(LayerDock):
     def _after_chosen(self, *_: object) -> None:
         self._offer_before()
         after = self.layer.value
-        source = None if after is None else made_from(self._viewer, after)
+        source = None if after is None else image_of(self._viewer, after)
         if source is not None:
             with self.before.changed.blocked():
                 self.before.value = source
@@ -227,7 +228,7 @@ class CompareWidget(LayerDock):
     def _lost_source(self) -> Source | None:
         """What a result was made from, if that is not among the layers."""
         after = self.layer.value
-        return source_of(after) if after is not None and made_from(self._viewer, after) is None else None
+        return source_of(after) if after is not None and image_of(self._viewer, after) is None else None
 
     def _open_source(self) -> None:
         open_again(self._viewer, self.layer.value)

@@ -9,7 +9,7 @@ from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QWidget
 
 from napari_ne_denoise.gui.compare.kept_view import KeptView, covering
-from napari_ne_denoise.gui.layers.layer_data import layers_made_from
+from napari_ne_denoise.gui.layers.kinship import made_from
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -36,7 +36,7 @@ class Flipped:
         self.shown = before if upper == after else after
         self._kept.set(self.shown, "visible", True)
         # noise shines through results that do not cover it: none of them is to be seen with it
-        results = layers_made_from(viewer, before) if self.shown == before else []
+        results = made_from(viewer, before) if self.shown == before else []
         for other in (upper, *covering(viewer, self.shown), *results):
             if other != self.shown:
                 self._kept.set(other, "visible", False)

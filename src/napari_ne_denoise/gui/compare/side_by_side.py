@@ -6,7 +6,7 @@ from napari.layers import Shapes
 
 from napari_ne_denoise.gui.compare.comparing import Pair
 from napari_ne_denoise.gui.compare.kept_view import KeptView
-from napari_ne_denoise.gui.layers.layer_data import is_helper
+from napari_ne_denoise.gui.layers.kinship import is_helper
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer

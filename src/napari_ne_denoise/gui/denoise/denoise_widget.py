@@ -14,11 +14,12 @@ from napari_ne_denoise.gui.compare.toggle import BeforeAfter
 from napari_ne_denoise.gui.denoise.copying import CopyButtons
 from napari_ne_denoise.gui.denoise.denoise_form import DenoiseForm
 from napari_ne_denoise.gui.denoise.denoise_queue import DenoiseQueue, Job
-from napari_ne_denoise.gui.denoise.live_strength import LiveStrength, blend_of, results_of
+from napari_ne_denoise.gui.denoise.live_strength import LiveStrength, blend_of
 from napari_ne_denoise.gui.denoise.quality_button import QualityButton
 from napari_ne_denoise.gui.denoise.scope import PLANE
 from napari_ne_denoise.gui.denoise.settings_keeper import SettingsKeeper
-from napari_ne_denoise.gui.layers.layer_data import shown_position, source_layer_of
+from napari_ne_denoise.gui.layers.kinship import image_of, results_of
+from napari_ne_denoise.gui.layers.layer_data import shown_position
 from napari_ne_denoise.gui.preview.preview import Chosen, Preview
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ class DenoiseWidget(LayerDock):
         return self.preview.layer or self._result_at_hand()
 
     def _source_of(self, shown: Any) -> Any:
-        return self.layer.value if shown == self.preview.layer else source_layer_of(self._viewer, shown)
+        return self.layer.value if shown == self.preview.layer else image_of(self._viewer, shown)
 
     def _copyable(self) -> Any:
         """The layer whose making can be copied: the result at hand, or the chosen layer if a record came with it; None if neither."""

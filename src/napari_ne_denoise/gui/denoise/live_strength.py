@@ -11,7 +11,7 @@ from napari_ne_denoise.gui.base.long_task import LongTask
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.denoise.blend import Blend
 from napari_ne_denoise.gui.denoise.denoising import at_strength
-from napari_ne_denoise.gui.layers.layer_data import BLEND_KEY, layers_made_from, shown_position
+from napari_ne_denoise.gui.layers.layer_data import BLEND_KEY, shown_position
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -102,12 +102,6 @@ def blend_of(layer: Any) -> Blend | None:
     """What the strength of a layer can be changed by; None if it is no finished result of this session."""
     blend = None if layer is None else layer.metadata.get(BLEND_KEY)
     return blend if blend is not None and KEY in layer.metadata and blend.belongs_to(layer) else None
-
-
-def results_of(viewer: "Viewer", layer: "Image | None") -> list[Any]:
-    """The finished results of a layer, the newest last."""
-    found = [] if layer is None else layers_made_from(viewer, layer)
-    return sorted((other for other in found if KEY in other.metadata), key=lambda other: str(other.metadata[KEY].get("made", "")))
 
 
 def _blend_parts(blend: Blend) -> Iterator[bool]:

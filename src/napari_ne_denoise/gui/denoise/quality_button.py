@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import PushButton
 
 from napari_ne_denoise.gui.base.workers import Task
-from napari_ne_denoise.gui.layers.layer_data import channel_of, shown_position
-from napari_ne_denoise.gui.noise.assessing import assess_result, judged_of
+from napari_ne_denoise.gui.noise.assessing import assess_result, judged_of, shown_channel
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -45,7 +44,7 @@ class QualityButton(PushButton):
     @property
     def can_be_asked(self) -> bool:
         """Whether there is a result that can be judged."""
-        return judged_of(self._layer_now()) is not None
+        return judged_of(self._viewer, self._layer_now()) is not None
 
     def stop(self) -> None:
         """Hear nothing more of what is at work; the button may be gone already."""
@@ -71,10 +70,10 @@ class QualityButton(PushButton):
 
     def _begin(self) -> None:
         layer = self._layer_now()
-        judged = judged_of(layer)
+        judged = judged_of(self._viewer, layer)
         if judged is None:
             return
-        channel = channel_of(judged.source, tuple(shown_position(self._viewer, layer)))
+        channel = shown_channel(self._viewer, layer, judged.source)
         show, fail = lambda found: self._show(layer.name, found), lambda reason: self._end(reason, self._complain)
         self._task = Task(f"judging {layer.name}", assess_result, judged, channel, found=show, failed=fail)
         self.text = CANCEL

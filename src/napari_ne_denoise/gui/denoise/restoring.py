@@ -1,18 +1,16 @@
 """The settings that a layer was made with, or that its newest result was made with."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from napari_ne_denoise.core.io import find_provenance
 from napari_ne_denoise.core.provenance import KEY
-from napari_ne_denoise.gui.layers.layer_data import layers_made_from
+from napari_ne_denoise.gui.layers.kinship import results_of
+from napari_ne_denoise.gui.layers.records import settings_in
 
 if TYPE_CHECKING:
     from napari.layers import Image
     from napari.viewer import Viewer
-
-# what belongs to an image; device and tile size belong to the machine
-RESTORED = ("model", "axes", "channel_axis", "noise", "hot_pixels", "output_dtype", "strength")
 
 
 def settings_known_of(viewer: "Viewer", layer: "Image") -> dict[str, Any]:
@@ -20,20 +18,8 @@ def settings_known_of(viewer: "Viewer", layer: "Image") -> dict[str, Any]:
     own = settings_in(layer.metadata.get(KEY))
     if own:
         return own
-    records = [other.metadata[KEY] for other in layers_made_from(viewer, layer) if KEY in other.metadata]
-    return settings_in(max(records, key=lambda record: str(record.get("made", "")), default=None))
-
-
-def settings_in(record: Any) -> dict[str, Any]:
-    """The settings in a record, as far as they can be shown; a record from a file may hold anything."""
-    settings = record.get("settings") if isinstance(record, Mapping) else None
-    if not isinstance(settings, Mapping):
-        return {}
-    found = {name: settings[name] for name in RESTORED if name in settings}
-    strength = found.get("strength", 1.0)
-    if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength <= 1:
-        del found["strength"]
-    return found
+    newest = next(reversed(results_of(viewer, layer)), None)
+    return {} if newest is None else settings_in(newest.metadata[KEY])
 
 
 def path_of(layer: "Image") -> str | None:

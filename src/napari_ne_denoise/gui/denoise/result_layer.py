@@ -8,7 +8,8 @@ from qtpy.QtCore import QTimer
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.compare.kept_view import covers
 from napari_ne_denoise.gui.denoise.blend import Blend
-from napari_ne_denoise.gui.layers.layer_data import BLEND_KEY, SOURCE_KEY, Source, layers_made_from, source_layer_of
+from napari_ne_denoise.gui.layers.kinship import image_of, made_from
+from napari_ne_denoise.gui.layers.layer_data import BLEND_KEY, SOURCE_KEY, Source
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -69,8 +70,8 @@ class ResultLayer:
     def _put_above_source(self, layer: Any) -> list[Any]:
         """Lay it over its image and older results of that, which are given; on top of the list it would hide other channels."""
         layers = self._viewer.layers
-        source = source_layer_of(self._viewer, layer)
-        older = [] if source is None else layers_made_from(self._viewer, source)
+        source = image_of(self._viewer, layer)
+        older = [] if source is None else made_from(self._viewer, source)
         below = [other for other in (source, *older) if other is not None and other != layer]
         if below:
             layers.move(layers.index(layer), max(layers.index(other) for other in below) + 1)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ne_denoise.core.memory import free_memory_of_machine
-from napari_ne_denoise.gui.base.choices import image_layers
-from napari_ne_denoise.gui.layers.layer_data import finest, is_result
+from napari_ne_denoise.gui.layers.kinship import image_layers, is_result
+from napari_ne_denoise.gui.layers.layer_data import finest
 
 if TYPE_CHECKING:
     from napari.layers import Image

@@ -9,7 +9,8 @@ from napari_ne_denoise.core.settings import DEFAULTS
 from napari_ne_denoise.gui.base.preferences import remember, remembered
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.denoise.denoise_form import DenoiseForm
-from napari_ne_denoise.gui.denoise.restoring import path_of, read_settings, settings_in, settings_known_of
+from napari_ne_denoise.gui.denoise.restoring import path_of, read_settings, settings_known_of
+from napari_ne_denoise.gui.layers.records import settings_in
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer

@@ -28,7 +28,7 @@ from napari_ne_denoise.gui.inside.filtering import (
     pixel_at,
     strength_of,
 )
-from napari_ne_denoise.gui.layers.layer_data import is_helper
+from napari_ne_denoise.gui.layers.kinship import is_helper
 
 if TYPE_CHECKING:
     import napari

@@ -11,10 +11,10 @@ from napari_ne_denoise.core.errors import ImageError
 from napari_ne_denoise.core.noise.repaired import RepairedImage
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.core.settings import DEFAULTS
-from napari_ne_denoise.gui.base.choices import image_layers
-from napari_ne_denoise.gui.denoise.restoring import settings_in
 from napari_ne_denoise.gui.inside.filter_layer import crop
-from napari_ne_denoise.gui.layers.layer_data import BLEND_KEY, SOURCE_KEY, Source, finest, is_result, read_layer
+from napari_ne_denoise.gui.layers.kinship import is_result, noisy_of
+from napari_ne_denoise.gui.layers.layer_data import BLEND_KEY, Source, finest, read_layer
+from napari_ne_denoise.gui.layers.records import settings_in
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -115,19 +115,10 @@ def noisy_source_of(viewer: "Viewer", layer: "Image") -> Source:
     if not is_result(layer):
         return read_layer(layer)
     _refuse_if_treated(layer.metadata.get(KEY, {}))
-    if SOURCE_KEY in layer.metadata:
-        source: Source = layer.metadata[SOURCE_KEY]
+    source = noisy_of(viewer, layer)
+    if source is not None:
         return source
-    record = layer.metadata[KEY]
-    settings = settings_in(record)
-    name, model = record.get("source_layer"), settings.get("model")
-    part = tuple(slice(*window) for window in record["part"]) if "part" in record else None
-    for other in image_layers(viewer):
-        if other.name == name and not is_result(other):
-            wishes = {name: settings[name] for name in ("hot_pixels",) if name in settings}
-            found = replace(read_layer(other, model, wishes=wishes), part=part)
-            if found.shape == layer.data.shape:
-                return found
+    name = layer.metadata[KEY].get("source_layer")
     raise ImageError(f"The filter is computed from the noisy image: open it, name its layer {name!r}, and click again.")
 
 

@@ -19,7 +19,8 @@ from napari_ne_denoise.core.tiling import Window
 from napari_ne_denoise.gui.base.pace import duration
 from napari_ne_denoise.gui.denoise.scope import plane_count
 from napari_ne_denoise.gui.inside.filtering import GREEN, noisy_source_of, seen_by_network, strength_of
-from napari_ne_denoise.gui.layers.layer_data import Source, finest, is_result, shown_position
+from napari_ne_denoise.gui.layers.kinship import is_result
+from napari_ne_denoise.gui.layers.layer_data import Source, finest, shown_position
 from napari_ne_denoise.gui.layers.readings import readings_of
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from napari_ne_denoise.core.settings import DEFAULTS
 from napari_ne_denoise.gui.layers.readings import Reading, readings_of
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Layer
+    from napari.layers import Image
     from napari.viewer import Viewer
 
 # Where a result remembers what it was made from. It holds arrays, so unlike the record under KEY it is not for files.
@@ -194,32 +194,6 @@ def _middle_of_view(layer: "Image", lengths: np.ndarray) -> np.ndarray:
         return lengths / 2
     factors = np.asarray(layer.downsample_factors[layer.data_level])[: layer.ndim] if layer.multiscale else 1
     return np.asarray(corners.mean(axis=0) * factors)
-
-
-def source_layer_of(viewer: "Viewer", result: "Layer") -> "Image | None":
-    """The layer that a result was made from in this session, if it is still there."""
-    if SOURCE_KEY not in result.metadata:
-        return None
-    data = result.metadata[SOURCE_KEY].data
-    others = (layer for layer in viewer.layers if layer is not result and hasattr(layer, "multiscale"))
-    return next((layer for layer in others if finest(layer) is data), None)
-
-
-def layers_made_from(viewer: "Viewer", layer: "Image") -> list[Any]:
-    """The layers that were made from a layer in this session, the lowest first; those that only help to look are none."""
-    data = finest(layer)
-    made = (other for other in viewer.layers if SOURCE_KEY in other.metadata and not is_helper(other))
-    return [other for other in made if other.metadata[SOURCE_KEY].data is data]
-
-
-def is_result(layer: "Image") -> bool:
-    """Whether a layer was made by denoising."""
-    return SOURCE_KEY in layer.metadata or KEY in layer.metadata
-
-
-def is_helper(layer: "Layer") -> bool:
-    """Whether a layer only helps to look at others, as a filter, a preview or a curtain does."""
-    return HELPER_KEY in layer.metadata
 
 
 def channel_of(source: Source, position: tuple[int, ...]) -> int | None:

@@ -1,5 +1,6 @@
 """How a layer was made: by what stands in its metadata, or in the file that it was opened from."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from napari_ne_denoise.core.io import find_provenance
@@ -8,6 +9,10 @@ from napari_ne_denoise.core.provenance import KEY
 if TYPE_CHECKING:
     from napari.layers import Layer
     from napari.viewer import Viewer
+
+
+# what belongs to an image; device and tile size belong to the machine
+RESTORED = ("model", "axes", "channel_axis", "noise", "hot_pixels", "output_dtype", "strength")
 
 
 def record_of(layer: "Layer") -> dict[str, Any] | None:
@@ -25,3 +30,15 @@ def source_path(viewer: "Viewer", record: dict[str, Any]) -> str | None:
     """The file of the layer that a result was made from, as far as that layer is still there and was opened from one."""
     name = record.get("source_layer")
     return viewer.layers[name].source.path if isinstance(name, str) and name in viewer.layers else None
+
+
+def settings_in(record: Any) -> dict[str, Any]:
+    """The settings in a record, as far as they can be shown; a record from a file may hold anything."""
+    settings = record.get("settings") if isinstance(record, Mapping) else None
+    if not isinstance(settings, Mapping):
+        return {}
+    found = {name: settings[name] for name in RESTORED if name in settings}
+    strength = found.get("strength", 1.0)
+    if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength <= 1:
+        del found["strength"]
+    return found

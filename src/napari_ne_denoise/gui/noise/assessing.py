@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_ne_denoise.core.provenance import KEY
-from napari_ne_denoise.gui.layers.layer_data import SOURCE_KEY, Source, finest
+from napari_ne_denoise.gui.layers.kinship import noisy_of
+from napari_ne_denoise.gui.layers.layer_data import Source, channel_of, finest, shown_position
 
 if TYPE_CHECKING:
     from napari.layers import Image
+    from napari.viewer import Viewer
 
     from napari_ne_denoise.core.quality.assessment import QualityProgress
 
@@ -20,7 +22,7 @@ class Judged:
     Attributes
     ----------
     source
-        The noisy layer as it was.
+        The noisy layer as it was, and which part of it was denoised.
     values
         The result.
     record
@@ -32,16 +34,22 @@ class Judged:
     record: dict[str, Any]
 
 
-def judged_of(layer: "Image | None") -> Judged | None:
-    """What can be judged of a layer, on the main thread; None of one that is no finished result of an image that is still there."""
-    if layer is None or SOURCE_KEY not in layer.metadata or KEY not in layer.metadata:
+def judged_of(viewer: "Viewer", layer: "Image | None") -> Judged | None:
+    """What can be judged of a layer, on the main thread; None of one that is no finished result of an image that is known."""
+    source = None if layer is None or KEY not in layer.metadata else noisy_of(viewer, layer)
+    if layer is None or source is None or tuple(finest(layer).shape) != source.shape:
         return None
-    values, source = finest(layer), layer.metadata[SOURCE_KEY]
-    return Judged(source, values, layer.metadata[KEY]) if values.shape == source.data.shape else None
+    return Judged(source, finest(layer), layer.metadata[KEY])
+
+
+def shown_channel(viewer: "Viewer", layer: "Image", source: Source) -> int | None:
+    """The channel of the image that the viewer shows of a result; None where there are no channels."""
+    return channel_of(source, tuple(at + first for at, first in zip(shown_position(viewer, layer), source.origin, strict=True)))
 
 
 def assess_result(judged: Judged, channel: int | None) -> "Iterator[QualityProgress]":
     """The work of a thread; the last that it yields holds what was found."""
     from napari_ne_denoise.core.quality.assessment import iter_quality, settings_of  # brings torch along
 
-    yield from iter_quality(judged.source.data, judged.values, channel=channel, **settings_of(judged.record))
+    source = judged.source
+    yield from iter_quality(source.data, judged.values, channel=channel, part=source.part, **settings_of(judged.record))

@@ -15,8 +15,9 @@ from napari_ne_denoise.gui.base.docks import NO_IMAGE, Message, form
 from napari_ne_denoise.gui.base.layer_dock import LayerDock
 from napari_ne_denoise.gui.base.readout import Readout
 from napari_ne_denoise.gui.base.workers import Task
-from napari_ne_denoise.gui.layers.layer_data import SOURCE_KEY, channel_of, read_layer, shown_position
-from napari_ne_denoise.gui.noise.assessing import assess_result, judged_of
+from napari_ne_denoise.gui.layers.kinship import is_result
+from napari_ne_denoise.gui.layers.layer_data import channel_of, read_layer, shown_position
+from napari_ne_denoise.gui.noise.assessing import assess_result, judged_of, shown_channel
 from napari_ne_denoise.gui.noise.noise_finding import ROWS, Found, describe, find_noise_of, learn_noise_of
 from napari_ne_denoise.gui.noise.noise_view import NoiseView
 
@@ -80,11 +81,13 @@ class NoiseWidget(LayerDock):
     def assess(self) -> None:
         """Start telling how good the chosen layer is, which Denoise made."""
         layer = self.layer.value
-        judged = judged_of(layer)
+        judged = judged_of(self._viewer, layer)
         if judged is None:
-            self.message.complain(f"{layer.name} is not finished, or the image that it was made from has changed; denoise it again.")
+            self.message.complain(
+                f"{layer.name} is not finished, or the image that it was made from is not open; open that, or denoise again."
+            )
             return
-        channel = channel_of(judged.source, shown_position(self._viewer, layer))
+        channel = shown_channel(self._viewer, layer, judged.source)
         title, self._judged_name = f"judging {layer.name}", layer.name
         self._task = Task(title, assess_result, judged, channel, found=self._show_quality, failed=self._fail)
         self.message.say(f"Looking at {layer.name}…")
@@ -177,7 +180,7 @@ class NoiseWidget(LayerDock):
         self.button.enabled = not busy and not empty
         self.learn.enabled = busy or not empty
         self.judge.enabled = not busy
-        self.judge.native.setVisible(self.layer.value is not None and SOURCE_KEY in self.layer.value.metadata)
+        self.judge.native.setVisible(self.layer.value is not None and is_result(self.layer.value))
         self.learn.text = CANCEL if busy else LEARN
         self.save.enabled = not busy and self.current is not None and self.current[1].noise.is_measured
         if empty and not busy:

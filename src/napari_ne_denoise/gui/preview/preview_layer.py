@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_ne_denoise.gui.compare.kept_view import covers
-from napari_ne_denoise.gui.layers.layer_data import HELPER_KEY, layers_made_from, translate_at
+from napari_ne_denoise.gui.layers.kinship import made_from
+from napari_ne_denoise.gui.layers.layer_data import HELPER_KEY, translate_at
 from napari_ne_denoise.gui.preview.preview_painting import Painted
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class PreviewLayer:
 
     def _covered(self) -> list[Any]:
         """The source and what was made from it: below a result nobody would see a preview."""
-        return [self._source, *layers_made_from(self._viewer, self._source)]
+        return [self._source, *made_from(self._viewer, self._source)]
 
     def _value(self, name: str) -> Any:
         if name == "name":
