@@ -1,4 +1,5 @@
 import copy
+import itertools
 
 import dask.array as da
 import numpy as np
@@ -218,6 +219,41 @@ def test_the_key_goes_back_to_whom_it_belonged(viewer, noisy, close_dock):
     assert _visible(viewer) == ["cells", "cells denoised"]
     QTest.keyClick(canvas, Qt.Key.Key_N)
     assert pressed == [True]
+
+
+def test_two_docks_share_one_key(shown, noisy, until, close_dock, monkeypatch):
+    monkeypatch.setattr(flip, "HOLD", 60)
+    before = dict(shown.keymap)
+    cells = shown.add_image(noisy((64, 80)), name="cells")
+    denoise = DenoiseWidget(shown)
+    shown.window.add_dock_widget(denoise, name="denoise")
+    compare = _docked(shown)
+    denoise.button.native.click()
+    until(lambda: not denoise.queue.is_busy)
+    both = ["cells", "cells denoised"]
+    button = compare.bar.buttons[FLIP]
+    for flips, back in itertools.permutations((_canvas(shown), denoise.native, compare.native), 2):
+        QTest.keyClick(flips, Qt.Key.Key_N)
+        assert _visible(shown) == ["cells"]
+        assert button.isChecked()
+        assert compare.message.value == "Shown: cells"
+        QTest.keyClick(back, Qt.Key.Key_N)
+        assert _visible(shown) == both
+        assert not button.isChecked()
+    compare.look(CURTAIN)
+    QTest.keyClick(denoise.native, Qt.Key.Key_N)
+    assert not _helpers(shown)  # one way of looking at a time
+    assert _visible(shown) == ["cells"]
+    shown.layers.remove("cells denoised")
+    assert cells.visible
+    close_dock(compare)
+    denoise.button.native.click()
+    until(lambda: not denoise.queue.is_busy)
+    QTest.keyClick(_canvas(shown), Qt.Key.Key_N)
+    assert _visible(shown) == ["cells"]
+    close_dock(denoise)
+    assert _visible(shown) == both
+    assert dict(shown.keymap) == before  # no key that does nothing
 
 
 def test_closing_while_flipped_hides_nothing(viewer, dock, pair, close_dock):

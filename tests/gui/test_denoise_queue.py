@@ -201,7 +201,7 @@ def test_the_key_leaves_no_image_hidden(viewer, dock, run, noisy):
     cells = viewer.add_image(noisy((32, 32)), name="cells")
     run()
     for _ in range(2):
-        dock.before_after.toggle()
+        QTest.keyClick(dock.native, Qt.Key.Key_N)
     viewer.layers.remove("cells denoised")
     assert cells.visible
 
@@ -242,9 +242,9 @@ def test_a_lazy_layer_can_have_a_lazy_result(viewer, dock, run, noisy):
     run()
     result = viewer.layers["lazy denoised"]
     assert isinstance(result.data, da.Array)
-    dock.before_after.toggle()
+    QTest.keyClick(dock.native, Qt.Key.Key_N)
     assert not result.visible
-    dock.before_after.toggle()
+    QTest.keyClick(dock.native, Qt.Key.Key_N)
     assert result.visible
     assert result.data.chunks == ((1,) * 6, (48,), (40,))
     np.testing.assert_allclose(result.data[4].compute(), denoise(image, strength=0.8)[4], rtol=1e-3)

@@ -11,11 +11,12 @@ from napari_ne_denoise.gui.base.boxes import ignore_wheel
 from napari_ne_denoise.gui.base.choices import layer_box, offer_layers
 from napari_ne_denoise.gui.base.docks import NO_IMAGE, Message, form
 from napari_ne_denoise.gui.base.layer_dock import LayerDock
+from napari_ne_denoise.gui.base.per_viewer import one_of
 from napari_ne_denoise.gui.base.view_bar import ViewBar
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.compare.comparing import Pair, open_again, pair_of
 from napari_ne_denoise.gui.compare.curtain import Curtain
-from napari_ne_denoise.gui.compare.flip import FlipKey, Flipped, Press
+from napari_ne_denoise.gui.compare.flip import BeforeAfter, Press, ToFlip
 from napari_ne_denoise.gui.compare.profile_part import ProfilePart
 from napari_ne_denoise.gui.compare.residual_layer import Residual, compute_residual, describe, show_residual
 from napari_ne_denoise.gui.compare.views import CURTAIN, FLIP, SIDES, VIEWS, View, hint_of, name_of, open_view
@@ -62,21 +63,22 @@ class CompareWidget(LayerDock):
         self.message = Message(INSTRUCTION)
         super().__init__(viewer, after, [self.open, self.message], results_too=True)
         self._lay_out()
-        self._key = FlipKey(viewer, self.native, self.flip)
+        self.before_after = one_of(BeforeAfter, viewer)
+        self._flipping = self.before_after.join(self.native, self._to_flip)
         self._listen()
         self._choose_pair()
 
     def flip(self) -> None:
         """Show the other one of the two, or again what was shown before."""
-        if isinstance(self._view, Flipped):
-            self.leave_view()
-        elif self.pair is not None:
-            self.look(FLIP)
+        self.before_after.toggle(self._flipping)
 
     def look(self, view: str) -> None:
         """Look at the two in another way; "" for none."""
         self.leave_view()
         if self.pair is None or not view:
+            return
+        if view == FLIP:
+            self.before_after.show(*self.pair.layers)
             return
         try:
             self._view = open_view(view, self._viewer, self.pair, self.slider.value() / STEPS, self._show_share)
@@ -88,10 +90,23 @@ class CompareWidget(LayerDock):
 
     def leave_view(self) -> None:
         """Show what was shown before one of the ways was chosen."""
+        self.before_after.leave()
+        self._leave_own_view()
+
+    def _leave_own_view(self) -> None:
         view, self._view = self._view, None
         if view is not None:
             view.leave()
             self.message.say(INSTRUCTION)
+        self._show_state()
+
+    def _to_flip(self) -> ToFlip | None:
+        return None if self.pair is None else self.pair.layers
+
+    def _notice_flip(self) -> None:
+        """It may be flipped by the key, and by another dock too."""
+        flipped = self.before_after.flipped
+        self.message.say(INSTRUCTION if flipped is None else hint_of(flipped))
         self._show_state()
 
     def compute_residual(self) -> None:
@@ -126,6 +141,8 @@ class CompareWidget(LayerDock):
         self.bar.chosen.connect(self.look)
         self.bar.pressed.connect(self._press_flip)
         self.bar.released.connect(self._release_flip)
+        self.before_after.begins.connect(self._leave_own_view)
+        self.before_after.changed.connect(self._notice_flip)
         self.slider.valueChanged.connect(self._move_curtain)
         self.residual.changed.connect(lambda: self.compute_residual() if self._task is None else self.cancel())
         self.draw_profile.changed.connect(self._show_profile)
@@ -286,7 +303,7 @@ class CompareWidget(LayerDock):
     def _show_state(self) -> None:
         paired, busy = self.pair is not None, self._task is not None
         self.bar.setEnabled(paired)
-        self.bar.show_chosen(name_of(self._view))
+        self.bar.show_chosen(name_of(self.before_after.flipped or self._view))
         self.slider.setVisible(isinstance(self._view, Curtain))
         self.residual.enabled = paired
         self.residual.text = CANCEL if busy else RESIDUAL
@@ -299,7 +316,9 @@ class CompareWidget(LayerDock):
         self.profile.show_pair(None)
 
     def _disconnect(self) -> None:
-        self._key.let_go()
+        self.before_after.begins.disconnect(self._leave_own_view)
+        self.before_after.changed.disconnect(self._notice_flip)
+        self.before_after.part(self._flipping)
         self._watch(False)
         self.profile.stop()
         self._viewer.layers.events.removed.disconnect(self._notice_removal)

@@ -1,13 +1,16 @@
 """Before and after in turn: in the same place, with the contrast each has."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod, ref
 
-from qtpy.QtCore import QEvent, QObject
+from qtpy.QtCore import QEvent, QObject, Signal
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QWidget
 
+from napari_ne_denoise.gui.base.per_viewer import forget
 from napari_ne_denoise.gui.compare.kept_view import KeptView, covering
 from napari_ne_denoise.gui.layers.kinship import made_from
 
@@ -18,6 +21,10 @@ if TYPE_CHECKING:
 FLIP_KEY = "N"
 # a key or button that is held longer than that flips back when it is let go, in seconds
 HOLD = 0.3
+NOTHING = "There is no result yet to compare: press Denoise."
+
+# the layers from before and after; the former is None if it has gone
+ToFlip = tuple[Any, Any]
 
 
 class Flipped:
@@ -30,25 +37,28 @@ class Flipped:
     """
 
     def __init__(self, viewer: "Viewer", before: Any, after: Any) -> None:
-        self._kept = KeptView()
+        self._viewer, self._kept = viewer, KeptView()
         self.layers = before, after
         upper = _on_top(viewer, before, after)
-        self.shown = before if upper == after else after
-        self._kept.set(self.shown, "visible", True)
+        self.shown, self.hidden = (before, after) if upper == after else (after, before)
         # noise shines through results that do not cover it: none of them is to be seen with it
         results = made_from(viewer, before) if self.shown == before else []
         for other in (upper, *covering(viewer, self.shown), *results):
             if other != self.shown:
                 self._kept.set(other, "visible", False)
+        # last, and so back first: where a result of one plane is hidden or shown, its image may follow by itself
+        self._kept.set(self.shown, "visible", True)
         self._kept.set(self.shown.name_overlay, "visible", True)
 
     def leave(self) -> None:
-        """Show what was shown before."""
+        """Show what was shown before, but hide nothing for the sake of a layer that is gone."""
+        if self.hidden not in self._viewer.layers:
+            self._kept.forget(self.shown, "visible")
         self._kept.restore()
 
     def is_alive(self, viewer: "Viewer") -> bool:
-        """Whether there is still something to leave."""
-        return self.shown in viewer.layers
+        """Whether both layers are still there."""
+        return all(layer in viewer.layers for layer in self.layers)
 
 
 def _on_top(viewer: "Viewer", before: Any, after: Any) -> Any:
@@ -57,36 +67,122 @@ def _on_top(viewer: "Viewer", before: Any, after: Any) -> Any:
     return seen[-1] if seen else before
 
 
-class FlipKey:
-    """A key of the viewer that flips: a tap flips, and the next one back; a longer press flips while it lasts.
+class BeforeAfter(QObject):
+    """Before and after in turn: one key and one state for each viewer, which its docks share; ask `one_of` for it.
+
+    A tap of the key flips, and the next one back; a longer press flips while it lasts.
 
     Parameters
     ----------
     viewer
         Whose key it is.
-    dock
-        Where it works too.
-    flip
-        Called to flip, either way.
     """
 
-    def __init__(self, viewer: "Viewer", dock: QWidget, flip: Callable[[], None]) -> None:
-        self._viewer, self._flip = viewer, flip
-        self._filter = _DockKey(dock, lambda: self._flip())
+    begins = Signal()  # other ways of looking are to be left
+    changed = Signal()  # it was flipped, or back
 
+    tooltip = f"Key {FLIP_KEY}: the noisy image and the result in turn; held, as long as it is held."
+
+    def __init__(self, viewer: "Viewer") -> None:
+        super().__init__()
+        self._viewer_now = ref(viewer)
+        self.flipped: Flipped | None = None
+        self._members: list[Member] = []
+        self._bound: Any = None
+        self._previous: Any = None
+
+    @property
+    def _viewer(self) -> "Viewer":
+        viewer = self._viewer_now()
+        assert viewer is not None  # this goes with it
+        return viewer
+
+    def join(self, dock: QWidget, choose: "Callable[[], ToFlip | None]") -> "Member":
+        """Let the key work for a dock, and in it, until `part`.
+
+        Parameters
+        ----------
+        dock
+            Where the key works too.
+        choose
+            A method that gives which layers the dock is set to; None if there are none.  On the image, the key asks the dock first that
+            was opened last.
+        """
+        if not self._members:
+            self._begin()
+        member = Member(WeakMethod(choose))
+        _DockKey(dock, lambda: self.toggle(member))
+        self._members.append(member)
+        return member
+
+    def part(self, member: "Member") -> None:
+        """A dock goes; with the last one the key goes back to whom it belonged, unless somebody else has taken it since."""
+        self._members.remove(member)
+        if not self._members:
+            self._end()
+
+    def toggle(self, asked: "Member | None" = None) -> None:
+        """Flip what the docks are set to, or one of them; or go back, if it is flipped."""
+        if self.flipped is not None:
+            self.leave()
+            return
+        members = reversed(self._members) if asked is None else [asked]
+        pair = next((pair for member in members if (pair := member.chosen()) is not None), None)
+        if pair is None:
+            self._viewer.status = NOTHING
+        else:
+            self.show(*pair)
+
+    def show(self, before: Any, after: Any) -> None:
+        """Flip two layers; without the one from before, show or hide the one from after."""
+        self.leave()
+        self.begins.emit()
+        if before is None:
+            after.visible = not after.visible
+            return
+        self.flipped = Flipped(self._viewer, before, after)
+        self._viewer.status = self.flipped.shown.name
+        self.changed.emit()
+
+    def leave(self) -> None:
+        """Show again what was shown before it was flipped."""
+        flipped, self.flipped = self.flipped, None
+        if flipped is not None:
+            flipped.leave()
+            self._viewer.status = flipped.hidden.name
+            self.changed.emit()
+
+    def _begin(self) -> None:
         def hold(_: object) -> Iterator[None]:
-            press = Press(self._flip)
+            press = Press(self.toggle)
             yield
             press.end()
 
         self._bound = hold
-        self._previous = viewer.bind_key(FLIP_KEY, hold, overwrite=True)
+        self._previous = self._viewer.bind_key(FLIP_KEY, hold, overwrite=True)
+        self._viewer.layers.events.removed.connect(self._notice_removal)
 
-    def let_go(self) -> None:
-        """Give the key back to whom it belonged, unless somebody else has taken it since."""
-        self._flip = _nothing
+    def _end(self) -> None:
+        self._viewer.layers.events.removed.disconnect(self._notice_removal)
         if self._bound in self._viewer.keymap.values():
             self._viewer.bind_key(FLIP_KEY, self._previous, overwrite=True)
+        forget(BeforeAfter, self._viewer)
+
+    def _notice_removal(self, *_: object) -> None:
+        if self.flipped is not None and not self.flipped.is_alive(self._viewer):
+            self.leave()
+
+
+@dataclass(eq=False)
+class Member:
+    """A dock for which the key works, and which may be gone."""
+
+    choose: "WeakMethod[Callable[[], ToFlip | None]]"
+
+    def chosen(self) -> "ToFlip | None":
+        """What it is set to."""
+        choose = self.choose()
+        return None if choose is None else choose()
 
 
 class Press:
@@ -120,7 +216,3 @@ class _DockKey(QObject):
             self._press.end()
             self._press = None
         return True
-
-
-def _nothing() -> None:
-    """Flip nothing."""

@@ -24,6 +24,10 @@ class KeptView:
             setattr(owner, name, value)
             self._changes.append((owner, name, was, getattr(owner, name)))
 
+    def forget(self, owner: Any, name: str) -> None:
+        """Leave an attribute as it is."""
+        self._changes = [change for change in self._changes if change[:2] != (owner, name)]
+
     def restore(self) -> None:
         """Take everything back, the latest first."""
         while self._changes:

@@ -40,14 +40,12 @@ def open_view(name: str, viewer: "Viewer", pair: Pair, share: float, moved: Call
     Parameters
     ----------
     name
-        One of `VIEWS`.
+        One of `VIEWS` but `FLIP`, which `BeforeAfter` begins.
     viewer, pair
         Where, and at what.
     share, moved
         Of `Curtain`: the share of the width left of the line, and what to call when that was dragged.
     """
-    if name == FLIP:
-        return Flipped(viewer, *pair.layers)
     return SideBySide(viewer, pair) if name == SIDES else Curtain(viewer, pair, share, moved)
 
 

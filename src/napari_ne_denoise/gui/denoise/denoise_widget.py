@@ -9,8 +9,9 @@ from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.base.choices import find_devices, layer_box
 from napari_ne_denoise.gui.base.docks import NO_IMAGE, Message
 from napari_ne_denoise.gui.base.layer_dock import LayerDock
+from napari_ne_denoise.gui.base.per_viewer import one_of
 from napari_ne_denoise.gui.base.workers import Task
-from napari_ne_denoise.gui.compare.toggle import BeforeAfter
+from napari_ne_denoise.gui.compare.flip import BeforeAfter, ToFlip
 from napari_ne_denoise.gui.denoise.copying import CopyButtons
 from napari_ne_denoise.gui.denoise.denoise_form import DenoiseForm
 from napari_ne_denoise.gui.denoise.denoise_queue import DenoiseQueue, Job
@@ -49,7 +50,8 @@ class DenoiseWidget(LayerDock):
         self.preview = Preview(viewer, self._chosen)
         super().__init__(viewer, layer, [self.preview, self.button, self.bar, self.message, self.keep, self.sample], results_too=False)
         self.settings = SettingsKeeper(viewer, self.form, self._notice_settings)
-        self.before_after = BeforeAfter(viewer, self.native, self._shown_at_hand, self._source_of)
+        self.before_after = one_of(BeforeAfter, viewer)
+        self._flipping = self.before_after.join(self.native, self._to_flip)
         self.copying = CopyButtons(viewer, self._copyable, self.message.say, self.message.complain)
         self.quality = QualityButton(viewer, self._result_at_hand, self.message.say, self.message.complain)
         column = self.native.layout()
@@ -147,12 +149,12 @@ class DenoiseWidget(LayerDock):
         active = self._viewer.layers.selection.active
         return active if active in results else next(reversed(results), None)
 
-    def _shown_at_hand(self) -> Any:
-        """What lies over the chosen layer: the preview while there is one, else the result at hand."""
-        return self.preview.layer or self._result_at_hand()
-
-    def _source_of(self, shown: Any) -> Any:
-        return self.layer.value if shown == self.preview.layer else image_of(self._viewer, shown)
+    def _to_flip(self) -> ToFlip | None:
+        """The chosen layer and what lies over it: the preview while there is one, else the result at hand; None if neither."""
+        if self.preview.layer is not None:
+            return self.layer.value, self.preview.layer
+        result = self._result_at_hand()
+        return None if result is None else (image_of(self._viewer, result), result)
 
     def _copyable(self) -> Any:
         """The layer whose making can be copied: the result at hand, or the chosen layer if a record came with it; None if neither."""
@@ -201,6 +203,7 @@ class DenoiseWidget(LayerDock):
     def _disconnect(self) -> None:
         self._device_search.stop()
         self.quality.stop()
-        for part in (self.preview, self.queue, self.live, self.settings, self.before_after):
+        self.before_after.part(self._flipping)
+        for part in (self.preview, self.queue, self.live, self.settings):
             part.let_go()
         self._viewer.layers.selection.events.changed.disconnect(self.form.follow_selection)
