@@ -294,8 +294,6 @@ def test_sigma_for_those_who_need_it():
     with pytest.raises(SettingsError, match="needs the noise level"):
         denoise(y, model=noise_map, noise="none")
     np.testing.assert_allclose(denoise(50 * y - 9, model=noise_map, sigma=5.0), 50 * denoise(y, model=noise_map, sigma=0.1) - 9, atol=1e-3)
-    with pytest.raises(SettingsError, match="needs a noise level"):
-        adaptive_filter(y, (0, 0), model=noise_map)
 
 
 def test_warns_once_where_the_dtype_is_too_coarse():
@@ -714,103 +712,6 @@ def test_normalisation_changes_only_what_is_not_equivariant():
     np.testing.assert_allclose(with_normalisation(norm, y, -1, 5), norm(y), atol=1e-3)
     assert np.abs(with_normalisation(square, y, 0, 1) - with_normalisation(square, y, 0, 255)).max() > 1
     np.testing.assert_array_equal(with_normalisation(square, np.full((2, 2), 3.0), 0, 1), 3)
-
-
-@pytest.mark.parametrize("position", [(0, 0), (149, 0), (80, 75), (149, 130)])
-def test_a_filter_is_what_made_the_pixel(position):
-    y = 300 * noisy(150, 131) + 5000
-    found = adaptive_filter(y, position)
-    assert found.total == pytest.approx(1, abs=1e-9)
-    assert found.weighted_sum == pytest.approx(found.output, rel=1e-9)
-    assert found.output == pytest.approx(denoise(y, precision="float32")[position], rel=1e-6)
-    row, column = found.origin
-    window = y[row : row + found.weights.shape[0], column : column + found.weights.shape[1]]
-    assert (found.weights * window).sum() + found.mean_weight * y.mean() == pytest.approx(found.output, rel=1e-3)
-
-
-def test_a_filter_in_float32_is_that_in_float64_to_five_digits():
-    y = noisy(60, 60)
-    exact, quick = adaptive_filter(y, (30, 20)), adaptive_filter(y, (30, 20), precision="float32")
-    assert quick.origin == exact.origin
-    np.testing.assert_allclose(quick.weights, exact.weights, atol=1e-4 * np.abs(exact.weights).max())
-    assert quick.total == pytest.approx(1, abs=1e-5)
-    assert quick.output == pytest.approx(exact.output, rel=1e-4)
-    with pytest.raises(NEDenoiseError, match="float64, float32"):
-        adaptive_filter(y, (30, 20), precision="half")
-
-
-def test_a_filter_has_weight_on_the_mean_only_where_a_network_continues_the_image_with_it():
-    y, drunet = noisy(77, 83), small_model(DRUNet, channels=(4, 8, 8), blocks=1)
-    assert adaptive_filter(y, (0, 0)).mean_weight == 0
-    assert adaptive_filter(y, (0, 0), model=drunet).mean_weight == 0
-    at_the_end = adaptive_filter(y, (76, 82), model=drunet)
-    assert abs(at_the_end.mean_weight) > 1e-4
-    assert at_the_end.total == pytest.approx(1, abs=1e-9)
-
-
-def test_a_filter_does_not_depend_on_units():
-    y = noisy(100, 90)
-    np.testing.assert_allclose(adaptive_filter(1e-4 * y + 7, (50, 40)).weights, adaptive_filter(y, (50, 40)).weights, atol=1e-8)
-
-
-def test_the_filter_of_a_plane_of_a_stack():
-    y = noisy(3, 60, 50)
-    found, alone = adaptive_filter(y, (1, 30, 20)), adaptive_filter(y[1], (30, 20))
-    np.testing.assert_array_equal(found.weights, alone.weights)
-    turned = adaptive_filter(y.transpose(1, 2, 0), (30, 20, 1), channel_axis=-1)
-    np.testing.assert_array_equal(turned.weights, alone.weights)
-
-
-def test_a_filter_beside_missing_pixels_is_that_of_the_filled_image():
-    y = noisy(60, 61)
-    y[20, 20] = np.nan
-    found = adaptive_filter(y, (22, 21))
-    assert found.total == pytest.approx(1, abs=1e-9)
-    assert found.output == pytest.approx(denoise(y, nonfinite="keep", precision="float32")[22, 21], abs=1e-5)
-
-
-def test_support_crops_the_filter_only():
-    y = noisy(120, 121)
-    whole, cropped = adaptive_filter(y, (60, 3)), adaptive_filter(y, (60, 3), support=11)
-    assert cropped.weights.shape == (11, 9)
-    assert cropped.origin == (55, 0)
-    assert cropped.total == whole.total
-    row, column = (a - b for a, b in zip(cropped.origin, whole.origin, strict=True))
-    np.testing.assert_array_equal(cropped.weights, whole.weights[row : row + 11, column : column + 9])
-
-
-@pytest.mark.parametrize(
-    ("position", "words"),
-    [
-        ((0,), "2 whole numbers"),
-        (3, "2 whole numbers"),
-        (None, "2 whole"),
-        ((3.7, 4), "2 whole"),
-        ((0, 60), "outside"),
-        ((-1, 3), "outside"),
-    ],
-)
-def test_positions_that_are_none(position, words):
-    with pytest.raises(SettingsError, match=words):
-        adaptive_filter(noisy(60, 60), position)
-
-
-@pytest.mark.parametrize("support", [0, 2.5, "wide"])
-def test_supports_that_are_none(support):
-    with pytest.raises(SettingsError, match="positive number of pixels"):
-        adaptive_filter(noisy(60, 60), (3, 3), support=support)
-
-
-def test_a_global_wrapper_has_no_filter_of_one_pixel():
-    with pytest.raises(SettingsError, match="whole image"):
-        adaptive_filter(noisy(40, 40), (3, 3), model=MODELS["WNE"]())
-
-
-def test_filters_are_computed_whatever_mode_the_caller_is_in():
-    y, model = noisy(60, 61), small_model(FDnCNN, channels=8, depth=4)
-    with torch.inference_mode():
-        inside = adaptive_filter(y, (20, 20), model=model)
-    np.testing.assert_array_equal(adaptive_filter(y, (20, 20), model=model).weights, inside.weights)
 
 
 def test_public_names_load_and_are_listed():

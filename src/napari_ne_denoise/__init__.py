@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from napari_ne_denoise.core.equivariance import measure_equivariance
     from napari_ne_denoise.core.errors import NEDenoiseError
     from napari_ne_denoise.core.inference import Denoiser, Step, calibrate_noise, denoise, iter_denoise, load_denoiser
-    from napari_ne_denoise.core.jacobian.filters import Filter, adaptive_filter
+    from napari_ne_denoise.core.jacobian.filters import Filter, adaptive_filter, adaptive_filters
     from napari_ne_denoise.core.jacobian.maps import adaptive_maps
     from napari_ne_denoise.core.lazy import denoise_lazy
     from napari_ne_denoise.core.noise.estimation import estimate_noise
@@ -28,6 +28,7 @@ _HOMES = {
     "Quality": "core.quality.result",
     "Step": "core.inference",
     "adaptive_filter": "core.jacobian.filters",
+    "adaptive_filters": "core.jacobian.filters",
     "adaptive_maps": "core.jacobian.maps",
     "calibrate_noise": "core.inference",
     "denoise": "core.inference",
@@ -48,6 +49,7 @@ __all__ = [
     "Quality",
     "Step",
     "adaptive_filter",
+    "adaptive_filters",
     "adaptive_maps",
     "calibrate_noise",
     "denoise",

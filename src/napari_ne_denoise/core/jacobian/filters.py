@@ -1,4 +1,4 @@
-"""The adaptive filter of one pixel: a row of the network's Jacobian.
+"""The adaptive filter of a pixel: a row of the Jacobian.
 
 A blind norm-equiv network is f(y) = A_y y with rows that sum to one, so that the filter is literally what made the pixel.
 """
@@ -7,52 +7,23 @@ from __future__ import annotations
 
 import operator
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
-from napari_ne_denoise.core.axes import plan_planes
+from napari_ne_denoise.core.axes import PlaneLayout
 from napari_ne_denoise.core.errors import SettingsError
-from napari_ne_denoise.core.inference import as_denoiser
+from napari_ne_denoise.core.inference import as_denoiser, prepare_denoising
+from napari_ne_denoise.core.jacobian.rows import PixelFilters
+from napari_ne_denoise.core.jacobian.weights import Filter
 from napari_ne_denoise.core.models.opened import OpenModel
-from napari_ne_denoise.core.networks.network import DenoisingNetwork
-from napari_ne_denoise.core.numerics import Numerics, blend, choose_numerics
-from napari_ne_denoise.core.pixels import PlaneReader, as_image
-from napari_ne_denoise.core.settings import DEFAULTS, NamedModel, checked_strength
-from napari_ne_denoise.core.statistics import plane_statistics
-from napari_ne_denoise.core.tiling import Grid, Window, inside, read_window, square_around
+from napari_ne_denoise.core.settings import DEFAULTS, KnownNoise, NamedModel, Noise
+from napari_ne_denoise.core.tiling import Window
+
+__all__ = ["Filter", "adaptive_filter", "adaptive_filters", "grid_positions", "iter_adaptive_filters", "open_up", "prepare_filters"]
 
 PRECISIONS = {"float64": torch.float64, "float32": torch.float32}
-
-
-@dataclass(frozen=True)
-class Filter:
-    """What made one output pixel.
-
-    Attributes
-    ----------
-    weights : (Y, X) float64
-        Weight of each input pixel.
-    origin : (row, column)
-        Place of ``weights[0, 0]`` in the plane.
-    mean_weight
-        Weight of the plane's mean, by which a `DRUNet` continues a plane whose sides do not fit; otherwise zero.
-    total
-        Sum of all weights, those outside `weights` and `mean_weight` included: 1 for a norm-equiv model.
-    output
-        The denoised pixel, in image units.
-    weighted_sum
-        Σ w·y + mean_weight · mean over all that the network reached, in image units: equal to `output` for a norm-equiv model.
-    """
-
-    weights: np.ndarray
-    origin: tuple[int, int]
-    mean_weight: float
-    total: float
-    output: float
-    weighted_sum: float
 
 
 def adaptive_filter(
@@ -63,13 +34,13 @@ def adaptive_filter(
     support: int | None = None,
     axes: str | None = None,
     channel_axis: int | None = None,
+    sigma: float | None = None,
+    noise: Noise | KnownNoise | Mapping[str, Any] | os.PathLike[str] | str = DEFAULTS.noise,
     strength: float = DEFAULTS.strength,
+    hot_pixels: str = DEFAULTS.hot_pixels,
     precision: str = "float64",
 ) -> Filter:
-    """The filter of one output pixel, computed on the CPU.
-
-    It is that of ``denoise(image, noise="none")``.  Where noise was made the same everywhere first, no filter of the image itself makes the
-    pixel.
+    """The filter of one output pixel of ``denoise``, computed on the CPU.
 
     Parameters
     ----------
@@ -78,51 +49,102 @@ def adaptive_filter(
     position
         Index of the output pixel, one whole number for each axis of the image.
     model
-        A blind model; None for the default one.
+        Any model; None for the default one.  Of one that is told the noise level, that wraps another (WNE) or that is ordinary, weights
+        times image are not all of the pixel: `Filter` has the rest.
     support
         Side in pixels of the square of weights to return, centred on the pixel and cut off at the image's border.  None returns
         all that the network reaches.
-    axes, channel_axis
-        As in `denoise`.
+    axes, channel_axis, sigma, noise, hot_pixels
+        As in `denoise`.  Where noise is made the same at every brightness first, weights are of the stabilised image; where it is made
+        white, they are of the image, there and back included.
     strength
         As in `denoise`: the weights of y + t · (f(y) − y) are (1 − t) on the pixel itself, and t times those of f.  Their sum stays.
     precision
-        "float64", or "float32": in a twentieth of the time, to five digits of the largest weight.
+        "float64", or "float32": in a fifth of the time, to five digits of the largest weight.
 
     Raises
     ------
     SettingsError
-        If the position is outside the image, or the model needs a noise level: its output is not its filter times the image.
+        If the position is outside the image, or a setting is not accepted.
     """
-    array = as_image(image)
-    layout = plan_planes(tuple(array.shape), axes, channel_axis)
-    at = layout.checked_position(position)
-    denoiser = open_up(DEFAULTS.model if model is None else model)
-    side = None if support is None else _checked_support(support)
-    share, dtype = checked_strength(strength), _checked_precision(precision)
-    # pixels that are no numbers are filled as nonfinite="keep" does
-    read, _ = PlaneReader(array, layout, "keep").open_plane(layout.plane_at(at))
-    statistics = plane_statistics(read, layout.plane_shape)
-    numerics = choose_numerics(denoiser.equivariance, statistics, array.dtype, read)
-    point = (at[layout.rows], at[layout.columns])
-    window = _window_around(point, layout.plane_shape, denoiser.grid)
-    pixels = np.asarray(read(*window), np.float64)
-    weights, mean_weight, value = _row_of_jacobian(denoiser.differentiable(dtype), numerics, pixels, window, point)
-    own = point[0] - window[0].start, point[1] - window[1].start
-    weights, mean_weight = _weakened(weights, own, share), share * mean_weight
-    shown, origin = _crop(weights, window, point, side)
-    return Filter(
-        shown,
-        origin,
-        mean_weight,
-        total=float(weights.sum()) + mean_weight,
-        output=float(blend(pixels[own], numerics.back(np.asarray(value)), share)),
-        weighted_sum=float((weights * pixels).sum()) + mean_weight * statistics.mean,
-    )
+    settings = {"axes": axes, "channel_axis": channel_axis, "sigma": sigma, "noise": noise, "strength": strength, "hot_pixels": hot_pixels}
+    (found,) = adaptive_filters(image, [position], model=model, support=support, precision=precision, **settings)
+    return found
+
+
+def adaptive_filters(image: Any, positions: Sequence[tuple[int, ...]], **settings: Any) -> list[Filter]:
+    """The filters of several output pixels, each exactly as `adaptive_filter` gives it, but sooner: several are computed together.
+
+    Parameters
+    ----------
+    image, **settings
+        As in `adaptive_filter`.
+    positions
+        Of the output pixels; `grid_positions` gives a lattice of them.
+    """
+    return list(iter_adaptive_filters(image, positions, **settings))
+
+
+def iter_adaptive_filters(
+    image: Any,
+    positions: Sequence[tuple[int, ...]],
+    *,
+    model: str | os.PathLike[str] | NamedModel | None = None,
+    support: int | None = None,
+    precision: str = "float64",
+    **settings: Any,
+) -> Iterator[Filter]:
+    """The same, one by one in the order of the positions; whoever asks may stop between any two."""
+    side, dtype = None if support is None else _checked_support(support), checked_precision(precision)
+    filters = prepare_filters(image, model=DEFAULTS.model if model is None else model, **settings)
+    checked = [filters.layout.checked_position(position) for position in positions]
+    found = filters.of(checked, dtype)
+    return found if side is None else (each.around(filters.point(each.position), side) for each in found)
+
+
+def prepare_filters(image: Any, **settings: Any) -> PixelFilters:
+    """Decide everything for filters of an image, to ask for any number of them; settings as in `denoise`."""
+    # pixels that are no numbers are filled, and results come from the CPU in the precision that is asked for
+    fixed = {"nonfinite": "keep", "device": "cpu", "precision": "float32", "tile_size": 256}
+    return PixelFilters(prepare_denoising(image, **{**settings, **fixed}))
+
+
+def grid_positions(layout: PlaneLayout, position: tuple[int, ...], count: int, window: Window | None = None) -> list[tuple[int, ...]]:
+    """Positions spread evenly over a window of the plane that holds a position, row by row.
+
+    Parameters
+    ----------
+    layout
+        How the image is cut into planes.
+    position
+        Of any pixel of the plane.
+    count
+        How many along the longer side; as many as their distance allows along the other.
+    window
+        Rows and columns.  None: the whole plane.
+
+    Raises
+    ------
+    SettingsError
+        If the count is no positive whole number.
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise SettingsError(f"grid: {count!r} must be a positive whole number of pixels along the longer side.")
+    rows, columns = window or (slice(0, layout.plane_shape[0]), slice(0, layout.plane_shape[1]))
+    spacing = max(rows.stop - rows.start, columns.stop - columns.start) / count
+    plane = layout.plane_at(layout.checked_position(position))
+    return [layout.position(plane, row, column) for row in _spread(rows, spacing) for column in _spread(columns, spacing)]
+
+
+def _spread(part: slice, spacing: float) -> list[int]:
+    """Places in the middle of equal pieces of a part, about so far apart."""
+    length = part.stop - part.start
+    count = max(1, min(length, round(length / max(spacing, 1))))
+    return [part.start + int((2 * number + 1) * length / (2 * count)) for number in range(count)]
 
 
 def open_up(model: str | os.PathLike[str] | NamedModel) -> OpenModel:
-    """A model whose output is a filter times the image.
+    """A model whose output is a filter times the image, and nothing else.
 
     Raises
     ------
@@ -142,35 +164,14 @@ def open_up(model: str | os.PathLike[str] | NamedModel) -> OpenModel:
     return denoiser
 
 
-def _window_around(point: tuple[int, int], shape: tuple[int, int], grid: Grid) -> Window:
-    rows, columns = (slice(coordinate, coordinate + 1) for coordinate in point)
-    return read_window(shape, (rows, columns), grid)
+def checked_precision(precision: str) -> torch.dtype:
+    """The precision of a name.
 
-
-def _row_of_jacobian(
-    network: DenoisingNetwork, numerics: Numerics, pixels: np.ndarray, window: Window, point: tuple[int, int]
-) -> tuple[np.ndarray, float, float]:
-    """Weights of the window's pixels, weight of the mean, and the network's output, by one backward pass."""
-    dtype = next(network.parameters()).dtype
-    row, column = (coordinate - part.start for coordinate, part in zip(point, window, strict=True))
-    # whatever mode the caller is in, here gradients are wanted
-    with torch.inference_mode(False), torch.enable_grad():
-        x = torch.from_numpy(numerics.forward(pixels))[None, None].to(dtype).requires_grad_()  # 1, 1, Y, X
-        mean = torch.tensor([numerics.mean], dtype=dtype, requires_grad=True)
-        output = network(x, None, mean, (slice(row, row + 1), slice(column, column + 1)))[0, 0, 0, 0]
-        by_pixel, by_mean = torch.autograd.grad(output, (x, mean), allow_unused=True)
-    assert by_pixel is not None
-    return by_pixel[0, 0].double().numpy(), 0.0 if by_mean is None else float(by_mean), float(output.detach())
-
-
-def _weakened(weights: np.ndarray, own: tuple[int, int], strength: float) -> np.ndarray:
-    """(1 − t)·δ + t·w, with δ the pixel itself."""
-    weakened = strength * weights
-    weakened[own] += 1 - strength
-    return weakened
-
-
-def _checked_precision(precision: str) -> torch.dtype:
+    Raises
+    ------
+    SettingsError
+        If there is none.
+    """
     if precision not in PRECISIONS:
         raise SettingsError(f"precision={precision!r}: must be one of {', '.join(PRECISIONS)}.")
     return PRECISIONS[precision]
@@ -184,10 +185,3 @@ def _checked_support(support: int) -> int:
     if side < 1:
         raise SettingsError(f"support={support!r}: must be a positive number of pixels, or None for all that the network reaches.")
     return side
-
-
-def _crop(weights: np.ndarray, window: Window, point: tuple[int, int], support: int | None) -> tuple[np.ndarray, tuple[int, int]]:
-    if support is None:
-        return weights, (window[0].start, window[1].start)
-    square = square_around(point, support, window)
-    return weights[inside(square, window)], (square[0].start, square[1].start)

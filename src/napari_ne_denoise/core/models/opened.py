@@ -36,6 +36,7 @@ class OpenModel:
         self._making = Lock()
         self._ready: dict[tuple[str, torch.dtype], DenoisingNetwork] = {}
         self._differentiable: dict[torch.dtype, DenoisingNetwork] = {}
+        self._in_float64: DenoisingNetwork | None = None
 
     @property
     def name(self) -> str:
@@ -77,17 +78,21 @@ class OpenModel:
 
     @property
     def in_float64(self) -> DenoisingNetwork:
-        """A float64 copy of the network as it was trained, through which gradients flow."""
-        return self.differentiable(torch.float64)
+        """A float64 copy of the network as it was trained; made once, and kept."""
+        with self._making, torch.inference_mode(False):
+            if self._in_float64 is None:
+                self._in_float64 = copy.deepcopy(local_network(self.network)).double()
+        return self._in_float64
 
     def differentiable(self, precision: torch.dtype) -> DenoisingNetwork:
-        """A copy of the network as it was trained, through which gradients flow; made once for each precision, and kept."""
+        """Its inference form on the CPU, frozen: gradients of the image flow through it; made once for each precision, and kept."""
         # a copy made inside the caller's inference mode could never have gradients
         with self._making, torch.inference_mode(False):
             if precision not in self._differentiable:
-                copied = copy.deepcopy(local_network(self.network)).to(precision)
-                # in float32 this is ten times faster; in float64 it is nothing
-                self._differentiable[precision] = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                # converted first: kernels that were rounded before would not sum to one
+                frozen = copy.deepcopy(local_network(self.network)).to(precision).for_inference()
+                self._differentiable[precision] = frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                check_between_layers(frozen)
         return self._differentiable[precision]
 
     def without_numerics(self, image: np.ndarray) -> np.ndarray:

@@ -56,6 +56,14 @@ class Whitener:
         """What is to be taken away of the image, from what is to be taken away of the white one; right as far as `forward`."""
         return _filtered(pixels, self._back)
 
+    def forward_transposed(self, weights: np.ndarray) -> np.ndarray:
+        """Weights (Y, X) of the image, from weights of the white one: `forward` is a linear map of a window, and this its transpose."""
+        return _filtered_transposed(weights, self._there)
+
+    def back_transposed(self, weights: np.ndarray) -> np.ndarray:
+        """The same of `back`."""
+        return _filtered_transposed(weights, self._back)
+
 
 @lru_cache(maxsize=8)
 def whitener_for(correlation: tuple[Lags, Lags]) -> Whitener | None:
@@ -92,3 +100,12 @@ def _filtered(pixels: np.ndarray, kernels: list[np.ndarray]) -> np.ndarray:
 
     along_y = ndimage.correlate1d(pixels, kernels[0], 0, mode="mirror")
     return np.asarray(ndimage.correlate1d(along_y, kernels[1], 1, mode="mirror"))
+
+
+def _filtered_transposed(weights: np.ndarray, kernels: list[np.ndarray]) -> np.ndarray:
+    from scipy import ndimage
+
+    along_y, along_x = (
+        ndimage.correlate1d(np.eye(length), kernel, 0, mode="mirror") for length, kernel in zip(weights.shape, kernels, strict=True)
+    )
+    return np.asarray(along_y.T @ weights @ along_x)
