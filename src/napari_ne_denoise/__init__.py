@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari_ne_denoise.core.inference import Denoiser, Step, calibrate_noise, denoise, iter_denoise, load_denoiser
     from napari_ne_denoise.core.jacobian.filters import Filter, adaptive_filter, adaptive_filters
     from napari_ne_denoise.core.jacobian.maps import adaptive_maps
+    from napari_ne_denoise.core.jacobian.spectrum import PatchSpectrum, patch_spectrum
     from napari_ne_denoise.core.lazy import denoise_lazy
     from napari_ne_denoise.core.noise.estimation import estimate_noise
     from napari_ne_denoise.core.noise.model import NoiseModel
@@ -25,6 +26,7 @@ _HOMES = {
     "Filter": "core.jacobian.filters",
     "NEDenoiseError": "core.errors",
     "NoiseModel": "core.noise.model",
+    "PatchSpectrum": "core.jacobian.spectrum",
     "Quality": "core.quality.result",
     "Step": "core.inference",
     "adaptive_filter": "core.jacobian.filters",
@@ -38,6 +40,7 @@ _HOMES = {
     "iter_quality": "core.quality.assessment",
     "load_denoiser": "core.inference",
     "measure_equivariance": "core.equivariance",
+    "patch_spectrum": "core.jacobian.spectrum",
     "quality_without_truth": "core.quality.assessment",
 }
 
@@ -46,6 +49,7 @@ __all__ = [
     "Filter",
     "NEDenoiseError",
     "NoiseModel",
+    "PatchSpectrum",
     "Quality",
     "Step",
     "adaptive_filter",
@@ -59,6 +63,7 @@ __all__ = [
     "iter_quality",
     "load_denoiser",
     "measure_equivariance",
+    "patch_spectrum",
     "quality_without_truth",
 ]
 
