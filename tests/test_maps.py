@@ -114,7 +114,7 @@ def test_maps_of_a_weakened_result_are_those_of_its_filters():
     image, at, strength = noisy(64, 64), (30, 33), 0.6
     settings = {"region": (slice(30, 34), slice(32, 36)), "probes": 60, "strength": strength}
     noise = NoiseModel(gain=0.0, offset=0.0, read_noise=8.0)
-    found = adaptive_maps(image, ["pixels_averaged", "self_weight", "displacement", "residual_noise"], noise=noise, **settings)
+    found = adaptive_maps(image, ["pixels_averaged", "self_weight", "displacement", "residual_noise"], noise_model=noise, **settings)
     of_pixel = adaptive_filter(image, at, strength=strength)
     power = np.square(of_pixel.weights).sum()
     assert found["pixels_averaged"][at] == pytest.approx(1 / power, rel=0.4)
@@ -129,8 +129,8 @@ def test_maps_are_the_same_in_every_unit():
     image = noisy(64, 64)
     model = NoiseModel(gain=0.5, offset=20.0, read_noise=2.0)
     names = ["width", "pixels_averaged", "residual_noise"]
-    plain = adaptive_maps(image, names, noise=model)
-    other = adaptive_maps(7 * image - 3000, names, noise=model.mapped(7, -3000))
+    plain = adaptive_maps(image, names, noise_model=model)
+    other = adaptive_maps(7 * image - 3000, names, noise_model=model.mapped(7, -3000))
     for name, factor in zip(names, (1, 1, 7), strict=True):
         np.testing.assert_allclose(other[name], factor * plain[name], rtol=1e-3)
 
@@ -140,7 +140,7 @@ def test_the_noise_that_is_left_is_that_of_repeated_images():
     clean = 200 + 150 * np.sin(x / 7) * np.cos(y / 11)
     noise, rng, model = NoiseModel(gain=1.0, offset=0.0, read_noise=3.0), np.random.default_rng(0), load_denoiser("fast")
     repeated = np.stack([model(rng.poisson(clean) + 3 * rng.standard_normal(clean.shape)) for _ in range(60)])
-    predicted = adaptive_maps(rng.poisson(clean) + 3 * rng.standard_normal(clean.shape), ["residual_noise"], noise=noise, probes=64)
+    predicted = adaptive_maps(rng.poisson(clean) + 3 * rng.standard_normal(clean.shape), ["residual_noise"], noise_model=noise, probes=64)
     ratio = predicted["residual_noise"] / repeated.std(0)
     assert np.median(ratio) == pytest.approx(1, abs=0.15)
 

@@ -9,9 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from napari_ne_denoise.core.denoising import denoise
     from napari_ne_denoise.core.equivariance import measure_equivariance
     from napari_ne_denoise.core.errors import NEDenoiseError
-    from napari_ne_denoise.core.inference import Denoiser, Step, calibrate_noise, denoise, iter_denoise, load_denoiser
+    from napari_ne_denoise.core.inference import Denoiser, Step, calibrate_noise, iter_denoise, load_denoiser
     from napari_ne_denoise.core.jacobian.filters import Filter, adaptive_filter, adaptive_filters
     from napari_ne_denoise.core.jacobian.maps import adaptive_maps
     from napari_ne_denoise.core.jacobian.spectrum import PatchSpectrum, patch_spectrum
@@ -33,7 +34,7 @@ _HOMES = {
     "adaptive_filters": "core.jacobian.filters",
     "adaptive_maps": "core.jacobian.maps",
     "calibrate_noise": "core.inference",
-    "denoise": "core.inference",
+    "denoise": "core.denoising",
     "denoise_lazy": "core.lazy",
     "estimate_noise": "core.noise.estimation",
     "iter_denoise": "core.inference",

@@ -51,7 +51,7 @@ def maps(
         opened = read_image(image, series)
         settings = {"model": model, "axes": axes or opened.axes, "channel_axis": channel_axis, "device": device, "probes": probes}
         found = _compute(
-            opened, names, settings | {"region": _region(region), "noise": _profile(noise)}, ProgressLine(image.name, quiet=quiet)
+            opened, names, settings | {"region": _region(region), "noise_model": _profile(noise)}, ProgressLine(image.name, quiet=quiet)
         )
         make_folder(out)
         written = [_write(out, image, opened, name, found[name], overwrite) for name in names]

@@ -1,4 +1,4 @@
-"""Denoise images: what the API, the command line and the window call."""
+"""Denoise images tile by tile: what the API, the command line and the window call."""
 
 from __future__ import annotations
 
@@ -32,13 +32,7 @@ from napari_ne_denoise.core.run import DenoisingRun, Step
 from napari_ne_denoise.core.settings import (
     DEFAULTS,
     DenoiseSettings,
-    HotPixels,
-    KnownNoise,
     NamedModel,
-    Noise,
-    Nonfinite,
-    OutputDtype,
-    Precision,
 )
 
 __all__ = [
@@ -47,7 +41,7 @@ __all__ = [
     "DenoisingRun",
     "Step",
     "calibrate_noise",
-    "denoise",
+    "collect",
     "iter_denoise",
     "load_denoiser",
     "prepare_denoising",
@@ -64,7 +58,7 @@ class Denoiser(OpenModel):
         """Denoise an image with this model; settings as in `denoise`, but for `model`."""
         if "model" in settings:
             raise SettingsError(f"model={settings['model']!r}: {self.name!r} is called itself; leave model out.")
-        return _collect(prepare_denoising(image, model=self, **settings))
+        return collect(prepare_denoising(image, model=self, **settings))
 
 
 def load_denoiser(model: str | os.PathLike[str], *, mode: str | None = None) -> Denoiser:
@@ -106,92 +100,6 @@ def _open_registered(name: str) -> Denoiser:
     return Denoiser(opened.network, opened.card, opened.sha256)
 
 
-def denoise(
-    image: Any,
-    *,
-    model: str | os.PathLike[str] | NamedModel = DEFAULTS.model,
-    axes: str | None = DEFAULTS.axes,
-    channel_axis: int | None = DEFAULTS.channel_axis,
-    sigma: float | None = DEFAULTS.sigma,
-    noise: Noise | KnownNoise | Mapping[str, Any] | os.PathLike[str] | str = DEFAULTS.noise,
-    device: str = DEFAULTS.device,
-    precision: Precision = DEFAULTS.precision,
-    tile_size: int | None = DEFAULTS.tile_size,
-    output_dtype: OutputDtype = DEFAULTS.output_dtype,
-    nonfinite: Nonfinite = DEFAULTS.nonfinite,
-    strength: float = DEFAULTS.strength,
-    hot_pixels: HotPixels = DEFAULTS.hot_pixels,
-) -> np.ndarray:
-    """Denoise an image; the result is in the image's own units.
-
-    With a norm-equiv model, ``denoise(λ·y + μ) = λ·denoise(y) + μ`` for every λ > 0 and μ, and any `strength`.  Every plane is denoised on
-    its own.
-
-    Parameters
-    ----------
-    image : array, 2 to 6 axes, any real dtype
-        Planes are the last two axes, unless `axes` or `channel_axis` say otherwise.  Never modified.
-    model
-        Name of a registered model, path of a weight file, or a `Denoiser`.
-    axes
-        One letter an axis, such as "TCZYX", with Y and X.  None: the last two axes that hold no channels are Y and X.
-    channel_axis
-        Number of the axis that holds channels.  None: there is none, or `axes` says which.
-    sigma
-        Standard deviation of the noise in image units, for models that need it.  None for blind models, and to have it found.
-    noise
-        What is done about noise before the network: "none"; "poisson-gaussian", which finds it in the image and makes it the same at every
-        brightness; "self-calibrated", which learns from the image how to, in seconds; "auto", one of the first two, as suits the model; a
-        `NoiseModel` or `LearnedNoise`, or the record of one; the path of a microscope profile.
-    device
-        "auto", "cpu", "cuda", "cuda:1", "mps".
-    precision
-        "auto" takes half precision where it is faster and costs less than a hundredth of the noise, else float32.  Or "float32",
-        "bfloat16", "float16".
-    tile_size
-        Side in pixels of the square kept of each piece, at least 1, rounded up to the model's stride.  None: by free memory.
-        It does not change the result, but for which parts "auto" computes in half precision.
-    output_dtype
-        "auto": ``numpy.result_type(image, float32)``.  "input": rounded and clipped to the image's dtype.  Or "float32", "float64".
-    nonfinite
-        "error", or "keep" to denoise around NaN and infinities and give them back as they were.
-    strength
-        0 to 1, where denoising smooths too much: the result is y + strength · (f(y) − y), computed in float64.  0 gives the image back.
-    hot_pixels
-        "keep", or "repair" to put the median of the neighbours in place of pixels that stand out from all of them by more than six standard
-        deviations of the noise: over T and Z, if `axes` names these, those that do so in most frames; else those of each plane.
-        `strength` counts from the repaired image.
-
-    Returns
-    -------
-    ndarray
-        Of the image's shape, in its units.
-
-    Raises
-    ------
-    ImageError, SettingsError, ModelError, DeviceError, ComputationError
-        All are `NEDenoiseError` and `ValueError`, and say what came, what is accepted and what to do.
-
-    Source: Herbreteau, Moebel, Kervrann, NeurIPS 2023.
-    """
-    run = prepare_denoising(
-        image,
-        model=model,
-        axes=axes,
-        channel_axis=channel_axis,
-        sigma=sigma,
-        noise=noise,
-        device=device,
-        precision=precision,
-        tile_size=tile_size,
-        output_dtype=output_dtype,
-        nonfinite=nonfinite,
-        strength=strength,
-        hot_pixels=hot_pixels,
-    )
-    return _collect(run)
-
-
 def iter_denoise(image: Any, *, start_at: tuple[int, ...] | None = None, **settings: Any) -> Iterator[Step]:
     """Denoise an image tile by tile.
 
@@ -216,7 +124,8 @@ def iter_denoise(image: Any, *, start_at: tuple[int, ...] | None = None, **setti
     return run.steps(None if start_at is None else run.layout.checked_position(start_at))
 
 
-def _collect(run: DenoisingRun) -> np.ndarray:
+def collect(run: DenoisingRun) -> np.ndarray:
+    """The whole result of a run, in memory."""
     result = np.empty(run.shape, run.dtype)
     for step in run.steps(first_side=None):
         result[step.index] = step.values

@@ -10,28 +10,30 @@ They are of small signals: what a filter is when the image changes too little to
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from napari_ne_denoise.core import device as devices
-from napari_ne_denoise.core.axes import Index, plan_planes
+from napari_ne_denoise.core.axes import Index, PlaneLayout
 from napari_ne_denoise.core.errors import SettingsError
+from napari_ne_denoise.core.inference import prepare_denoising
+from napari_ne_denoise.core.jacobian.error import MARGIN, MARGIN_OF_NOISE
 from napari_ne_denoise.core.jacobian.filters import open_up
-from napari_ne_denoise.core.jacobian.kinds import MAPS, OF_WAVES, PROBES
-from napari_ne_denoise.core.jacobian.measures import TileMeasures, shapes
-from napari_ne_denoise.core.jacobian.products import JacobianProducts
-from napari_ne_denoise.core.noise.estimation import find_noise
+from napari_ne_denoise.core.jacobian.kinds import DEFAULT_STRIPES, MAPS, OF_NOISE, OF_WAVES, PROBES, Stripes
+from napari_ne_denoise.core.jacobian.measures import Asked, TileMeasures, shapes
+from napari_ne_denoise.core.jacobian.products import JacobianProducts, Surroundings
 from napari_ne_denoise.core.noise.model import NoiseModel
-from napari_ne_denoise.core.noise.sampling import channel_axes_of, frame_axis_of
-from napari_ne_denoise.core.pixels import PlaneReader, as_image
-from napari_ne_denoise.core.settings import DEFAULTS, NamedModel, checked_strength
-from napari_ne_denoise.core.tiling import Grid, Tile, Window, nearest_first, read_window, tile_window
+from napari_ne_denoise.core.pixels import as_image
+from napari_ne_denoise.core.run import DenoisingRun, OpenPlane
+from napari_ne_denoise.core.settings import DEFAULTS, HotPixels, KnownNoise, NamedModel, Noise
+from napari_ne_denoise.core.tiling import Grid, Tile, Window, inside, nearest_first, overlap, read_window, tile_window, widened
 
 # coordinates lose digits in float32 far from the centre of a tile
 SIDE = 256
+MARGINS = {"residual_noise": MARGIN_OF_NOISE, "error": MARGIN}
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ class MapStep:
     values
         By name of the map, float32; NaN where a map has no value.
     noise
-        That was given or found, for "residual_noise"; None where that is not asked for.
+        That was given or found, for "residual_noise" and "error"; None where none of these is asked for.
+    stabilised
+        Whether the filters are of an image whose noise was made the same at every brightness.
     """
 
     done: int
@@ -55,6 +59,7 @@ class MapStep:
     index: Index
     values: Mapping[str, np.ndarray]
     noise: NoiseModel | None = None
+    stabilised: bool = False
 
 
 def adaptive_maps(image: Any, names: Sequence[str] = ("pixels_averaged",), **settings: Any) -> dict[str, np.ndarray]:
@@ -65,12 +70,7 @@ def adaptive_maps(image: Any, names: Sequence[str] = ("pixels_averaged",), **set
     dict of ndarray
         By name, of the image's shape, float32; NaN where a map has no value.
     """
-    steps = iter_adaptive_maps(image, names, **settings)
-    found = {name: np.full(tuple(as_image(image).shape), np.nan, np.float32) for name in names}
-    for step in steps:
-        for name, values in step.values.items():
-            found[name][step.index] = values
-    return found
+    return _collect(iter_adaptive_maps(image, names, **settings), names, tuple(as_image(image).shape))
 
 
 def iter_adaptive_maps(
@@ -80,11 +80,16 @@ def iter_adaptive_maps(
     model: str | os.PathLike[str] | NamedModel | None = None,
     axes: str | None = None,
     channel_axis: int | None = None,
-    noise: NoiseModel | None = None,
+    noise_model: NoiseModel | None = None,
+    noise: Noise | KnownNoise | Mapping[str, Any] | os.PathLike[str] | str = DEFAULTS.noise,
+    sigma: float | None = None,
     region: Window | None = None,
     position: tuple[int, ...] | None = None,
     start_at: tuple[int, ...] | None = None,
     strength: float = DEFAULTS.strength,
+    hot_pixels: HotPixels = DEFAULTS.hot_pixels,
+    period: float = DEFAULT_STRIPES.period,
+    direction: float | None = DEFAULT_STRIPES.direction,
     probes: int = PROBES,
     seed: int = 0,
     device: str = DEFAULTS.device,
@@ -93,14 +98,18 @@ def iter_adaptive_maps(
 
     Parameters
     ----------
-    image, axes, channel_axis
+    image, axes, channel_axis, hot_pixels
         As in `denoise`.
     names
         Of maps, keys of `MAPS`.
     model
-        A blind norm-equiv or scale-equiv model; None for the default one.
-    noise
-        Of the image, for "residual_noise".  None: found in it, for each channel.
+        A norm-equiv or scale-equiv model; None for the default one.
+    noise_model
+        The noise of the image, for "residual_noise" and "error".  None: that of `noise`, if it is a `NoiseModel`, else it is found in the
+        image, for each channel.
+    noise, sigma
+        As in `denoise`.  Where noise is made the same at every brightness first, the filters are of the stabilised image; "residual_noise"
+        and "error" are in image units still.  Where it is made white, they are of the image, there and back included.
     region
         Rows and columns to compute.  None: whole planes.
     position
@@ -109,6 +118,8 @@ def iter_adaptive_maps(
         The pixel whose plane and tile come first; the values do not depend on it.  None: the first one.
     strength
         As in `adaptive_filter`: maps of the filters (1 − t)·δ + t·w, δ being the pixel itself.
+    period, direction
+        Of the stripes of "contrast": in pixels, and in degrees across them, 0 along X and 90 along Y, or None for the mean over all.
     probes, seed
         How many random fields are used where some are, and what they are drawn from.
     device
@@ -117,92 +128,178 @@ def iter_adaptive_maps(
     Raises
     ------
     SettingsError
-        If there is no such map, or the model has no filters.
+        If there is no such map, the model has no filters, or the image is too small to find its noise in.
     ImageError
         As `denoise`.
     """
     _check_names(names)
-    array = as_image(image)
-    layout = plan_planes(tuple(array.shape), axes, channel_axis)
-    reader = PlaneReader(array, layout, "keep")
-    planes = list(enumerate(layout.planes() if position is None else [layout.plane_at(layout.checked_position(position))]))
-    first = None if start_at is None else layout.checked_position(start_at)
-    if first is not None:
-        planes.sort(key=lambda numbered: numbered[1] != layout.plane_at(first))
-    window = _checked_region(region, layout.plane_shape)
-    found_noise = _Noises(reader, axes, channel_axis, noise) if "residual_noise" in names else None
-    products = JacobianProducts(open_up(DEFAULTS.model if model is None else model), devices.choose_device(device))
-    wanted = _Wanted(tuple(names), probes, seed, found_noise, checked_strength(strength), first)
-    return _steps(reader, planes, window, products, wanted)
+    run = prepare_denoising(
+        image,
+        model=DEFAULTS.model if model is None else model,
+        axes=axes,
+        channel_axis=channel_axis,
+        sigma=sigma,
+        noise=noise,
+        device=device,
+        nonfinite="keep",
+        strength=strength,
+        hot_pixels=hot_pixels,
+    )
+    first = None if start_at is None else run.layout.checked_position(start_at)
+    where = Where(_checked_region(region, run.layout.plane_shape), position and run.layout.checked_position(position), first)
+    return maps_of(run, names, where, noise_model, Stripes(period, direction), probes, seed)
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    names: tuple[str, ...]
-    probes: int
-    seed: int
-    noises: _Noises | None
-    strength: float
-    start_at: tuple[int, ...] | None
+class Where:
+    """Which part of an image: rows and columns, the plane of a pixel or None for all planes, and the pixel that comes first."""
+
+    region: Window
+    position: tuple[int, ...] | None = None
+    start_at: tuple[int, ...] | None = None
 
 
-class _Noises:
-    """The noise of each channel, found when it is first asked for."""
+def error_steps(run: DenoisingRun, noise: NoiseModel | None = None, where: Where | None = None) -> Iterator[MapStep]:
+    """Error bars of the result of a run, tile by tile: the map "error", with everything as it was decided for the run.
 
-    def __init__(self, reader: PlaneReader, axes: str | None, channel_axis: int | None, given: NoiseModel | None) -> None:
-        shape = reader.layout.shape
-        self._reader, self._given = reader, given
-        self._channels, self._frames = channel_axes_of(axes, channel_axis, shape), frame_axis_of(axes, shape)
-        self._found: dict[tuple[tuple[int, int], ...], NoiseModel] = {}
+    Parameters
+    ----------
+    run
+        As `prepare_denoising` gives it.
+    noise
+        Of the image.  None: what the run knows, else what is found.
+    where
+        None: all of it.
 
-    def of(self, plane: Index) -> NoiseModel:
-        if self._given is not None:
-            return self._given
-        fixed = {axis: at for axis in self._channels if isinstance(at := plane[axis], int)}
-        key = tuple(fixed.items())
-        if key not in self._found:
-            self._found[key] = find_noise(self._reader, self._frames, fixed)
-        return self._found[key]
+    Raises
+    ------
+    NEDenoiseError
+        As `iter_adaptive_maps`; at once if the model has no Jacobian.
+    """
+    return maps_of(run, ["error"], where or Where(_checked_region(None, run.layout.plane_shape)), noise)
+
+
+def in_memory(bars: Iterator[MapStep], shape: tuple[int, ...]) -> np.ndarray:
+    """Error bars as one array, float32; NaN where there are none."""
+    return _collect(bars, ["error"], shape)["error"]
+
+
+def maps_of(
+    run: DenoisingRun,
+    names: Sequence[str],
+    where: Where,
+    noise: NoiseModel | None = None,
+    stripes: Stripes = DEFAULT_STRIPES,
+    probes: int = PROBES,
+    seed: int = 0,
+) -> Iterator[MapStep]:
+    """Maps of a denoising with everything decided, tile by tile; see `iter_adaptive_maps`."""
+    if run.denoiser.is_wrapped:
+        open_up(run.denoiser)  # refuses it, and says why
+    products = JacobianProducts(run.denoiser, run.device)
+
+    def asked(number: int, plane: Index) -> Asked:
+        found = _noise_of(run, plane, noise) if set(OF_NOISE) & set(names) else None
+        return Asked(probes, (seed, number), run.settings.strength, found, stripes)
+
+    return _steps(run, tuple(names), where, products, asked)
+
+
+def _collect(steps: Iterator[MapStep], names: Sequence[str], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    found = {name: np.full(shape, np.nan, np.float32) for name in names}
+    for step in steps:
+        for name, values in step.values.items():
+            found[name][step.index] = values
+    return found
+
+
+def _noise_of(run: DenoisingRun, plane: Index, given: NoiseModel | None) -> NoiseModel:
+    noise = given or run.treatments.noise_of(plane)
+    if noise.uncertainty is None:
+        raise SettingsError("noise: the image is too small to find its noise in; give a NoiseModel, or the profile of a microscope.")
+    return noise
 
 
 def _steps(
-    reader: PlaneReader, planes: Sequence[tuple[int, Index]], window: Window, products: JacobianProducts, wanted: _Wanted
+    run: DenoisingRun,
+    names: tuple[str, ...],
+    where: Where,
+    products: JacobianProducts,
+    asked: Callable[[int, Index], Asked],
 ) -> Iterator[MapStep]:
     """Of planes and their numbers, from which their random fields are drawn."""
-    layout, done = reader.layout, 0
-    tiles = list(_tiles(layout.plane_shape, window, products.grid))
-    if wanted.start_at is not None:
-        tiles = nearest_first(tiles, (wanted.start_at[layout.rows], wanted.start_at[layout.columns]))
+    layout, done = run.layout, 0
+    planes = _planes(layout, where)
+    tiles = _tiles(layout, where, run.denoiser.grid)
     total = len(planes) * sum(tile.pixels for tile in tiles)
-    for number, plane in planes:
-        read, kept = reader.open_plane(plane)
-        numerics = products.numerics(read, layout.plane_shape, np.dtype(reader.image.dtype))
-        noise = None if wanted.noises is None else wanted.noises.of(plane)
-        for tile in tiles:
-            of_tile = TileMeasures(products, read, numerics, tile, (wanted.seed, number), wanted.probes, noise, wanted.strength)
-            values = _maps(of_tile, wanted.names)
-            if kept is not None:
-                gaps = ~np.isfinite(kept[tile.keep])
-                values = {name: np.where(gaps, np.nan, found) for name, found in values.items()}
-            done += tile.pixels
-            shaped = {name: layout.to_image(found.astype(np.float32)) for name, found in values.items()}
-            yield MapStep(done, total, layout.window(plane, *tile.keep), shaped, noise)
+    try:
+        for number, plane in planes:
+            (opened,) = run.open_planes([plane])
+            wanted = asked(number, plane)
+            for tile in tiles:
+                values = _maps(_TileMaker(products, opened, run.grid, layout.plane_shape, tile, wanted), names)
+                if opened.kept is not None:
+                    gaps = ~np.isfinite(opened.kept[tile.keep])
+                    values = {name: np.where(gaps, np.nan, found) for name, found in values.items()}
+                done += tile.pixels
+                shaped = {name: layout.to_image(found.astype(np.float32)) for name, found in values.items()}
+                stabilised = opened.treatment.stabilizer is not None
+                yield MapStep(done, total, layout.window(plane, *tile.keep), shaped, wanted.noise, stabilised)
+    finally:
+        devices.release_memory(run.device)
 
 
-def _tiles(shape: tuple[int, int], window: Window, grid: Grid) -> Iterator[Tile]:
-    """Tiles of a window, as few as it needs, cut off at its edges."""
-    for tile in tile_window(shape, window, SIDE, grid):
-        rows, columns = (
-            slice(max(keep.start, part.start), min(keep.stop, part.stop)) for keep, part in zip(tile.keep, window, strict=True)
-        )
-        if rows.start < rows.stop and columns.start < columns.stop:
-            yield Tile(read_window(shape, (rows, columns), grid), (rows, columns))
+def _planes(layout: PlaneLayout, where: Where) -> list[tuple[int, Index]]:
+    """Planes and their numbers, in the order in which they are computed."""
+    planes = list(enumerate(layout.planes()))
+    if where.position is not None:
+        planes = [numbered for numbered in planes if numbered[1] == layout.plane_at(where.position)]
+    if where.start_at is not None:
+        first = layout.plane_at(where.start_at)
+        planes.sort(key=lambda numbered: numbered[1] != first)
+    return planes
 
 
-def _maps(of_tile: TileMeasures, names: Sequence[str]) -> dict[str, np.ndarray]:
+def _tiles(layout: PlaneLayout, where: Where, grid: Grid) -> list[Tile]:
+    """What is kept of each tile: as few as the region needs, cut off at its edges."""
+    tiles = tile_window(layout.plane_shape, where.region, SIDE, grid)
+    if where.start_at is not None:
+        tiles = nearest_first(tiles, (where.start_at[layout.rows], where.start_at[layout.columns]))
+    cut = (overlap(tile.keep, where.region) for tile in tiles)
+    return [Tile(read_window(layout.plane_shape, keep, grid), keep) for keep in cut if all(part.start < part.stop for part in keep)]
+
+
+@dataclass(frozen=True)
+class _TileMaker:
+    """What maps of one tile are made of; some of them are means over the surroundings, for which more is computed than is kept."""
+
+    products: JacobianProducts
+    opened: OpenPlane
+    grid: Grid
+    shape: tuple[int, int]
+    tile: Tile
+    asked: Asked
+
+    def widened(self, pixels: int) -> TileMeasures:
+        """Measures of the tile with so many pixels more on each side."""
+        keep = widened(self.tile.keep, pixels, self.shape)
+        tile = Tile(read_window(self.shape, keep, self.grid), keep)
+        return TileMeasures(Surroundings(self.products, self.opened, tile, self.shape), self.asked)
+
+    def cut(self, values: np.ndarray, pixels: int) -> np.ndarray:
+        """What the tile keeps of what such measures gave."""
+        return values[inside(self.tile.keep, widened(self.tile.keep, pixels, self.shape))]
+
+
+def _maps(maker: _TileMaker, names: Sequence[str]) -> dict[str, np.ndarray]:
     """The maps that were asked for; what several share is computed once."""
     found: dict[str, np.ndarray] = {}
-    for name in ("pixels_averaged", "residual_noise", "self_weight"):
+    if of_noise := [name for name in OF_NOISE if name in names]:
+        margin = max(MARGINS[name] for name in of_noise)
+        wide = maker.widened(margin)
+        found |= {name: maker.cut(getattr(wide, name)(), margin) for name in of_noise}
+    of_tile = maker.widened(0)
+    for name in ("pixels_averaged", "self_weight", "contrast", "noise_level_part"):
         if name in names:
             found[name] = getattr(of_tile, name)()
     if "displacement" in names:

@@ -102,15 +102,15 @@ class DenoisingNetwork(nn.Module):
     def for_products(self) -> Self:
         """A new module that maps a batch (y, v₁, v₂, …) to (f(y), Jv₁, Jv₂, …), J being the Jacobian of this network at y.
 
+        A network that needs a noise level is linear in both: levels (σ, τ₁, …) beside them add τ · ∂f/∂σ; those of fields are 0.
+
         Raises
         ------
         SettingsError
-            If the network is ordinary, or needs a noise level: then it is no linear map of the image, even with all choices made.
+            If the network is ordinary: then it is no linear map of the image, even with all choices made.
         """
-        if self.equivariance == "ordinary" or not self.blind:
-            raise SettingsError(
-                "this network adds constants, or a noise level, to the image; choose a blind norm-equiv or scale-equiv one."
-            )
+        if self.equivariance == "ordinary":
+            raise SettingsError("this network adds constants to the image; choose a norm-equiv or scale-equiv one.")
         return linear_form(inference_form(self))
 
 

@@ -14,6 +14,8 @@ from napari_ne_denoise.core.errors import SettingsError
 # a correlation with the next pixel from here on is called one: between what is to be flagged (0.26, found as 0.24 to 0.25) and what is not
 # (0.17, found as 0.16; `python -m benchmarks speed --parts noise`)
 CORRELATED = 0.2
+# correlations with the next pixel between which they come to be believed: smaller ones may be an image's texture
+TRUSTED = (0.1, 0.15)
 LAGS = 3
 MANY_HOT = 10.0  # a megapixel: from here on, repairing hot pixels is offered
 
@@ -109,6 +111,14 @@ class NoiseModel:
     def is_correlated(self) -> bool:
         """Whether neighbouring pixels share noise, along Y or X."""
         return max(along[0] for along in self.correlation) >= CORRELATED
+
+    @property
+    def believed_correlation(self) -> tuple[Lags, Lags]:
+        """The correlation as far as it is more than texture may feign."""
+        low, high = TRUSTED
+        trust = min(1.0, max(0.0, (max(along[0] for along in self.correlation) - low) / (high - low)))
+        along_y, along_x = ((trust * one, trust * two, trust * three) for one, two, three in self.correlation)
+        return along_y, along_x
 
     @property
     def hot_per_megapixel(self) -> float:

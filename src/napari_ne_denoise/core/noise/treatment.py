@@ -24,6 +24,9 @@ from napari_ne_denoise.core.pixels import PlaneReader
 from napari_ne_denoise.core.settings import DenoiseSettings, Noise
 from napari_ne_denoise.core.statistics import Read
 
+# along which a slope is taken, in standard deviations of stabilised noise; the way back is a table of straight pieces
+SLOPE_STEP = 0.1
+
 Calibrate: TypeAlias = "Callable[[Mapping[int, int]], LearnedNoise | None]"
 
 
@@ -62,6 +65,12 @@ class Treatment:
     def back(self, values: np.ndarray) -> np.ndarray:
         """What the network made of them, in image units."""
         return values if self.stabilizer is None else self.stabilizer.back(values)
+
+    def slope_back(self, values: np.ndarray) -> np.ndarray:
+        """By how much `back` changes with its values, in image units."""
+        if self.stabilizer is None:
+            return np.ones_like(values)
+        return np.asarray((self.stabilizer.back(values + SLOPE_STEP) - self.stabilizer.back(values - SLOPE_STEP)) / (2 * SLOPE_STEP))
 
     def as_record(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""

@@ -12,8 +12,6 @@ from napari_ne_denoise.core.noise.model import Lags, NoiseModel
 SIDE = 16  # pixels
 # of the bands of frequencies, in half periods a block
 BAND_ENDS = (1.5, 2.5, 4.0, 6.0, 8.0, 11.0, 14.0)
-# correlations between which they come to be believed, as where noise is looked for: smaller ones may be an image's texture
-TRUSTED = (0.1, 0.15)
 
 
 @lru_cache(maxsize=1)
@@ -47,14 +45,6 @@ def cut(image: np.ndarray) -> np.ndarray:
 def transform(blocks: np.ndarray) -> np.ndarray:
     """The coefficients of blocks; sums of squares are kept."""
     return np.asarray(cosines() @ blocks @ cosines().T)
-
-
-def believed(correlation: tuple[Lags, Lags]) -> tuple[Lags, Lags]:
-    """The correlation as far as it is more than texture may feign."""
-    low, high = TRUSTED
-    trust = min(1.0, max(0.0, (max(along[0] for along in correlation) - low) / (high - low)))
-    along_y, along_x = ((trust * one, trust * two, trust * three) for one, two, three in correlation)
-    return along_y, along_x
 
 
 def noise_power(variance: np.ndarray, correlation: tuple[Lags, Lags]) -> np.ndarray:
@@ -101,4 +91,4 @@ class Looked:
 
     def expected(self, noise: NoiseModel) -> np.ndarray:
         """Mean squares of the coefficients of the noise."""
-        return noise_power(noise.variance(self.denoised), believed(noise.correlation))
+        return noise_power(noise.variance(self.denoised), noise.believed_correlation)

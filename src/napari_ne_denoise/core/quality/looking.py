@@ -13,7 +13,7 @@ from napari_ne_denoise.core.errors import ImageError
 from napari_ne_denoise.core.inference import prepare_denoising
 from napari_ne_denoise.core.noise.model import NoiseModel
 from napari_ne_denoise.core.pixels import PlaneReader
-from napari_ne_denoise.core.quality.blocks import SIDE, Looked, believed, cut, draw_noise
+from napari_ne_denoise.core.quality.blocks import SIDE, Looked, cut, draw_noise
 from napari_ne_denoise.core.quality.result import Place
 from napari_ne_denoise.core.run import DenoisingRun
 from napari_ne_denoise.core.settings import DenoiseSettings
@@ -161,7 +161,7 @@ class Looking:
 
     def _probe(self, part: Part, made: np.ndarray, count: int) -> Generator[Progress, None, tuple[list[np.ndarray], list[np.ndarray]]]:
         """Noise like the image's, and how the result follows it."""
-        variance, correlation = self._noise.variance(made), believed(self._noise.correlation)
+        variance, correlation = self._noise.variance(made), self._noise.believed_correlation
         drawn, answers = [], []
         for _ in range(count):
             probe = draw_noise(variance, correlation, self._rng)
