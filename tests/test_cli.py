@@ -449,9 +449,12 @@ def test_check_tells_a_network_that_keeps_the_law_from_one_that_does_not(stack, 
     assert max(keeps["errors"].values()) < 1e-9
     assert max(breaks["errors"].values()) > 1e-3
     assert max(change["largest"] for change in keeps["ranges"]) < 1e-9 < max(change["rms"] for change in breaks["ranges"])
+    assert [change["name"] for change in keeps["others"]] == ["percentiles 1–99.8", "z-score", "none"]
+    assert max(change["largest"] for change in keeps["others"]) < 1e-9 < min(change["rms"] for change in breaks["others"])
     assert record["part"] == "rows 0 to 39, columns 0 to 35 of plane 1, 1"
     text = run("check", stack, "--model", model).stdout
     assert "[0, 255]" in text
+    assert "z-score" in text
     assert "the result is the same whatever the image is normalised to" in text
     assert "the result depends on how the image is normalised" in text
 
@@ -463,8 +466,8 @@ def test_the_wrapper_is_part_of_what_is_measured():
 
 
 def test_check_of_the_packaged_models(stack):
-    if not fetch.local_path(registry.find_model(check_module.ORDINARY)).exists():
-        pytest.skip(f"{check_module.ORDINARY} is not packaged yet")
+    if not fetch.local_path(registry.find_model(check_module.ORDINARY_TWIN)).exists():
+        pytest.skip(f"{check_module.ORDINARY_TWIN} is not packaged yet")
     keeps, breaks = json.loads(run("check", stack, "--json").stdout)["models"]
     assert max(keeps["errors"].values()) < 1e-9
     assert max(change["largest"] for change in breaks["ranges"]) > 0.1

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_ne_denoise.core.lazy import denoise_lazy
     from napari_ne_denoise.core.noise.estimation import estimate_noise
     from napari_ne_denoise.core.noise.model import NoiseModel
+    from napari_ne_denoise.core.normalisation_study import NormalisationStudy, normalisation_study
     from napari_ne_denoise.core.quality.assessment import iter_quality, quality_without_truth
     from napari_ne_denoise.core.quality.result import Quality
 
@@ -27,6 +28,7 @@ _HOMES = {
     "Filter": "core.jacobian.filters",
     "NEDenoiseError": "core.errors",
     "NoiseModel": "core.noise.model",
+    "NormalisationStudy": "core.normalisation_study",
     "PatchSpectrum": "core.jacobian.spectrum",
     "Quality": "core.quality.result",
     "Step": "core.inference",
@@ -41,6 +43,7 @@ _HOMES = {
     "iter_quality": "core.quality.assessment",
     "load_denoiser": "core.inference",
     "measure_equivariance": "core.equivariance",
+    "normalisation_study": "core.normalisation_study",
     "patch_spectrum": "core.jacobian.spectrum",
     "quality_without_truth": "core.quality.assessment",
 }
@@ -50,6 +53,7 @@ __all__ = [
     "Filter",
     "NEDenoiseError",
     "NoiseModel",
+    "NormalisationStudy",
     "PatchSpectrum",
     "Quality",
     "Step",
@@ -64,6 +68,7 @@ __all__ = [
     "iter_quality",
     "load_denoiser",
     "measure_equivariance",
+    "normalisation_study",
     "patch_spectrum",
     "quality_without_truth",
 ]

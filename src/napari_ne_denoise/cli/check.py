@@ -10,6 +10,7 @@ import typer
 
 from napari_ne_denoise.cli.console import errors_end_the_program, print_json, print_table, say
 from napari_ne_denoise.core.errors import ImageError, ModelError, SettingsError
+from napari_ne_denoise.core.models.registry import ORDINARY_TWIN
 from napari_ne_denoise.core.settings import DEFAULTS
 
 if TYPE_CHECKING:
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
 
     from napari_ne_denoise.core.equivariance import EquivarianceErrors, RangeDifference
     from napari_ne_denoise.core.inference import Denoiser
+    from napari_ne_denoise.core.normalisations import NormalisationDifference
 
-# an ordinary network trained on the same data in the same way
-ORDINARY = "ordinary-twin"
 # one network trained at one level of noise, once for each of the paper's laws (docs/study.md)
 STUDY = ("sigma25-ordinary", "sigma25-scale-equiv", "sigma25-norm-equiv")
 SIDE = 256  # pixels of the part of the image that is looked at
@@ -40,12 +40,20 @@ class Finding:
         Of f(λy + μ) = λf(y) + μ, as fractions of the result's standard deviation.
     ranges
         How far the result moves with the range that the image is normalised to.
+    others
+        The same for other ways to normalise: percentiles, mean and standard deviation, none.
     """
 
     model: str
     law: str
     errors: EquivarianceErrors
     ranges: tuple[RangeDifference, ...]
+    others: tuple[NormalisationDifference, ...]
+
+    @property
+    def changes(self) -> list[RangeDifference | NormalisationDifference]:
+        """Both."""
+        return [*self.ranges, *self.others]
 
 
 def check(
@@ -65,7 +73,7 @@ def check(
     the middle of the image.
     """
     with errors_end_the_program():
-        names = _study(model) if study else [model] if model == ORDINARY else [model, *_ordinary(quiet)]
+        names = _study(model) if study else [model] if model == ORDINARY_TWIN else [model, *_ordinary(quiet)]
         part, where, noise = _middle(image, axes)
         findings = []
         for name in names:
@@ -81,10 +89,14 @@ def check(
 def measure(denoiser: Denoiser, part: np.ndarray) -> Finding:
     """Measure the law and the effect of normalisation ranges for one model on one plane."""
     from napari_ne_denoise.core.equivariance import compare_normalisations, measure_equivariance
+    from napari_ne_denoise.core.normalisations import NORMALISATIONS, differences
 
     function = denoiser.without_numerics
     errors = measure_equivariance(function, part, scales=SCALES, shifts=SHIFTS)
-    return Finding(denoiser.name, denoiser.equivariance, errors, compare_normalisations(function, part))
+    first, *others = NORMALISATIONS
+    other_than_ranges = [other for other in others if other.levels != first.levels]
+    found = differences(function, part, [first, *other_than_ranges])
+    return Finding(denoiser.name, denoiser.equivariance, errors, compare_normalisations(function, part), found)
 
 
 def _measure(name: str, part: np.ndarray) -> Finding:
@@ -101,10 +113,10 @@ def _ordinary(quiet: bool) -> list[str]:
     from napari_ne_denoise.core.models.fetch import local_path
     from napari_ne_denoise.core.models.registry import find_model
 
-    if local_path(find_model(ORDINARY)).exists():
-        return [ORDINARY]
+    if local_path(find_model(ORDINARY_TWIN)).exists():
+        return [ORDINARY_TWIN]
     if not quiet:
-        say(f"note: {ORDINARY} is missing from this installation; there is nothing to compare with")
+        say(f"note: {ORDINARY_TWIN} is missing from this installation; there is nothing to compare with")
     return []
 
 
@@ -119,7 +131,7 @@ def _study(model: str) -> list[str]:
     if missing := [name for name in STUDY if name not in here]:
         raise ModelError(
             f"--study: {', '.join(missing)} not in this installation (see napari-ne-denoise models list). "
-            f"Install a version with the networks of the study, or leave --study out to compare {DEFAULTS.model_name} with {ORDINARY}."
+            f"Install a version with the networks of the study, or leave --study out to compare {DEFAULTS.model_name} with {ORDINARY_TWIN}."
         )
     return list(STUDY)
 
@@ -155,7 +167,7 @@ def _middle_of(length: int) -> slice:
 def _print(findings: list[Finding], image: Path, where: str, noise: float) -> None:
     print(f"{image}: {where}; its noise is about {noise:.3g}")
     print()
-    print("Largest (and rms) change of the result, in the image's units, when the image is mapped to another range than [0, 1]:")
+    print("Largest (and rms) change of the result, in the image's units, when the image is normalised otherwise than to [0, 1]:")
     print_table([("", *(_title(finding) for finding in findings)), *_range_rows(findings)])
     print()
     print("Largest error of f(λy + μ) = λf(y) + μ, as a fraction of the result's standard deviation:")
@@ -171,15 +183,15 @@ def _title(finding: Finding) -> str:
 
 
 def _range_rows(findings: list[Finding]) -> list[tuple[str, ...]]:
-    columns = [[f"{change.largest:.3g} ({change.rms:.3g})" for change in finding.ranges] for finding in findings]
-    labels = [f"[{change.low:g}, {change.high:g}]" for change in findings[0].ranges]
+    columns = [[f"{change.largest:.3g} ({change.rms:.3g})" for change in finding.changes] for finding in findings]
+    labels = [*(f"[{change.low:g}, {change.high:g}]" for change in findings[0].ranges), *(other.name for other in findings[0].others)]
     return [(label, *cells) for label, *cells in zip(labels, *columns, strict=True)]
 
 
 def _meaning(finding: Finding, noise: float) -> str:
     if finding.errors.both < KEPT:
         return f"{finding.model}: the result is the same whatever the image is normalised to; there is nothing to choose."
-    worst = max(change.largest for change in finding.ranges)
+    worst = max(change.largest for change in finding.changes)
     compared = f", {worst / noise:.2g} times the noise" if noise else ""
     depends = (
         "the result is the same in any unit, but depends on where zero is"

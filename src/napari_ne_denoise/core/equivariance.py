@@ -35,6 +35,11 @@ class EquivarianceErrors:
     shift: float
     both: float
 
+    def in_units_of(self, output: np.ndarray) -> EquivarianceErrors:
+        """The same as differences between images, for a function that gave this output."""
+        unit = _spread_of(output)
+        return EquivarianceErrors(self.scale * unit, self.shift * unit, self.both * unit)
+
 
 def measure_equivariance(
     denoise_function: Denoise, image: np.ndarray, *, scales: Iterable[float] = SCALES, shifts: Iterable[float] = SHIFTS
@@ -62,7 +67,7 @@ def measure_equivariance(
         raise ImageError("image: holds NaN or infinities, of which no error can be measured; give a part without them.")
     reference = np.asarray(denoise_function(y.copy()), np.float64)
     unit = float(y.std()) or 1.0
-    spread = float(reference.std()) or float(np.abs(reference).max()) or 1.0
+    spread = _spread_of(reference)
 
     def error(scale: float, shift: float) -> float:
         found = np.asarray(denoise_function(scale * y + shift * unit * scale), np.float64)
@@ -74,6 +79,10 @@ def measure_equivariance(
         shift=max(error(1.0, shift) for shift in shifts),
         both=max(error(scale, shift) for scale in scales for shift in shifts),
     )
+
+
+def _spread_of(output: np.ndarray) -> float:
+    return float(output.std()) or float(np.abs(output).max()) or 1.0
 
 
 def with_normalisation(denoise_function: Denoise, image: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -12,6 +12,7 @@ from napari_ne_denoise.core.errors import ModelError
 from napari_ne_denoise.core.settings import DEFAULTS
 
 PACKAGE_FOLDER = Path(str(files("napari_ne_denoise.core.models")))
+ORDINARY_TWIN = "ordinary-twin"  # trained on the same data in the same way, but keeps no law: to compare with
 
 
 @dataclass(frozen=True)
