@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from napari_ne_denoise.cli import assess, check, demo, denoise, maps, models, noise
+from napari_ne_denoise.cli import assess, check, demo, denoise, filters, maps, models, noise
 from napari_ne_denoise.cli.console import TERMINATED
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("denoise")(denoise.denoise)
 app.add_typer(models.app, name="models")
 app.command("check")(check.check)
 app.command("noise")(noise.noise)
+app.command("filters")(filters.filters)
 app.command("maps")(maps.maps)
 app.command("assess")(assess.assess)
 app.command("demo")(demo.demo)

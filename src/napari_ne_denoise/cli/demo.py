@@ -78,8 +78,8 @@ def _draw(out: Path, noisy: np.ndarray, result: np.ndarray, clean: np.ndarray) -
     """All with the contrast of the noisy image, but for the long exposure, which was scaled on its own."""
     import numpy as np
 
-    from napari_ne_denoise.cli.pictures import grey, save, side_by_side, signed
     from napari_ne_denoise.core.metrics import fit_gain_and_offset
+    from napari_ne_denoise.core.pictures import grey, save, side_by_side, signed
 
     low, high = (float(value) for value in np.percentile(noisy, (0.1, 99.9)))
     removed = noisy - result
@@ -100,8 +100,8 @@ def _draw_filter(out: Path, noisy: np.ndarray, result: np.ndarray, denoiser: Den
     """The surroundings of a pixel, and beside them the filter that made it."""
     import numpy as np
 
-    from napari_ne_denoise.cli.pictures import enlarged, grey, save, side_by_side, signed
     from napari_ne_denoise.core.jacobian.filters import adaptive_filter
+    from napari_ne_denoise.core.pictures import enlarged, grey, save, side_by_side, signed
 
     found = adaptive_filter(noisy, ON_A_FILAMENT, model=denoiser, support=SUPPORT)
     window = tuple(slice(at - SUPPORT // 2, at - SUPPORT // 2 + SUPPORT) for at in ON_A_FILAMENT)

@@ -69,7 +69,7 @@ def denoise(
         "strength": strength, "hot_pixels": hot_pixels,
     }  # fmt: skip
     with errors_end_the_program():
-        settings = DEFAULTS.changed(**settings_given | {"noise": _noise_of(noise)})
+        settings = DEFAULTS.changed(**settings_given | {"noise": noise_of(noise)})
         jobs = _planned(inputs, out, overwrite, skip_existing)
         for folder in {job.target.parent for job in jobs}:
             make_folder(folder)
@@ -85,7 +85,7 @@ def denoise(
         raise typer.Exit(UNUSABLE if set(codes) == {UNUSABLE} else FAILED)
 
 
-def _noise_of(text: str) -> str | dict[str, Any]:
+def noise_of(text: str) -> str | dict[str, Any]:
     """The record of noise that was written out, else what was given."""
     if not text.startswith("{"):
         return text

@@ -72,7 +72,6 @@ class PixelFilters:
 
     def of(self, positions: Sequence[tuple[int, ...]], precision: torch.dtype = torch.float64) -> Iterator[Filter]:
         """The filters of several pixels, in their order; can be ended between two layers of the network (`interruption`)."""
-        questions = (self._question(position) for position in positions)
         for batch in _alike(self._question(position) for position in positions):
             check_if_wanted()
             yield from self._answers(batch, precision)
