@@ -63,6 +63,9 @@ def errors_end_the_program() -> Iterator[None]:
     except NEDenoiseError as error:
         say(f"error: {error}")
         raise typer.Exit(exit_code(error)) from None
+    except MemoryError:
+        say("error: memory ran out; close other programs, or take a part of the image")
+        raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
         say("interrupted; nothing was left half-written")
         raise typer.Exit(INTERRUPTED) from None

@@ -13,7 +13,7 @@ def free_memory_of_machine() -> int:
             free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
         free = 4 * 2**30
-    return min(free, _left_in_container())
+    return min(free, _left_in_container(), _left_to_process())
 
 
 def _left_in_container() -> int:
@@ -26,3 +26,15 @@ def _left_in_container() -> int:
         return max(0, limit - used + int(statistics.get("inactive_file", 0)))
     except (OSError, ValueError):  # there is no limit
         return sys.maxsize
+
+
+def _left_to_process() -> int:
+    """What a limit of the process itself (``ulimit -v``, which batch systems set) lets it still take, in bytes."""
+    try:
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except (ImportError, OSError, ValueError):
+        return sys.maxsize
+    return sys.maxsize if limit == resource.RLIM_INFINITY else max(0, limit - pages * resource.getpagesize())

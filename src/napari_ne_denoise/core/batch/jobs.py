@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ def _refuse_repeated(targets: list[Path]) -> None:
 
 
 def _refuse_inputs(inputs: Sequence[Path], targets: list[Path]) -> None:
-    sources = {source.resolve() for source in inputs}
+    sources = {os.path.realpath(source) for source in inputs}  # of links that lead round in a circle, too
     for target in targets:
-        if target.resolve() in sources:
+        if os.path.realpath(target) in sources:
             raise SettingsError(f"{target}: is an input, and inputs are never overwritten; give -o another name.")

@@ -8,7 +8,7 @@ from typing import Any
 from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun, JobEnded
 from napari_ne_denoise.core.batch.file import FileDenoising
 from napari_ne_denoise.core.batch.jobs import Job
-from napari_ne_denoise.core.errors import NEDenoiseError
+from napari_ne_denoise.core.errors import FileError, NEDenoiseError
 from napari_ne_denoise.core.inference import Denoiser
 from napari_ne_denoise.core.settings import DenoiseSettings
 
@@ -44,6 +44,9 @@ def run_jobs(
                 yield JobAdvanced(number, step.done, step.total)
         except NEDenoiseError as error:
             yield JobEnded(number, record | _failure(str(error), error), error)
+        except MemoryError:
+            full = FileError(f"{job.source}: memory ran out; close other programs, or give it as OME-Zarr, which is read in pieces.")
+            yield JobEnded(number, record | _failure(str(full), full), full)
         except Exception as error:  # a mistake of ours in one image must not cost the rest of a night's batch
             yield JobEnded(number, record | _failure(f"unexpected: {error!r}", error), error)
         else:

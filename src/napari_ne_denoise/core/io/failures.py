@@ -9,6 +9,8 @@ from pathlib import Path
 
 from napari_ne_denoise.core.errors import FileError
 
+LONGEST_REASON = 300  # characters of what a reader says of a damaged file, which may quote much of it
+TOO_LARGE = "is too large for the memory of this machine; cut it into parts."
 NOT_WRITTEN = "could not be written", "nothing was left of it"
 
 
@@ -20,9 +22,29 @@ def failures_named(path: Path, what: str, remedy: str) -> Iterator[None]:
     except FileError:
         raise
     except MemoryError as error:
-        raise FileError(f"{path}: is too large for the memory of this machine; cut it into parts.") from error
+        raise FileError(f"{path}: {TOO_LARGE}") from error
     except PermissionError as error:
         raise FileError(f"{path}: {what}: permission denied; ask for the right to it, or choose another folder.") from error
     except Exception as error:  # readers raise many kinds for damaged files; the user needs one
-        reason = "the disk is full" if getattr(error, "errno", None) == errno.ENOSPC else f"{error}" or type(error).__name__
-        raise FileError(f"{path}: {what} ({reason}); {remedy}.") from error
+        raise FileError(f"{path}: {_said(error, what, remedy)}") from error
+
+
+def _said(error: Exception, what: str, remedy: str) -> str:
+    return TOO_LARGE if getattr(error, "errno", None) == errno.ENOMEM else f"{what} ({_reason(error)}); {remedy}."
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in one line that a person will read."""
+    if getattr(error, "errno", None) == errno.ENOSPC:
+        return "the disk is full"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, KeyError):
+        return f"{error} is missing in it"
+    return one_line(f"{error}") or type(error).__name__
+
+
+def one_line(text: str) -> str:
+    """A message of whatever length and whatever characters, as a part of one of ours."""
+    plain = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return plain if len(plain) <= LONGEST_REASON else f"{plain[:LONGEST_REASON]}…"

@@ -41,8 +41,8 @@ def read_image(path: str | os.PathLike[str], series: int = 0) -> ImageFile:
         If there is no such file, or it is not what its name says, or is damaged.
     """
     source = Path(path)
-    _check_source(source)
     with failures_named(source, "cannot be read as what its name says", "copy it again, or give it the right name"):
+        _check_source(source)
         if is_tiff(source):
             from napari_ne_denoise.core.io.tiff import read_tiff
 
@@ -65,15 +65,16 @@ def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any] | None:
         If there is no such file, or it is damaged.
     """
     source = Path(path)
-    _check_source(source)
     with failures_named(source, "cannot be read as what its name says", "copy it again, or give it the right name"):
+        _check_source(source)
         if source.is_dir():
             return record_in(read_attributes(source))
         if is_tiff(source):
             from napari_ne_denoise.core.io.tiff import read_tiff_provenance
 
             return read_tiff_provenance(source)
-        return read_sidecar(source).get("provenance")
+        record = read_sidecar(source).get("provenance")
+        return record if isinstance(record, dict) else None
 
 
 def find_provenance(path: str | os.PathLike[str]) -> dict[str, Any] | None:
@@ -219,7 +220,11 @@ def _check_source(path: Path) -> None:
         raise FileError(f"{path}: ends in {path.suffix or 'nothing'}; what can be read ends in {', '.join(READABLE)}.")
     if path.is_dir():
         raise FileError(f"{path}: is a folder; give the files in it.")
+    if path.is_symlink() and not path.exists():
+        raise FileError(f"{path}: is a link to {os.readlink(path)}, which is not there; give the file itself.")
     if not path.exists():
         raise FileError(f"{path}: there is no such file; look at its spelling, and whether its folder is there.")
+    if not path.is_file():  # opening a pipe would wait for whoever writes into it
+        raise FileError(f"{path}: is a pipe or a device; save what comes from it as a file first.")
     if path.stat().st_size == 0:
         raise FileError(f"{path}: is empty, 0 bytes; copy it again from where it was made.")

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from napari_ne_denoise.core.io import layout as layouts
 from napari_ne_denoise.core.io.image_file import LENGTH_UNITS, TIME_UNITS, ImageFile, PixelSize, usual_unit
 from napari_ne_denoise.core.provenance import KEY
 
@@ -62,15 +63,16 @@ def describe(xml: str, series: int = 0) -> Described:
     attributes = {} if pixels is None else pixels.attrib
     channels = [] if pixels is None else [channel.get("Name", "") for channel in pixels.findall("{*}Channel")]
     layout = _annotation(root, LAYOUT_KEY) or {}
+    shape = layouts.shape_in(layout)
     known = {axis: size for axis in _SIZES if (size := _size(attributes, axis)) is not None}
     return Described(
-        pixel_size={**{axis: (value, unit) for axis, (value, unit) in layout.get("pixel_size", {}).items()}, **known},
-        channel_names=tuple(channels if all(channels) else layout.get("channel_names", ())),
+        pixel_size={**layouts.sizes_in(layout), **known},
+        channel_names=tuple(channels) if all(channels) else layouts.channel_names_in(layout),
         name=image.get("Name", ""),
         provenance=_annotation(root, KEY),
-        axes=layout.get("axes"),
-        shape=tuple(layout.get("shape", ())),
-        origin=layout.get("origin") or {},
+        axes=layouts.axes_in(layout, len(shape)),
+        shape=shape,
+        origin=layouts.origin_in(layout),
     )
 
 
@@ -150,15 +152,16 @@ def plane_letters(axes: list[str]) -> list[str]:
 
 def _size(attributes: dict[str, str], axis: str) -> tuple[float, str] | None:
     attribute, unit, _ = _SIZES[axis]
-    try:
-        return float(attributes[attribute]), usual_unit(attributes.get(attribute + "Unit", unit))
-    except (KeyError, ValueError):
-        return None
+    size = layouts.number(attributes.get(attribute))
+    return (size, usual_unit(attributes.get(attribute + "Unit", unit))) if size > 0 else None
 
 
 def _annotation(root: ElementTree.Element, namespace: str) -> dict[str, Any] | None:
     found = root.find(f".//{{*}}MapAnnotation[@Namespace='{namespace}']/{{*}}Value")
-    return None if found is None else {str(pair.get("K")): json.loads(pair.text or "null") for pair in found}
+    try:
+        return None if found is None else {str(pair.get("K")): json.loads(pair.text or "null") for pair in found}
+    except (ValueError, RecursionError):  # somebody else's, under our name
+        return None
 
 
 def _as_json(record: dict[str, Any]) -> dict[str, str]:

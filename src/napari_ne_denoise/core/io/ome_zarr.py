@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_ne_denoise.core.errors import FileError
+from napari_ne_denoise.core.io import layout as layouts
 from napari_ne_denoise.core.io.image_file import LENGTH_UNITS, TIME_UNITS, ImageFile, PixelSize, unit_in_words, usual_unit
 from napari_ne_denoise.core.io.letters import distinct_letters
 from napari_ne_denoise.core.io.ome import LAYOUT_KEY, plane_letters
@@ -134,7 +135,7 @@ def describe(attributes: Mapping[str, Any], number: int) -> Described:
     finest = image["datasets"][0]
     scale, translation = _placed(finest, image, len(axes))
     sizes = {letter: (size, _unit(axis)) for letter, axis, size in zip(letters, axes, scale, strict=True) if letter != "C"}
-    known = {letter: size for letter, size in sizes.items() if size != (1.0, "pixel")}
+    known = {letter: size for letter, size in sizes.items() if size != (1.0, "pixel") and size[0] > 0}
     return Described(
         path=str(finest["path"]),
         levels=len(image["datasets"]),
@@ -161,8 +162,8 @@ def restored_axes(attributes: Mapping[str, Any], described: Described) -> str | 
 def restored_sizes(attributes: Mapping[str, Any], axes: str) -> tuple[PixelSize, Mapping[str, float]]:
     """Pixel sizes and origin as this program wrote them, with units that OME-Zarr does not know."""
     layout = attributes[LAYOUT_KEY]
-    sizes = {axis: (float(size), str(unit)) for axis, (size, unit) in layout.get("pixel_size", {}).items() if axis in axes}
-    return sizes, {axis: float(place) for axis, place in layout.get("origin", {}).items() if axis in axes}
+    sizes = {axis: size for axis, size in layouts.sizes_in(layout).items() if axis in axes}
+    return sizes, {axis: place for axis, place in layouts.origin_in(layout).items() if axis in axes}
 
 
 def attributes_of(image: ImageFile, shapes: Sequence[tuple[int, ...]], window: tuple[float, float]) -> dict[str, Any]:
@@ -211,8 +212,9 @@ def _unit(axis: Mapping[str, Any]) -> str:
 def _placed(dataset: Mapping[str, Any], image: Mapping[str, Any], count: int) -> tuple[list[float], list[float]]:
     """Size and place of the first pixel along each axis: the array's own transformations, then those of all sizes."""
     scale, translation = [1.0] * count, [0.0] * count
-    for step in [*dataset.get("coordinateTransformations", []), *image.get("coordinateTransformations", [])]:
-        numbers = [float(number) for number in step.get(step.get("type"), [])]
+    for step in [*_steps(dataset), *_steps(image)]:
+        given = step.get(str(step.get("type")))
+        numbers = [layouts.number(number) for number in given] if isinstance(given, list) else []
         if len(numbers) != count or not all(map(math.isfinite, numbers)):
             continue  # such as "identity", or numbers that are kept in a file of their own
         if step["type"] == "scale":
@@ -222,6 +224,11 @@ def _placed(dataset: Mapping[str, Any], image: Mapping[str, Any], count: int) ->
     return scale, translation
 
 
+def _steps(of: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found = of.get("coordinateTransformations")
+    return [step for step in found if isinstance(step, dict)] if isinstance(found, list) else []
+
+
 def _times(values: list[float], factors: list[float]) -> list[float]:
     return [value * factor for value, factor in zip(values, factors, strict=True)]
 
@@ -229,11 +236,11 @@ def _times(values: list[float], factors: list[float]) -> list[float]:
 def _channel_names(attributes: Mapping[str, Any]) -> tuple[str, ...]:
     layout = attributes.get(LAYOUT_KEY)
     if isinstance(layout, dict) and isinstance(layout.get("channel_names"), list):
-        return tuple(map(str, layout["channel_names"]))
+        return layouts.channel_names_in(layout)
     omero = ome_in(attributes).get("omero", attributes.get("omero"))
     channels = omero.get("channels") if isinstance(omero, dict) else None
-    names = [channel.get("label") for channel in channels if isinstance(channel, dict)] if isinstance(channels, list) else []
-    return tuple(map(str, names)) if all(names) else ()
+    labels = [channel.get("label") for channel in channels if isinstance(channel, dict)] if isinstance(channels, list) else []
+    return tuple(map(str, labels)) if all(labels) else ()
 
 
 def _axis(letter: str, size: tuple[float, str] | None) -> dict[str, str]:

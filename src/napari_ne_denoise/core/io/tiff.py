@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +13,11 @@ import tifffile
 
 from napari_ne_denoise.core.errors import FileError
 from napari_ne_denoise.core.io import ome
+from napari_ne_denoise.core.io.failures import one_line
 from napari_ne_denoise.core.io.image_file import ImageFile, PixelSize, usual_unit
 from napari_ne_denoise.core.io.letters import distinct_letters
+from napari_ne_denoise.core.io.messages import logged_by
+from napari_ne_denoise.core.io.tiff_claims import check_claims, distrust_of
 
 # uncompressed images larger than this many bytes stay on disk and are read where they are needed
 MEMORY_MAP_FROM = 2**30
@@ -24,7 +25,8 @@ MEMORY_MAP_FROM = 2**30
 LARGEST_XML = 2**28
 # coarser than this many µm, a plain TIFF's resolution is that of a screen or a printer
 COARSEST_PIXEL = 25.4
-# what tifffile only logs although pixels are lost
+LOGGERS = ("tifffile", "imagecodecs")
+# what they only log although pixels are lost
 _DAMAGE = ("missing", "corrupt", "truncated", "invalid offset", "invalid page", "circular reference", "failed to reshape")
 _MICROMETRES = {2: 25400.0, 3: 10000.0}  # in an inch and a centimetre, TIFF's two units
 
@@ -37,28 +39,31 @@ def read_tiff(path: Path, series: int = 0) -> ImageFile:
     FileError
         If the file is damaged, or has no such image.
     """
-    with _messages() as messages, tifffile.TiffFile(path) as file:
+    with logged_by(*LOGGERS) as messages, _opened(path, messages) as file:
+        if not file.series:
+            raise FileError(f"{path}: holds no image; copy it again from where it was made.")
         if not 0 <= series < len(file.series):
             raise FileError(f"{path}: series={series}: the file holds {len(file.series)} image(s); give 0 to {len(file.series) - 1}.")
         chosen = file.series[series]
         # before the pixels: a file that is cut off may have room for zeros, but its list of pages is broken
         _refuse_if_incomplete(path, messages)
-        pixels, axes = _pixels(path, chosen, series), distinct_letters(chosen.axes)
+        check_claims(path, chosen, in_memory=not _stays_on_disk(chosen))
+        pixels, axes = _pixels(path, chosen, series, file.is_ome), distinct_letters(chosen.axes)
         described = _describe(file, chosen, series, messages)
     _refuse_if_incomplete(path, messages)
     restored = ome.from_ome(pixels, described) if chosen.kind == "ome" else None
     pixels, axes = restored or (pixels, axes)
-    notes = (*_notes(file, chosen), *(f"tifffile: {message}" for message in messages))
+    notes = (*_notes(file, chosen), *(f"tifffile: {one_line(message)}" for message in messages))
     name, sizes = described.name or path.name, described.pixel_size
     return ImageFile(pixels, axes, sizes, described.channel_names, name, described.provenance, notes, described.origin)
 
 
 def read_tiff_provenance(path: Path) -> dict[str, Any] | None:
     """The record of how a file was made, without reading its pixels; None if there is none."""
-    with _messages(), tifffile.TiffFile(path) as file:
+    with logged_by(*LOGGERS), tifffile.TiffFile(path) as file:
         try:
             xml = file.ome_metadata
-            return None if xml is None or len(xml) > LARGEST_XML else ome.describe(xml).provenance
+            return None if xml is None or len(xml) > LARGEST_XML or distrust_of(xml, path.parent) else ome.describe(xml).provenance
         except (ElementTree.ParseError, ValueError, RecursionError):
             return None
 
@@ -78,20 +83,50 @@ def write_tiff(path: Path, image: ImageFile) -> None:
     )
 
 
-def _pixels(path: Path, series: tifffile.TiffPageSeries, number: int) -> np.ndarray:
-    size = math.prod(series.shape) * np.dtype(series.dtype).itemsize
-    if series.dataoffset is not None and size >= MEMORY_MAP_FROM:
-        return tifffile.memmap(path, series=number, mode="r")
-    return np.asarray(series.asarray())
+@contextmanager
+def _opened(path: Path, messages: list[str]) -> Iterator[tifffile.TiffFile]:
+    """The file, as a plain TIFF where its OME-XML is not to be followed."""
+    with tifffile.TiffFile(path) as file:
+        distrust = distrust_of(file.ome_metadata, path.parent) or _failure_of_ome(file)
+        if distrust is None:
+            yield file
+            return
+    messages.append(f"the OME-XML was not used: {distrust}; pixel sizes are lost")
+    with tifffile.TiffFile(path, is_ome=False) as file:
+        yield file
+
+
+def _failure_of_ome(file: tifffile.TiffFile) -> str | None:
+    """Why the OME-XML makes no series of images, where it does not."""
+    if not file.is_ome:
+        return None
+    try:
+        return None if file.series else "it describes no image"
+    except Exception as error:  # of any kind: it is a stranger's text
+        return f"it makes no sense ({type(error).__name__}: {one_line(str(error))})"
+
+
+def _stays_on_disk(series: tifffile.TiffPageSeries) -> bool:
+    return series.dataoffset is not None and series.nbytes >= MEMORY_MAP_FROM
+
+
+def _pixels(path: Path, series: tifffile.TiffPageSeries, number: int, is_ome: bool) -> np.ndarray:
+    if not _stays_on_disk(series):
+        return np.asarray(series.asarray())
+    return tifffile.memmap(path, series=number, mode="r", is_ome=is_ome and None)
 
 
 def _describe(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int, messages: list[str]) -> ome.Described:
     if series.kind == "ome" and file.ome_metadata:
         try:
             return ome.describe(file.ome_metadata, number)
-        except (ElementTree.ParseError, ValueError) as error:
-            messages.append(f"the OME-XML cannot be read ({error}); pixel sizes are lost")
-    sizes = _imagej_sizes(file) if file.is_imagej else _plain_sizes(series.keyframe)
+        except (ElementTree.ParseError, ValueError, RecursionError) as error:
+            messages.append(f"the OME-XML cannot be read ({one_line(str(error))}); pixel sizes are lost")
+    try:
+        sizes = _imagej_sizes(file) if file.is_imagej else _plain_sizes(series.keyframe)
+    except (TypeError, ValueError, OverflowError):  # tags may hold anything
+        messages.append("what it says of pixel sizes makes no sense; they are lost")
+        sizes = {}
     return ome.Described(sizes, (), "", None, None, ())
 
 
@@ -142,30 +177,9 @@ def _notes(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Iterator
 LOSSY = frozenset({tifffile.COMPRESSION.OJPEG, tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.ALT_JPEG})
 
 
-class _Collector(logging.Handler):
-    def __init__(self, messages: list[str]) -> None:
-        super().__init__(logging.WARNING)
-        self.messages = messages
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(record.getMessage())
-
-
-@contextmanager
-def _messages() -> Iterator[list[str]]:
-    """What tifffile would only have logged: that pages are missing, for instance."""
-    messages: list[str] = []
-    handler, logger = _Collector(messages), logging.getLogger("tifffile")
-    propagate, logger.propagate = logger.propagate, False
-    logger.addHandler(handler)
-    try:
-        yield messages
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagate
-
-
 def _refuse_if_incomplete(path: Path, messages: list[str]) -> None:
     for message in messages:
         if any(word in message.lower() for word in _DAMAGE):
-            raise FileError(f"{path}: a part of the file is missing or damaged ({message}); copy it again from where it was made.")
+            raise FileError(
+                f"{path}: a part of the file is missing or damaged ({one_line(message)}); copy it again from where it was made."
+            )

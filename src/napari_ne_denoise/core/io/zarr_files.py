@@ -41,10 +41,12 @@ def read_zarr(path: Path, series: int = 0) -> ImageFile:
     require_zarr()
     import zarr
 
-    node = zarr.open(path, mode="r")
+    from napari_ne_denoise.core.io.zarr_guard import PlainFiles, guarded
+
+    node = zarr.open(PlainFiles(path, read_only=True), mode="r")
     attributes = dict(node.attrs)
     if isinstance(node, zarr.Array):
-        return _bare(path, node)
+        return _bare(path, guarded(path, node))
     images = ome_zarr.multiscales_in(attributes)
     if not images and ome_zarr.ome_in(attributes).get("bioformats2raw.layout") and is_folder_of_zarr(path / str(series)):
         return read_zarr(path / str(series))
@@ -53,7 +55,10 @@ def read_zarr(path: Path, series: int = 0) -> ImageFile:
     if not 0 <= series < len(images):
         raise FileError(f"{path}: series={series}: holds {len(images)} image(s); give 0 to {len(images) - 1}.")
     described = ome_zarr.describe(attributes, series)
-    array = cast("zarr.Array[Any]", node[described.path])
+    array = node[described.path]
+    if not isinstance(array, zarr.Array):
+        raise ValueError(f"{described.path} in it is no array")
+    array = guarded(path, array)
     if array.ndim != len(described.axes):
         raise ValueError(f"its array has {array.ndim} axes, and its metadata name {len(described.axes)}")
     return _restored(path, array, attributes, described)
