@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_ne_denoise import adaptive_filter, denoise
+from napari_ne_denoise.core.errors import ImageError
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.denoise import live_strength
 from napari_ne_denoise.gui.denoise.blend import Blend
@@ -129,12 +130,74 @@ def test_an_image_that_has_to_be_read_keeps_nobody_waiting(viewer, dock, run, no
 
     viewer.add_image(da.from_array(image, chunks=(1, 48, 40)).map_blocks(read, dtype=image.dtype), name="stack")
     run()
-    dock.form.strength.slider.setValue(50)
     readers.clear()
     with dask.config.set(scheduler="synchronous"):
+        dock.form.strength.slider.setValue(50)
         close_dock(dock)
         until(lambda: np.allclose(viewer.layers["stack denoised"].data, _mixed(image, 0.5), rtol=1e-6))
-    assert readers == {"finishing the strength"}
+    assert "finishing the strength" in readers
+    assert threading.main_thread().name not in readers
+
+
+class _Slow:
+    """An image that is read plane by plane as slowly as it is told, or not at all."""
+
+    def __init__(self, image):
+        self.image, self.open, self.broken, self.readers = image, threading.Event(), False, []
+        self.open.set()
+
+    def __call__(self, block, block_info=None):
+        self.readers.append((block_info[0]["chunk-location"][0], threading.current_thread() is threading.main_thread()))
+        assert self.open.wait(60)
+        if self.broken:
+            raise ImageError("the disk is gone")
+        return block
+
+    @property
+    def array(self):
+        chunks = (1, *self.image.shape[1:])
+        return da.from_array(self.image, chunks=chunks).map_blocks(self, dtype=self.image.dtype, meta=np.zeros((0, 0, 0), self.image.dtype))
+
+
+@pytest.fixture
+def slow(viewer, dock, run, noisy, monkeypatch):
+    """A stack on a slow disk, and its result, at whose third plane one looks."""
+    slow = _Slow(noisy((5, 48, 40)))
+    layer = viewer.add_image(slow.array, name="stack", contrast_limits=(0, 800), visible=False)
+    assert layer in viewer.layers
+    with dask.config.set(scheduler="synchronous"):
+        run()
+        viewer.dims.set_current_step(0, 2)
+        slow.readers.clear()
+        yield slow
+
+
+def test_a_slow_disk_keeps_nobody_waiting_and_the_latest_strength_wins(viewer, dock, slow, settle, until):
+    shown = viewer.layers["stack denoised"].data
+    slow.open.clear()
+    for percent in (90, 80, 70, 40, 50):
+        dock.form.strength.slider.setValue(percent)
+    assert np.array_equal(shown[2], denoise(slow.image)[2])
+    dock.live._timer.stop()  # what is seen is the matter here
+    slow.open.set()
+    until(lambda: np.allclose(shown[2], _mixed(slow.image, 0.5)[2], rtol=1e-6))
+    assert slow.readers == [(2, False)]  # once, and in a thread
+    dock.live._timer.start()
+    settle()
+    np.testing.assert_allclose(shown, _mixed(slow.image, 0.5), rtol=1e-6)
+    assert not any(in_main_thread for _, in_main_thread in slow.readers)
+
+
+def test_a_disk_that_fails_is_told_and_the_next_change_begins_anew(viewer, dock, slow, settle):
+    slow.broken = True
+    dock.form.strength.slider.setValue(50)
+    settle()
+    assert dock.message.value == "The strength could not be changed everywhere: the disk is gone"
+    assert dock.message.is_error
+    slow.broken = False
+    dock.form.strength.slider.setValue(60)
+    settle()
+    np.testing.assert_allclose(viewer.layers["stack denoised"].data, _mixed(slow.image, 0.6), rtol=1e-6)
 
 
 def test_the_filter_of_a_result_is_that_at_its_strength(viewer, dock, run, noisy, until):

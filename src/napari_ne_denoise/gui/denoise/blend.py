@@ -30,11 +30,17 @@ class Blend:
         self.noisy, self.shown, self.strength = noisy, shown, strength
         # as long as nothing is blended, what is shown is what the network gave
         self._full = shown if strength == 1 else np.array(shown)
+        self._read_last: tuple[Any, np.ndarray] | None = None
         self._writing = Lock()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Blend":
         """Itself: a copy of the layer is no longer what it changes, and `belongs_to` says so."""
         return self
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the noisy image has to be read, or computed: nothing for a thread that must not wait."""
+        return not isinstance(self.noisy, np.ndarray) or isinstance(self.noisy, np.memmap)
 
     def belongs_to(self, layer: Any) -> bool:
         """Whether a layer shows it."""
@@ -56,8 +62,17 @@ class Blend:
         """Show a part at the strength there is now."""
         if self._full is self.shown:
             return
+        noisy = self._read(index)
         with self._writing:  # of two strengths the later one is to win
-            self.shown[index] = blended(np.asarray(self.noisy[index]), self._full[index], self.strength)
+            self.shown[index] = blended(noisy, self._full[index], self.strength)
+
+    def _read(self, index: tuple[Any, ...]) -> np.ndarray:
+        """A part of the noisy image; what was read last is kept, since a slider asks for one part again and again."""
+        if not self.is_read:
+            return np.asarray(self.noisy[index])
+        if (last := self._read_last) is None or last[0] != index:
+            last = self._read_last = index, np.asarray(self.noisy[index])
+        return last[1]
 
     def show_noisy(self, index: tuple[Any, ...], where: np.ndarray) -> None:
         """Take the noisy image at some pixels of a part, at any strength."""

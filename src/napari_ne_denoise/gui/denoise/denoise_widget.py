@@ -41,8 +41,8 @@ class DenoiseWidget(LayerDock):
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
         layer = layer_box(viewer, "The image to denoise.")
-        self.form, self.queue, self.live = DenoiseForm(viewer, layer), DenoiseQueue(viewer), LiveStrength(viewer)
-        self.message = Message()
+        self.form, self.queue, self.message = DenoiseForm(viewer, layer), DenoiseQueue(viewer), Message()
+        self.live = LiveStrength(viewer, self.message.complain)
         self.button = PushButton(text=DENOISE)
         self.bar = ProgressBar(min=0, max=100, tooltip="Share done, megapixels (MPix) a second, time left", visible=False)
         self.keep = PushButton(tooltip="Bring the unfinished result back, with the noisy image where nothing was denoised.", visible=False)

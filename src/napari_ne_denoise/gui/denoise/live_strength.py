@@ -1,9 +1,8 @@
 """Strength of a finished result: what is seen of it follows a slider at once, the rest soon after."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from qtpy.QtCore import QTimer
 
 from napari_ne_denoise.core.provenance import KEY
@@ -29,12 +28,15 @@ class LiveStrength:
     ----------
     viewer
         Whose layers are results.
+    complain
+        Told why a strength could not be changed.
     """
 
-    def __init__(self, viewer: "Viewer") -> None:
-        self._viewer = viewer
+    def __init__(self, viewer: "Viewer", complain: Callable[[str], None]) -> None:
+        self._viewer, self._complain = viewer, complain
         self._layer: Any = None
-        self._task: Task | None = None
+        self._showing: Task | None = None  # what is seen, where that has to be read
+        self._task: Task | None = None  # the rest
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(REST)
@@ -43,18 +45,19 @@ class LiveStrength:
     @property
     def is_at_rest(self) -> bool:
         """Whether all of a result is as the slider says."""
-        return self._task is None and not self._timer.isActive()
+        return self._task is None and self._showing is None and not self._timer.isActive()
 
     def change(self, layer: "Image", strength: float) -> None:
         """Show a result at another strength, and note that in its record."""
-        if self._layer is not None and self._layer is not layer:
+        if self._layer is not None and self._layer != layer:  # napari hands out a new proxy of a layer each time
             self._finish_now()
-        self._stop_task()
+        self._stop_rest()
         self._layer, blend = layer, blend_of(layer)
         assert blend is not None
         blend.set_strength(strength)
-        seen = _seen(self._viewer, layer)
-        if blend.shown[seen].size <= MOST_AT_ONCE:
+        if blend.is_read:
+            self._show_soon()
+        elif blend.shown[seen := _seen(self._viewer, layer)].size <= MOST_AT_ONCE:
             blend.update(seen)
             layer.refresh()
         layer.metadata = {**layer.metadata, KEY: at_strength(layer.metadata[KEY], strength)}
@@ -63,25 +66,45 @@ class LiveStrength:
     def let_go(self) -> None:
         """Stop; what is not seen must not stay at another strength than the record says."""
         self._finish_now()
-        self._stop_task()
+        self._stop_rest()
+
+    def _show_soon(self) -> None:
+        """Blend what is seen in a thread; one at a time, which begins again where the strength is another one when it ends."""
+        blend = blend_of(self._layer)
+        if self._showing is None and blend is not None:
+            work = (_blend_part, blend, _seen(self._viewer, self._layer))
+            self._showing = Task("showing the strength", *work, found=self._notice_shown, failed=self._fail)
+            self._showing.start()
+
+    def _notice_shown(self, strength: float) -> None:
+        self._showing, blend = None, blend_of(self._layer)
+        if blend is None:
+            return
+        self._layer.refresh()
+        if blend.strength != strength:
+            self._show_soon()
+        elif not self._timer.isActive() and self._task is None:
+            self._layer = None
 
     def _finish_now(self) -> None:
         blend = None if self._layer is None else blend_of(self._layer)
         if blend is not None and not self.is_at_rest:
-            self._stop_task()
+            self._stop_rest()
             self._finish(blend)
+        if self._showing is not None:
+            self._showing.stop()
         self._timer.stop()
-        self._layer = None
+        self._showing = self._layer = None
 
     def _finish(self, blend: Blend) -> None:
-        if isinstance(blend.noisy, np.ndarray) and blend.noisy.size <= MOST_AT_ONCE:
+        if not blend.is_read and blend.noisy.size <= MOST_AT_ONCE:
             for part in blend.parts():
                 blend.update(part)
         else:
             # in a thread of its own, which ends although this dock may go: an image that has to be read would keep the window waiting
             LongTask("finishing the strength", _blend_parts, blend, found=lambda _: None, failed=lambda _: None).start()
 
-    def _stop_task(self) -> None:
+    def _stop_rest(self) -> None:
         if self._task is not None:
             self._task.stop()
             self._task = None
@@ -89,19 +112,36 @@ class LiveStrength:
     def _blend_rest(self) -> None:
         blend = blend_of(self._layer)
         if blend is not None:
-            self._task = Task("changing the strength", _blend_parts, blend, found=self._notice, failed=lambda _: None)
+            self._task = Task("changing the strength", _blend_parts, blend, found=self._notice, failed=self._fail)
             self._task.start()
 
     def _notice(self, is_last: bool) -> None:
         if is_last:
+            self._task = None
             self._layer.refresh()
-            self._task = self._layer = None  # a layer that is removed later is not to be kept in memory
+            if self._showing is None:
+                self._layer = None  # a layer that is removed later is not to be kept in memory
+
+    def _fail(self, reason: str) -> None:
+        """Whatever could not be read: the next change begins anew."""
+        for task in (self._task, self._showing):
+            if task is not None:
+                task.stop()
+        self._timer.stop()
+        self._task = self._showing = self._layer = None
+        self._complain(f"The strength could not be changed everywhere: {reason}")
 
 
 def blend_of(layer: Any) -> Blend | None:
     """What the strength of a layer can be changed by; None if it is no finished result of this session."""
     blend = None if layer is None else layer.metadata.get(BLEND_KEY)
     return blend if blend is not None and KEY in layer.metadata and blend.belongs_to(layer) else None
+
+
+def _blend_part(blend: Blend, index: tuple[Any, ...]) -> Iterator[float]:
+    strength = blend.strength
+    blend.update(index)
+    yield strength
 
 
 def _blend_parts(blend: Blend) -> Iterator[bool]:
