@@ -256,6 +256,15 @@ def test_a_lazy_layer_can_have_a_lazy_result(viewer, dock, run, noisy):
     assert result.metadata[KEY]["settings"]["strength"] == 0.8
 
 
+def test_where_the_result_goes_is_asked_of_stacks_only(viewer, dock, noisy):
+    viewer.add_image(da.from_array(noisy((3, 32, 32)), chunks=(1, 32, 32)), name="stack", contrast_limits=(0, 800))
+    assert not dock.form.store.native.isHidden()
+    dock.form.scope.value = PLANE
+    assert dock.form.store.native.isHidden()
+    dock.form.scope.value = "whole"
+    assert not dock.form.store.native.isHidden()
+
+
 def test_what_would_fill_the_memory_is_lazy_by_itself(viewer, dock, noisy, monkeypatch):
     monkeypatch.setattr(scope, "free_memory_of_machine", lambda: 100_000)
     small = viewer.add_image(noisy((3, 32, 32)), name="small")
@@ -289,6 +298,44 @@ def test_of_channels_that_are_added_up_the_noisy_one_is_hidden(viewer, dock, run
     assert [layer.visible for layer in images] == [False, False]
     assert plain.visible
     assert all(viewer.layers[f"{name} denoised"].visible for name in ("dna", "actin", "plain"))
+
+
+def test_a_plane_takes_the_place_of_its_channel_only_where_it_stands(viewer, dock, run, noisy, close_dock):
+    look = {"blending": "additive", "scale": (2, 0.5, 0.5), "translate": (10, 0, 0)}
+    other = viewer.add_image(noisy((5, 32, 32), 1), name="actin", colormap="magenta", **look)
+    dna = viewer.add_image(noisy((5, 32, 32)), name="dna", colormap="green", **look)
+    dock.form.scope.value = PLANE
+    for plane in (1, 3):
+        viewer.dims.set_current_step(0, plane)
+        run()
+
+    def seen():
+        planes = []
+        for plane in range(5):
+            viewer.dims.set_current_step(0, plane)
+            planes.append(dna.visible)
+        return planes
+
+    assert seen() == [True, False, True, False, True]
+    assert other.visible
+    viewer.dims.set_current_step(0, 1)
+    QTest.keyClick(dock.native, Qt.Key.Key_N)
+    assert dna.visible
+    assert not viewer.layers["dna denoised (plane 1)"].visible
+    viewer.dims.set_current_step(0, 2)
+    QTest.keyClick(dock.native, Qt.Key.Key_N)
+    assert seen() == [True, False, True, False, True]
+    close_dock(dock)
+    assert seen() == [True, False, True, False, True]
+    viewer.dims.ndisplay = 3
+    assert dna.visible
+    viewer.dims.ndisplay = 2
+    viewer.dims.set_current_step(0, 3)
+    viewer.layers.remove("dna denoised (plane 3)")
+    assert seen() == [True, False, True, True, True]
+    viewer.layers.remove("dna denoised (plane 1)")
+    dna.visible = False
+    assert not any(seen())
 
 
 @pytest.mark.parametrize("visible", [True, False])

@@ -43,12 +43,16 @@ class Flipped:
         self.shown, self.hidden = (before, after) if upper == after else (after, before)
         # noise shines through results that do not cover it: none of them is to be seen with it
         results = made_from(viewer, before) if self.shown == before else []
-        for other in (upper, *covering(viewer, self.shown), *results):
-            if other != self.shown:
-                self._kept.set(other, "visible", False)
-        # last, and so back first: where a result of one plane is hidden or shown, its image may follow by itself
+        others = [other for other in (upper, *covering(viewer, self.shown), *results) if other != self.shown]
+        # first, and so back last: the image of a single plane's result follows when that is hidden or shown
+        self._hide(others)
         self._kept.set(self.shown, "visible", True)
+        self._hide(others)  # again: a preview has followed its image
         self._kept.set(self.shown.name_overlay, "visible", True)
+
+    def _hide(self, layers: list[Any]) -> None:
+        for layer in layers:
+            self._kept.set(layer, "visible", False)
 
     def leave(self) -> None:
         """Show what was shown before, but hide nothing for the sake of a layer that is gone."""

@@ -153,7 +153,8 @@ class DenoiseForm(QWidget):
         if layer is not self._stored_for():
             self.store.value = stores[0][1]
             self._stored_for = (lambda: None) if layer is None else ref(layer)
-        self.rows.show_row(self.store.native, len(stores) > 1)
+        # a single plane is always computed at once
+        self.rows.show_row(self.store.native, len(stores) > 1 and self.scope.value != PLANE)
 
     def _readings(self, layer: "Image") -> list[Reading]:
         found = readings_of(layer, finest(layer).shape)
@@ -165,6 +166,7 @@ class DenoiseForm(QWidget):
 
     def _listen(self) -> None:
         self.axes.changed.connect(self._take_reading)
+        self.scope.changed.connect(lambda *_: self._take_scope())
         self.model.changed.connect(lambda *_: explain_models(self.model))
         for signal in (self.model.changed, self.advanced.changed):
             signal.connect(lambda *_: self._tell())
@@ -177,6 +179,10 @@ class DenoiseForm(QWidget):
                 self._offer_scopes(self.layer.value)
                 self._offer_stores(self.layer.value)
             self.axes_chosen.emit()
+
+    def _take_scope(self) -> None:
+        with self._showing():
+            self._offer_stores(self.layer.value)
 
     def _tell(self) -> None:
         self._describe_advanced()

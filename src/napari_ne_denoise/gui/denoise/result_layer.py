@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QTimer
 
 from napari_ne_denoise.core.provenance import KEY
+from napari_ne_denoise.gui.base.per_viewer import one_of
 from napari_ne_denoise.gui.compare.kept_view import covers
 from napari_ne_denoise.gui.denoise.blend import Blend
+from napari_ne_denoise.gui.denoise.stand_ins import StandIns
 from napari_ne_denoise.gui.layers.kinship import image_of, made_from
 from napari_ne_denoise.gui.layers.layer_data import BLEND_KEY, SOURCE_KEY, Source
 
@@ -78,8 +80,12 @@ class ResultLayer:
         return below
 
     def _hide(self, below: list[Any], layer: Any) -> None:
-        """Hide what a result does not cover: it is added to what is below it, and noise would shine through."""
-        if not covers(layer):
+        """Hide what a result does not cover, where it stands: it is added to what is below it, and noise would shine through."""
+        if covers(layer):
+            return
+        if self._source.part is not None:
+            one_of(StandIns, self._viewer).add(layer, below)
+        else:
             self._hidden = [other for other in below if other.visible]
             for other in self._hidden:
                 other.visible = False
