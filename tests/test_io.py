@@ -21,6 +21,7 @@ from napari_ne_denoise.core.io import (
     check_target,
     complete_or_absent,
     distinct_letters,
+    find_description,
     letters_for,
     read_image,
     read_provenance,
@@ -77,6 +78,40 @@ def test_an_ome_tiff_gives_back_what_was_written(tmp_path_factory, image):
     assert found.name == image.name
     assert found.provenance == read_provenance(path) == image.provenance
     assert found.notes == ()
+
+
+@given(image=images())
+@settings(max_examples=40, deadline=None)
+def test_what_a_file_tells_is_that_of_the_array_that_others_see_in_it(tmp_path_factory, image):
+    path = tmp_path_factory.mktemp("told") / "x.ome.tif"
+    write_image(path, image)
+    told = find_description(path)
+    assert told.pixels.shape == tifffile.imread(path).shape
+    assert told.pixels.strides == (0,) * told.pixels.ndim  # nothing was read
+    assert told.provenance == image.provenance
+    again = read_image(path)
+    if (told.axes, told.pixels.shape) == (again.axes, again.pixels.shape):
+        assert (told.pixel_size, told.origin) == (again.pixel_size, again.origin)
+
+
+def test_the_size_and_place_of_a_pixel_stand_where_others_look_for_them(tmp_path):
+    path = tmp_path / "x.tif"
+    sizes = {"Z": (1.0, "µm"), "Y": (250.0, "nm"), "X": (0.2, "micrometer")}
+    write_image(path, ImageFile(numbers((3, 5, 6)), "ZYX", sizes, origin={"Z": -4.0, "X": 7.5}))
+    with tifffile.TiffFile(path) as file:
+        (across, per), (down, each) = (file.pages[0].tags.valueof(name) for name in ("XResolution", "YResolution"))
+        assert (across / per, down / each, file.pages[0].tags.valueof("ResolutionUnit")) == (50_000, 40_000, 3)
+        assert file.ome_metadata.count('PositionX="7.5" PositionXUnit="µm"') == 3
+        assert file.ome_metadata.count('PositionZ="-4.0" PositionZUnit="µm"') == 3
+        assert "PositionY" not in file.ome_metadata
+
+
+@pytest.mark.parametrize("name", ["absent.ome.tif", "broken.tif", "text.txt", "folder", "https://somewhere/x.tif"])
+def test_of_files_that_tell_nothing_nothing_is_said(tmp_path, name):
+    (tmp_path / "broken.tif").write_bytes(b"II*\0\xff\xff\xff\xff")
+    (tmp_path / "text.txt").write_text("hello")
+    (tmp_path / "folder").mkdir()
+    assert find_description(name if "://" in name else tmp_path / name) is None
 
 
 @pytest.mark.parametrize("axes", ["".join(order) + "YX" for order in permutations("TZC")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from napari_ne_denoise.core.io.files import (
     complete_or_absent,
+    find_description,
     find_provenance,
     read_image,
     read_provenance,
@@ -23,6 +24,7 @@ __all__ = [
     "check_target",
     "complete_or_absent",
     "distinct_letters",
+    "find_description",
     "find_provenance",
     "is_zarr",
     "letters_for",

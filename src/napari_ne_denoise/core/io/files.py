@@ -96,6 +96,29 @@ def find_provenance(path: str | os.PathLike[str]) -> dict[str, Any] | None:
         return None
 
 
+def find_description(path: str | os.PathLike[str]) -> ImageFile | None:
+    """What a TIFF or an OME-Zarr that anybody opened says of its axes, sizes and place, in the order in which the pixels are stored.
+
+    None if it says nothing of use, whatever it is.  Its pixels are not read: they are zeros, or an array that would read them.
+    """
+    if not isinstance(path, str | os.PathLike) or "://" in str(path):
+        return None
+    source = Path(path)
+    try:
+        with failures_named(source, "tells nothing", "look at it in another program"):
+            if source.is_dir() and is_folder_of_zarr(source):
+                from napari_ne_denoise.core.io.zarr_files import read_zarr_description
+
+                return read_zarr_description(source)
+            if source.is_file() and is_tiff(source):
+                from napari_ne_denoise.core.io.tiff import read_tiff_description
+
+                return read_tiff_description(source)
+    except (FileError, OSError, ValueError):
+        pass
+    return None
+
+
 def write_image(path: str | os.PathLike[str], image: ImageFile, *, overwrite: bool = False) -> None:
     """Write an image completely, or not at all.
 

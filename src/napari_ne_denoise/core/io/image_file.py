@@ -73,7 +73,8 @@ _WORDS = {
     "in": "inch", "s": "second", "ms": "millisecond", "µs": "microsecond", "ns": "nanosecond", "min": "minute", "h": "hour", "d": "day",
 }  # fmt: skip
 
-LENGTH_UNITS = frozenset({"m", "cm", "mm", "µm", "nm", "pm", "Å", "in", "pixel"})
+TO_MICROMETRES = {"m": 1e6, "cm": 1e4, "mm": 1e3, "µm": 1.0, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4, "in": 25400.0}
+LENGTH_UNITS = frozenset({*TO_MICROMETRES, "pixel"})
 TIME_UNITS = frozenset({"s", "ms", "µs", "ns", "min", "h", "d"})
 
 

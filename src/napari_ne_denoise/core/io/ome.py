@@ -31,6 +31,8 @@ _SIZES = {
 # lengths of a last axis of samples that TIFF stores as colours
 COLOURS = (3, 4)
 _PLANES = "TZC"
+# planes of which each gets a place in words of OME, of a hundred characters
+MOST_POSITIONS = 10_000
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,8 @@ def ome_metadata(image: ImageFile, axes: str, shape: tuple[int, ...]) -> dict[st
         attribute, _, units = _SIZES.get(axis, ("", "", frozenset()))
         if usual_unit(unit) in units:
             metadata |= {attribute: float(value), attribute + "Unit": usual_unit(unit)}
+    if positions := _positions(image, math.prod(length for letter, length in zip(axes, shape, strict=True) if letter in _PLANES)):
+        metadata["Plane"] = positions
     if "C" in axes and shape[axes.index("C")] == len(image.channel_names):
         metadata["Channel"] = {"Name": layout["channel_names"]}
     return metadata
@@ -162,6 +166,16 @@ def _annotation(root: ElementTree.Element, namespace: str) -> dict[str, Any] | N
         return None if found is None else {str(pair.get("K")): json.loads(pair.text or "null") for pair in found}
     except (ValueError, RecursionError):  # somebody else's, under our name
         return None
+
+
+def _positions(image: ImageFile, planes: int) -> dict[str, list[Any]]:
+    """Where the image lies, once for each plane, as OME wants it."""
+    found: dict[str, list[Any]] = {}
+    for axis in "XYZ":
+        unit = usual_unit(image.pixel_size.get(axis, (1.0, "pixel"))[1])
+        if image.origin.get(axis) and unit in LENGTH_UNITS and planes <= MOST_POSITIONS:
+            found |= {f"Position{axis}": [float(image.origin[axis])] * planes, f"Position{axis}Unit": [unit] * planes}
+    return found
 
 
 def _as_json(record: dict[str, Any]) -> dict[str, str]:

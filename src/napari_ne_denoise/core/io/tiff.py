@@ -14,7 +14,7 @@ import tifffile
 from napari_ne_denoise.core.errors import FileError
 from napari_ne_denoise.core.io import ome
 from napari_ne_denoise.core.io.failures import one_line
-from napari_ne_denoise.core.io.image_file import ImageFile, PixelSize, usual_unit
+from napari_ne_denoise.core.io.image_file import TO_MICROMETRES, ImageFile, PixelSize, usual_unit
 from napari_ne_denoise.core.io.letters import distinct_letters
 from napari_ne_denoise.core.io.messages import logged_by
 from napari_ne_denoise.core.io.tiff_claims import check_claims, distrust_of
@@ -28,7 +28,9 @@ COARSEST_PIXEL = 25.4
 LOGGERS = ("tifffile", "imagecodecs")
 # what they only log although pixels are lost
 _DAMAGE = ("missing", "corrupt", "truncated", "invalid offset", "invalid page", "circular reference", "failed to reshape")
-_MICROMETRES = {2: 25400.0, 3: 10000.0}  # in an inch and a centimetre, TIFF's two units
+CENTIMETRE = 3
+LARGEST_RESOLUTION = 2**31  # pixels a centimetre; of a fraction of whole numbers of 32 bit
+_MICROMETRES = {2: 25400.0, CENTIMETRE: 10000.0}  # in an inch and a centimetre, TIFF's two units
 
 
 def read_tiff(path: Path, series: int = 0) -> ImageFile:
@@ -68,8 +70,26 @@ def read_tiff_provenance(path: Path) -> dict[str, Any] | None:
             return None
 
 
+def read_tiff_description(path: Path) -> ImageFile:
+    """What a file says of its first image, whose axes are those that are stored; its pixels, which are not read, are zeros."""
+    with logged_by(*LOGGERS) as messages, _opened(path, messages) as file:
+        if not file.series:
+            raise FileError(f"{path}: holds no image.")
+        series = file.series[0]
+        described = _describe(file, series, 0, messages)
+        axes = distinct_letters(series.axes)
+        if described.axes is not None and described.shape == tuple(series.shape):
+            axes = described.axes  # it is stored as it was
+        pixels = np.broadcast_to(np.zeros((), series.dtype), series.shape)
+        name = described.name or path.name
+        return ImageFile(pixels, axes, described.pixel_size, (), name, described.provenance, (), described.origin)
+
+
 def write_tiff(path: Path, image: ImageFile) -> None:
-    """Write an OME-TIFF, compressed without loss; BigTIFF when it may pass 4 GB."""
+    """Write an OME-TIFF, compressed without loss; BigTIFF when it may pass 4 GB.
+
+    The size of a pixel stands in the tags of TIFF too, for programs that read no OME-XML.
+    """
     assert image.axes is not None
     pixels, axes = ome.to_ome(image.pixels, image.axes)
     tifffile.imwrite(
@@ -80,7 +100,17 @@ def write_tiff(path: Path, image: ImageFile) -> None:
         compression="zlib",
         predictor=True,
         metadata=ome.ome_metadata(image, axes, pixels.shape),
+        **_resolution_tags(image.pixel_size),
     )
+
+
+def _resolution_tags(sizes: PixelSize) -> dict[str, Any]:
+    """Pixels a centimetre along X and Y, where their size is a length, and no larger than the tags can hold."""
+    found = [sizes[axis] for axis in "XY" if axis in sizes and usual_unit(sizes[axis][1]) in TO_MICROMETRES]
+    per_unit = [_MICROMETRES[CENTIMETRE] / (size * TO_MICROMETRES[usual_unit(unit)]) for size, unit in found if size > 0]
+    if len(per_unit) < 2 or min(per_unit) < 1 or max(per_unit) > LARGEST_RESOLUTION:
+        return {}
+    return {"resolution": tuple(per_unit), "resolutionunit": CENTIMETRE}
 
 
 @contextmanager

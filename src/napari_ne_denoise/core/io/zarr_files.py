@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -62,6 +63,20 @@ def read_zarr(path: Path, series: int = 0) -> ImageFile:
     if array.ndim != len(described.axes):
         raise ValueError(f"its array has {array.ndim} axes, and its metadata name {len(described.axes)}")
     return _restored(path, array, attributes, described)
+
+
+def read_zarr_description(path: Path) -> ImageFile | None:
+    """What the group of an OME-Zarr says of its first image, with its axes as they are stored; None if it is none."""
+    attributes = ome_zarr.read_attributes(path)
+    if not ome_zarr.multiscales_in(attributes):
+        return None
+    described, image = ome_zarr.describe(attributes, 0), read_zarr(path)
+    own = ome_zarr.restored_axes(attributes, described)
+    if own is None or ome_zarr.stored_axes(own).order == tuple(range(len(own))):
+        return image
+    stored = ome_zarr.stored_axes(own)
+    pixels = _transposed(image.pixels, stored.order)
+    return replace(image, pixels=pixels, axes=described.axes, pixel_size=described.pixel_size, origin=described.origin)
 
 
 def _restored(path: Path, array: zarr.Array[Any], attributes: dict[str, Any], described: ome_zarr.Described) -> ImageFile:

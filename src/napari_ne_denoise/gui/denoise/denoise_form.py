@@ -159,7 +159,10 @@ class DenoiseForm(QWidget):
     def _readings(self, layer: "Image") -> list[Reading]:
         found = readings_of(layer, finest(layer).shape)
         chosen = self._read_as.get(layer)
-        return found if chosen is None or chosen in found else [chosen, *found]
+        if chosen is None:
+            return found
+        others = [reading for reading in found if reading.axes != chosen.axes]
+        return [chosen, *others] if len(others) == len(found) else [chosen if reading not in others else reading for reading in found]
 
     def _reading(self, layer: Any) -> Reading:
         return self._read_as.get(layer) or readings_of(layer, finest(layer).shape)[0]

@@ -17,6 +17,7 @@ from napari_ne_denoise.gui.denoise.denoise_form import DenoiseForm
 from napari_ne_denoise.gui.denoise.denoise_queue import DenoiseQueue, Job
 from napari_ne_denoise.gui.denoise.live_strength import LiveStrength, blend_of
 from napari_ne_denoise.gui.denoise.quality_button import QualityButton
+from napari_ne_denoise.gui.denoise.restore_button import RestoreButton
 from napari_ne_denoise.gui.denoise.scope import PLANE
 from napari_ne_denoise.gui.denoise.settings_keeper import SettingsKeeper
 from napari_ne_denoise.gui.layers.kinship import image_of, results_of
@@ -26,7 +27,11 @@ from napari_ne_denoise.gui.preview.preview import Chosen, Preview
 if TYPE_CHECKING:
     import napari
 
-DENOISE, CANCEL = "Denoise", "Cancel"
+DENOISE, AGAIN, CANCEL = "Denoise", "Denoise again", "Cancel"
+TOOLTIP = "Denoise, what you see first. Cancel stops at once."
+AGAIN_TOOLTIP = (
+    "This layer is denoised already: once more takes away structure rather than noise. Take the noisy image where you have it.\n"
+)
 SAMPLE = "actin"  # of File ▸ Open Sample
 
 
@@ -49,17 +54,18 @@ class DenoiseWidget(LayerDock):
         self.sample = PushButton(text="Open the sample", tooltip="Actin in cultured cells at a short exposure, 512×512 pixels of 8 bit.")
         self.preview = Preview(viewer, self._chosen)
         super().__init__(viewer, layer, [self.preview, self.button, self.bar, self.message, self.keep, self.sample], results_too=False)
-        self.settings = SettingsKeeper(viewer, self.form, self._notice_settings)
+        self.restore = RestoreButton(self._say_restored, self.message.complain)
+        self.settings = SettingsKeeper(viewer, self.form, self._notice_settings, self._show_state)
         self.before_after = one_of(BeforeAfter, viewer)
         self._flipping = self.before_after.join(self.native, self._to_flip)
         self.copying = CopyButtons(viewer, self._copyable, self.message.say, self.message.complain)
         self.quality = QualityButton(viewer, self._result_at_hand, self.message.say, self.message.complain)
         column = self.native.layout()
         column.insertWidget(0, self.form)
+        column.addWidget(self.restore.native)
         column.addWidget(self.quality.native)
         column.addWidget(self.copying.native)
         column.addStretch(1)
-        self.button.tooltip = f"Denoise, what you see first. Cancel stops at once.\n{self.before_after.tooltip}"
         self._listen()
         self._device_search = Task("finding devices", find_devices, found=self.form.advanced.offer_devices, failed=self.message.complain)
         self._device_search.start()
@@ -122,6 +128,10 @@ class DenoiseWidget(LayerDock):
             self.message.say(where_from)
             self._show_state()
 
+    def _say_restored(self, text: str) -> None:
+        self.message.say(text)
+        self.form.offer()  # the axes have names now
+
     def _chosen(self) -> Chosen | None:
         """What a preview is of."""
         layer = self.layer.value
@@ -159,7 +169,7 @@ class DenoiseWidget(LayerDock):
     def _copyable(self) -> Any:
         """The layer whose making can be copied: the result at hand, or the chosen layer if a record came with it; None if neither."""
         layer = self.layer.value
-        return self._result_at_hand() or (layer if layer is not None and self.settings.are_known_of(layer) else None)
+        return self._result_at_hand() or (layer if layer is not None and self.settings.record_of(layer) is not None else None)
 
     def _change_strength(self) -> None:
         result = self._result_at_hand()
@@ -178,8 +188,11 @@ class DenoiseWidget(LayerDock):
         self.bar.native.setFormat(text)
 
     def _show_state(self) -> None:
-        busy, empty = self.queue.is_busy, self.layer.value is None
-        self.button.text = CANCEL if busy else DENOISE
+        layer = self.layer.value
+        busy, empty = self.queue.is_busy, layer is None
+        again = layer is not None and self.settings.record_of(layer) is not None
+        self.button.text = CANCEL if busy else AGAIN if again else DENOISE
+        self.button.tooltip = f"{AGAIN_TOOLTIP if again else ''}{TOOLTIP}\n{self.before_after.tooltip}"
         self.button.enabled = busy or not empty
         self.form.setEnabled(not busy)
         self.preview.enabled = not busy
@@ -189,6 +202,7 @@ class DenoiseWidget(LayerDock):
         self.keep.text = f"Keep the finished {self.queue.percent_to_keep} %"
         self.copying.visible = not busy and self._copyable() is not None
         self.copying.show_state()
+        self.restore.offer(None if busy or layer is None else layer, None if layer is None else self.settings.image_told_of(layer))
         self.quality.visible = not busy and self.quality.can_be_asked
         if empty and not busy:
             self.message.say(NO_IMAGE)

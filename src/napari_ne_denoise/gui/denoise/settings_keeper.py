@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
+from napari_ne_denoise.core.io import ImageFile
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.core.settings import DEFAULTS
 from napari_ne_denoise.gui.base.preferences import remember, remembered
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.denoise.denoise_form import DenoiseForm
-from napari_ne_denoise.gui.denoise.restoring import path_of, read_settings, settings_known_of
+from napari_ne_denoise.gui.denoise.restoring import Notes, made_by, path_of, read_notes, settings_known_of
 from napari_ne_denoise.gui.layers.records import settings_in
 
 if TYPE_CHECKING:
@@ -25,11 +26,13 @@ class SettingsKeeper:
         Whose layers and fields.
     say
         Told where settings came from, if not from the user; an empty text for another layer.
+    noticed
+        Called when a file was read, which may tell of other things than settings.
     """
 
-    def __init__(self, viewer: "Viewer", form: DenoiseForm, say: Callable[[str], None]) -> None:
-        self._viewer, self._form, self._say = viewer, form, say
-        self._in_files: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
+    def __init__(self, viewer: "Viewer", form: DenoiseForm, say: Callable[[str], None], noticed: Callable[[], None]) -> None:
+        self._viewer, self._form, self._say, self._noticed = viewer, form, say, noticed
+        self._in_files: WeakKeyDictionary[Any, Notes] = WeakKeyDictionary()
         self._shown_for: Callable[[], Any] = lambda: None
         self._search: Task | None = None
         kept = remembered()
@@ -51,16 +54,22 @@ class SettingsKeeper:
         self._say("")
         if layer is None:
             return
-        known = settings_known_of(self._viewer, layer) or self._in_files.get(layer, {})
-        self._show(layer, known)
-        if not known and layer not in self._in_files and (path := path_of(layer)) is not None:
-            found = lambda settings: self._take_from_file(layer, settings)  # noqa: E731
-            self._search = Task(f"reading the record of {layer.name}", read_settings, path, found=found, failed=lambda _: None)
+        self._show(layer, settings_known_of(self._viewer, layer) or settings_in(self.record_of(layer)))
+        if layer not in self._in_files and (path := path_of(layer)) is not None:
+            found = lambda notes: self._take_from_file(layer, notes)  # noqa: E731
+            self._search = Task(f"reading the record of {layer.name}", read_notes, path, found=found, failed=lambda _: None)
             self._search.start()
 
-    def are_known_of(self, layer: Any) -> bool:
-        """Whether a layer has a record, in its metadata or in its file."""
-        return bool(settings_in(layer.metadata.get(KEY)) or self._in_files.get(layer))
+    def record_of(self, layer: Any) -> dict[str, Any] | None:
+        """The record of the run that made a layer, in its metadata or, once that was read, in its file; None without a usable one."""
+        notes = self._in_files.get(layer)
+        records = (layer.metadata.get(KEY), None if notes is None else notes.record)
+        return next((record for record in records if settings_in(record)), None)
+
+    def image_told_of(self, layer: Any) -> ImageFile | None:
+        """What the file of a layer tells of its axes, sizes and place, once it was read."""
+        notes = self._in_files.get(layer)
+        return None if notes is None else notes.image
 
     def let_go(self) -> None:
         """Stop what is at work."""
@@ -71,13 +80,22 @@ class SettingsKeeper:
         self._last = self._chosen()
         if known:
             self._form.show_reading(known.get("axes"))
-            self._say(f"Settings as in the record of {layer.name}.")
+            self._say(self._where_from(layer))
 
-    def _take_from_file(self, layer: Any, settings: dict[str, Any]) -> None:
+    def _where_from(self, layer: Any) -> str:
+        record = self.record_of(layer)
+        if record is None:
+            return f"Settings as in the record of {layer.name}."
+        return f"{layer.name} is already denoised ({made_by(record)}); the settings are those of its record."
+
+    def _take_from_file(self, layer: Any, notes: Notes) -> None:
         self._search = None
-        self._in_files[layer] = settings
-        if settings and layer is self._shown_for():
+        self._in_files[layer] = notes
+        if layer is not self._shown_for():
+            return
+        if not settings_known_of(self._viewer, layer) and (settings := settings_in(notes.record)):
             self._show(layer, settings)
+        self._noticed()
 
     def _stop_search(self) -> None:
         if self._search is not None:

@@ -1,15 +1,21 @@
 """From a layer to what a file holds, and back."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_ne_denoise.core.io import ImageFile, letters_for
 from napari_ne_denoise.core.io.image_file import unit_in_words, usual_unit
 from napari_ne_denoise.core.provenance import KEY
+from napari_ne_denoise.gui.layers.layer_data import finest
 from napari_ne_denoise.gui.layers.readings import letters_of
 
+if TYPE_CHECKING:
+    from napari.layers import Image
+
 PIXEL = "pixel"  # napari's unit of layers that have none
+# in the order in which a layer is given them
+PLACE_TOLD = ("axis_labels", "units", "scale", "translate")
 
 
 def layer_as_file(data: Any, meta: dict[str, Any]) -> tuple[ImageFile, list[str]]:
@@ -59,6 +65,45 @@ def file_as_layer(image: ImageFile) -> tuple[Any, dict[str, Any], str]:
         "metadata": {KEY: image.provenance} if image.provenance else {},
     }
     return image.pixels, meta, "image"
+
+
+def place_told(image: ImageFile, layer: "Image") -> dict[str, Any] | None:
+    """Attributes of a layer, of scale, units, place and axis labels, as the file tells that it was opened from.
+
+    None if the file tells no sizes, holds another array than the layer, or tells nothing that the layer does not know.
+
+    Parameters
+    ----------
+    image
+        What `find_description` found in the file.
+    layer
+        Opened by a reader that takes nothing but pixels, as that of napari does.
+    """
+    if not image.pixel_size or tuple(image.pixels.shape) != tuple(finest(layer).shape):
+        return None
+    _, meta, _ = file_as_layer(image)
+    told = {name: meta[name] for name in PLACE_TOLD}
+    if len(told["axis_labels"]) != layer.ndim:
+        return None
+    numbers = all(np.allclose(told[name], getattr(layer, name)) for name in ("scale", "translate"))
+    words = tuple(map(str, layer.units)) == tuple(told["units"]) and tuple(layer.axis_labels) == told["axis_labels"]
+    return None if numbers and words else told
+
+
+def take_place(layer: "Image", told: dict[str, Any]) -> None:
+    """Give a layer the place that its file tells."""
+    for name in PLACE_TOLD:
+        setattr(layer, name, told[name])
+
+
+def describe_place(told: dict[str, Any]) -> str:
+    """Sizes of pixels, as "z 2, y 0.5, x 0.5 micrometer"."""
+    sizes = [(label, f"{size:.4g}", unit) for label, size, unit in zip(told["axis_labels"], told["scale"], told["units"], strict=True)]
+    texts = []
+    for number, (label, size, unit) in enumerate(sizes):
+        is_last = number + 1 == len(sizes) or sizes[number + 1][2] != unit
+        texts.append(f"{label} {size} {unit}" if is_last else f"{label} {size}")
+    return ", ".join(texts)
 
 
 def _lost(meta: dict[str, Any], count: int) -> list[str]:
