@@ -46,12 +46,14 @@ def test_a_plain_image_asks_for_nothing(viewer, dock, noisy):
         ((5, 32, 40), None, ["5 planes (Y, X last)", "TYX: 5 time points", "ZYX: 5 slices", "CYX: 5 channels"]),
         ((5, 32, 40), ("z", "y", "x"), ["ZYX: 5 slices", "5 planes (Y, X last)", "TYX: 5 time points", "CYX: 5 channels"]),
         ((1, 5, 32, 40), ("t", "c", "y", "x"), ["TCYX: 1 time point, 5 channels"]),
-        ((32, 40, 2), None, ["32 planes (Y, X last)", "TYX: 32 time points", "ZYX: 32 slices", "CYX: 32 channels", "YXC: 2 channels"]),
+        ((2, 32, 40, 3), None, ["2 planes, 3 channels last", "64 planes (Y, X last)", "TZYX: 2 time points, 32 slices"]),
+        ((12, 40, 3), None, ["12 planes (Y, X last)", "TYX: 12 time points"]),  # no image has twelve rows
+        ((32, 40, 2), None, ["YXC: 2 channels", "32 planes (Y, X last)", "TYX: 32 time points", "ZYX: 32 slices", "CYX: 32 channels"]),
     ],
 )
 def test_axes_are_guessed_visibly(viewer, dock, noisy, shape, labels, offered):
-    image = noisy(shape) if shape[-1] > 2 else np.moveaxis(noisy((2, 32, 40)), 0, -1)
-    viewer.add_image(image, axis_labels=labels)
+    image = noisy(shape) if shape != (32, 40, 2) else np.moveaxis(noisy((2, 32, 40)), 0, -1)
+    viewer.add_image(image, axis_labels=labels, rgb=False)
     assert not dock.form.axes.native.isHidden()
     assert _shown(dock.form.axes)[: len(offered)] == offered
     assert dock.form.axes.current_choice == offered[0]
@@ -60,16 +62,32 @@ def test_axes_are_guessed_visibly(viewer, dock, noisy, shape, labels, offered):
 def test_a_guess_that_is_corrected_counts_and_is_kept_for_its_layer(viewer, dock, run, noisy):
     image = np.ascontiguousarray(np.moveaxis(noisy((3, 48, 40)), 0, -1))
     first = viewer.add_image(image, name="first", rgb=False)
-    dock.form.axes.native.setCurrentText("YXC: 3 channels")
+    assert dock.form.axes.current_choice == "YXC: 3 channels"
+    dock.form.axes.native.setCurrentText("48 planes (Y, X last)")
     other = viewer.add_image(noisy((3, 32, 40)), name="other")
     assert dock.form.axes.current_choice == "3 planes (Y, X last)"
     dock.layer.value = first
-    assert dock.form.axes.current_choice == "YXC: 3 channels"
+    assert dock.form.axes.current_choice == "48 planes (Y, X last)"
     run()
     result = viewer.layers["first denoised"]
-    assert np.array_equal(result.data, denoise(image, axes="YXC"))
-    assert result.metadata[KEY]["settings"]["axes"] == "YXC"
+    assert np.array_equal(result.data, denoise(image, axes="QYX"))
+    assert result.metadata[KEY]["settings"]["axes"] == "QYX"
     dock.layer.value = other
+
+
+@pytest.mark.parametrize(("dtype", "text"), [("uint16", "auto: float32"), ("int32", "auto: float64"), ("float64", "auto: float64")])
+def test_the_type_of_the_result_is_that_of_this_layer(viewer, dock, run, noisy, dtype, text):
+    assert _shown(dock.form.advanced.output)[0] == "auto"
+    viewer.add_image(noisy((32, 40)).astype(dtype), name="cells")
+    assert _shown(dock.form.advanced.output)[0] == text
+    dock.form.advanced.output.value = "input"
+    viewer.add_image(np.dstack([noisy((32, 40)).astype(np.uint8)] * 3), name="stained")
+    assert _shown(dock.form.advanced.output)[0] == "auto: uint8"
+    assert dock.form.advanced.output.value == "input"
+    dock.layer.value = viewer.layers["cells"]
+    dock.form.advanced.output.value = "auto"
+    run()
+    assert text.endswith(str(viewer.layers["cells denoised"].dtype))
 
 
 def test_this_plane_lies_where_it_lies_in_the_stack(viewer, dock, run, noisy):
@@ -274,7 +292,7 @@ def test_a_file_brings_back_the_settings_it_was_made_with(viewer, dock, until, n
         "device": "auto",
         "tile_size": None,
     }
-    assert "Settings as in the record of" in dock.message.value
+    assert "the settings are those of its record" in dock.message.value
     dock.form.advanced.hot_pixels.value = "repair"  # that, and nothing of the record, is chosen for other images
     viewer.add_image(noisy((32, 32)))
     assert dock.model.value == "fast"

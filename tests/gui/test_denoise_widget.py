@@ -117,9 +117,16 @@ def test_colours_are_channels_and_stay_colours(viewer, run, noisy):
 
 def test_a_grey_image_as_narrow_as_colours(viewer, run, noisy):
     image = noisy((40, 36, 3))
-    viewer.add_image(image, name="lines", rgb=False)
+    viewer.add_image(image, name="lines", rgb=False, axis_labels=("t", "y", "x"))
     run()
-    assert np.array_equal(viewer.layers["lines denoised"].data, denoise(image, axes="QYX"))
+    assert np.array_equal(viewer.layers["lines denoised"].data, denoise(image, axes="TYX"))
+
+
+def test_channels_that_come_last_are_no_columns(viewer, run, noisy):
+    image = np.ascontiguousarray(np.moveaxis(noisy((3, 40, 36)), 0, -1))
+    viewer.add_image(image, name="cells", rgb=False)
+    run()
+    assert np.array_equal(viewer.layers["cells denoised"].data, denoise(image, axes="YXC"))
 
 
 def test_of_a_multiscale_layer_the_finest_level(viewer, run, noisy):
@@ -268,6 +275,25 @@ def test_removing_the_result_stops_the_work(viewer, dock, run_a_tile, gate, nois
     gate.let_pass()
     no_thread_left()
     assert len(viewer.layers) == 1
+
+
+@pytest.mark.parametrize("act", ["strength", "model setting", "preview", "another layer"])
+def test_what_is_over_is_not_told_after_the_next_action(viewer, dock, run_a_tile, gate, noisy, no_thread_left, act):
+    viewer.add_image(noisy((64, 64)), name="cells")
+    run_a_tile()
+    viewer.layers.remove("cells denoised")
+    gate.open_wide()
+    no_thread_left()
+    assert "removed" in dock.message.value
+    actions = {
+        "strength": lambda: dock.form.strength.slider.setValue(50),
+        "model setting": lambda: dock.form.advanced.hot_pixels.native.setCurrentText("repair"),
+        "preview": lambda: dock.preview.box.native.click(),
+        "another layer": lambda: viewer.add_points([[3, 4]]),
+    }
+    actions[act]()
+    assert not dock.message.value
+    dock.preview.stop()
 
 
 def test_closing_the_dock_stops_the_work(viewer, dock, run_a_tile, gate, noisy, close_dock, no_thread_left, qtbot):

@@ -294,8 +294,10 @@ def test_nothing_where_the_layer_is_not_in_view(viewer, preview, switch_on, sett
     centre = viewer.scene.camera.center
     viewer.scene.camera.center = (0, 5000, 5000)
     until(lambda: preview.layer is None)
+    assert preview.note.value == "Preview pauses: cells is out of view."
     viewer.scene.camera.center = centre
     assert settled() is not None
+    assert not preview.note.value
 
 
 def test_far_out_the_middle_comes_and_it_says_so(viewer, preview, switch_on, noisy, monkeypatch):

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QSpinBox
 
+from napari_ne_denoise.core.pixels import result_dtype
 from napari_ne_denoise.core.settings import DEFAULTS, PROFILE_SUFFIX
 from napari_ne_denoise.gui.base.boxes import choice_box, ignore_wheel, offer
 from napari_ne_denoise.gui.base.choices import device_box, offer_devices
@@ -29,7 +31,7 @@ NOISE = (
     ),
     ("none", "none", "Nothing is done about noise before the network."),
     (
-        "photons: made even",
+        "photon noise evened out",
         "poisson-gaussian",
         "Gain and read noise are found in the image, and the noise is made the same at every brightness.\n"
         "No filter of the image itself makes the result then: the Adaptive filter dock does not apply.",
@@ -58,7 +60,7 @@ HOT_PIXELS = (
 )
 OUTPUT = (
     (
-        "auto: float32",
+        "auto",
         "auto",
         "32-bit floats; 64-bit ones for images of float64 or of 32 or 64-bit integers,\nwhich float32 would make coarser.",
     ),
@@ -86,7 +88,7 @@ class Advanced(Rows):
         self.device, self.tile = device_box(), _tile_field()
         self._offer_noise()
         offer(self.hot_pixels, HOT_PIXELS)
-        offer(self.output, OUTPUT)
+        self.offer_output(None)
         for box in (self.noise, self.hot_pixels, self.output, self.device):
             self.add(box.label, box.native, str(box.tooltip))
         self.add("Tile size", self.tile, TILE_TOOLTIP)
@@ -126,6 +128,13 @@ class Advanced(Rows):
         usable = [report.name for report in reports if report.problem is None]
         if self._values.get("device") in usable:
             self.device.value = self._values["device"]
+
+    def offer_output(self, dtype: "np.dtype[Any] | None", rgb: bool = False) -> None:
+        """Say what "auto" is for an image of a type; None for no image.  Colours keep that of their image."""
+        auto = OUTPUT[0][0]
+        if dtype is not None:
+            auto += f": {result_dtype(dtype, 'input' if rgb else 'auto')}"
+        offer(self.output, ((auto, *OUTPUT[0][1:]), *OUTPUT[1:]))
 
     def _listen(self) -> None:
         self.noise.changed.connect(self._notice_noise)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
+import numpy as np
 from magicgui.widgets import ComboBox
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QShowEvent
@@ -126,6 +127,7 @@ class DenoiseForm(QWidget):
             self._offer_scopes(layer)
             self._offer_stores(layer)
             offer_models(self.model)
+            self.advanced.offer_output(None if layer is None else np.dtype(finest(layer).dtype), layer is not None and layer.rgb)
             self.layer.tooltip = _explain_layer(layer)
 
     def follow_selection(self, *_: object) -> None:

@@ -112,6 +112,7 @@ class DenoiseQueue(QObject):
     changed = Signal()  # whether it works, or whether there is something to keep
     progressed = Signal(int, str)  # percent of the job at work, and its pace
     said = Signal(str)
+    passed = Signal(str)  # said of what just happened, and of no interest after the next action
     complained = Signal(str)
 
     def __init__(self, viewer: "Viewer") -> None:
@@ -147,7 +148,7 @@ class DenoiseQueue(QObject):
         if run is not None and run.finished:
             self._cancelled = run
         done = f" {self._sum.count('is', 'are')} done." if self._sum.jobs > 1 else ""
-        self.said.emit(f"Cancelled.{done} The unfinished result was removed.")
+        self.passed.emit(f"Cancelled.{done} The unfinished result was removed.")
         self.changed.emit()
 
     def keep(self) -> None:
@@ -271,7 +272,7 @@ class DenoiseQueue(QObject):
         run.result.discard()
         self._go_on()
         if not self.is_busy:
-            self.said.emit("Stopped, because its result layer was removed.")
+            self.passed.emit("Stopped, because its result layer was removed.")
 
     def _show_kept(self, run: _Run) -> None:
         assert run.begun is not None

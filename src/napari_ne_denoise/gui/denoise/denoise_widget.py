@@ -53,6 +53,7 @@ class DenoiseWidget(LayerDock):
         self.keep = PushButton(tooltip="Bring the unfinished result back, with the noisy image where nothing was denoised.", visible=False)
         self.sample = PushButton(text="Open the sample", tooltip="Actin in cultured cells at a short exposure, 512×512 pixels of 8 bit.")
         self.preview = Preview(viewer, self._chosen)
+        self._passing = ""  # what was said of something that is over
         super().__init__(viewer, layer, [self.preview, self.button, self.bar, self.message, self.keep, self.sample], results_too=False)
         self.restore = RestoreButton(self._say_restored, self.message.complain)
         self.settings = SettingsKeeper(viewer, self.form, self._notice_settings, self._show_state)
@@ -107,13 +108,27 @@ class DenoiseWidget(LayerDock):
         self.queue.changed.connect(self._show_state)
         self.queue.progressed.connect(self._show_progress)
         self.queue.said.connect(self.message.say)
+        self.queue.passed.connect(self._say_passing)
         self.queue.complained.connect(self.message.complain)
         self.form.strength_moved.connect(self._change_strength)
         for moved in (self.form.changed, self.form.strength_moved, self.form.axes_chosen):
             moved.connect(self.preview.update_choice)
+            moved.connect(self._forget_passing)
+        for acted in (self.preview.box.changed, self.form.scope.changed, self._viewer.layers.events.inserted):
+            acted.connect(self._forget_passing)
         self.layer.changed.connect(self._layers_changed)
         self._viewer.layers.selection.events.changed.connect(self.form.follow_selection)
         self._layers_changed()
+
+    def _say_passing(self, text: str) -> None:
+        self._passing = text
+        self.message.say(text)
+
+    def _forget_passing(self, *_: object) -> None:
+        """Something else is done: what only told of the last action has had its time."""
+        if self._passing and self.message.value == self._passing:
+            self.message.say("")
+        self._passing = ""
 
     def _press(self) -> None:
         if self.queue.is_busy:
@@ -221,3 +236,4 @@ class DenoiseWidget(LayerDock):
         for part in (self.preview, self.queue, self.live, self.settings):
             part.let_go()
         self._viewer.layers.selection.events.changed.disconnect(self.form.follow_selection)
+        self._viewer.layers.events.inserted.disconnect(self._forget_passing)

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
+from napari_ne_denoise.core.axes import COLOUR_LENGTHS, SHORTEST_IMAGE_SIDE
 from napari_ne_denoise.core.io.letters import distinct_letters, letters_for
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
-COLOUR_LENGTHS = (3, 4)
+MOST_CHANNELS_LAST = 4
 
 _LETTERS = {"frame": "T", "frames": "T", "slice": "Z", "plane": "Z", "depth": "Z", "row": "Y", "rows": "Y", "column": "X", "columns": "X"}
 _PLAIN_NAMES = {"t": "time", "z": "z", "c": "channels", "y": "y", "x": "x"}
@@ -83,7 +84,19 @@ def _likeliest(labels: tuple[str, ...], shape: tuple[int, ...], rgb: bool) -> Re
     letters = letters_of(labels, rgb)
     if letters is not None:
         return reading_of(letters, shape, "What the layer's axis labels say.")
-    return _unlabelled(shape, rgb)
+    return _channels_last(shape) if _looks_channels_last(shape, rgb) else _unlabelled(shape, rgb)
+
+
+def _looks_channels_last(shape: tuple[int, ...], rgb: bool) -> bool:
+    """Whether the last axis is far too short to be columns of an image whose other axes are so long."""
+    return not rgb and len(shape) > 2 and 1 < shape[-1] <= MOST_CHANNELS_LAST and min(shape[-3:-1]) > SHORTEST_IMAGE_SIDE
+
+
+def _channels_last(shape: tuple[int, ...]) -> Reading:
+    axes = distinct_letters("?" * (len(shape) - 3) + "YXC")
+    why = "A guess: the layer has no axis labels, and its last axis is too short to be columns of an image. Choose what it really is."
+    text = reading_of("YXC", shape[-3:], "").text
+    return Reading(axes, None, text if len(shape) == 3 else f"{prod(shape[:-3])} planes, {shape[-1]} channels last", why)
 
 
 def _unlabelled(shape: tuple[int, ...], rgb: bool) -> Reading:

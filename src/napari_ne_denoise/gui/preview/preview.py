@@ -191,7 +191,7 @@ class Preview(Container):
             self._pause(str(error))
             return
         if seen is None:
-            self._pause("")
+            self._pause(f"Preview pauses: {self._chosen.layer.name} is out of view.")
             return
         wish = Wish(self._subject, seen, self._chosen.strength)
         if not wish.is_like(self._wish):
