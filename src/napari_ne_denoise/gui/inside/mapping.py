@@ -67,12 +67,12 @@ class MapPlan:
     @property
     def axes(self) -> str | None:
         """Of the array without colours, as in `denoise`."""
-        return _axes_without_colours(self.source)
+        return axes_without_colours(self.source)
 
     @property
     def layout(self) -> PlaneLayout:
         """Of the array without colours."""
-        return _layout_of(self.source)
+        return layout_of(self.source)
 
     @property
     def region(self) -> Window:
@@ -139,7 +139,7 @@ def plan_maps(viewer: "Viewer", layer: "Image", names: tuple[str, ...], where: s
         If the pixels of the layer have no filters, its noisy image is not there, nothing of it is visible, or memory is too small.
     """
     source = noisy_source_of(viewer, layer)
-    layout = _layout_of(source)
+    layout = layout_of(source)
     shown = shown_position(viewer, layer)[: layer.ndim]
     origin = source.origin if is_result(layer) else (0,) * layer.ndim
     at = tuple(place + first for place, first in zip(shown, origin, strict=False))
@@ -225,15 +225,17 @@ def compute_maps(plan: MapPlan) -> Iterator[MapTile | MapsDone]:
     yield MapsDone(perf_counter() - begin)
 
 
-def _axes_without_colours(source: Source) -> str | None:
+def axes_without_colours(source: Source) -> str | None:
+    """Axes of an image's array without colours, as in `denoise`."""
     if not source.rgb:
         return source.axes
     return source.axes[:-1] if source.axes else letters_for(len(source.data.shape) - 1)
 
 
-def _layout_of(source: Source) -> PlaneLayout:
+def layout_of(source: Source) -> PlaneLayout:
+    """Planes of an image's array without colours."""
     shape = tuple(source.data.shape)
-    return plan_planes(shape[:-1] if source.rgb else shape, _axes_without_colours(source), None)
+    return plan_planes(shape[:-1] if source.rgb else shape, axes_without_colours(source), None)
 
 
 def _visible(viewer: "Viewer", layer: "Image", layout: PlaneLayout) -> Window:
