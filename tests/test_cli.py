@@ -565,3 +565,20 @@ def test_an_axis_that_nobody_named_is_asked_for(model, tmp_path):
     assert "--axes, such as ZYX" in record["notes"][0]
     named = run("denoise", tmp_path / "stack.npy", "-o", tmp_path / "b.tif", "--model", model, "--json", "--axes", "ZYX").stdout
     assert json.loads(named)["notes"] == []
+
+
+@pytest.mark.parametrize("ending", [".ome.tif", ".npy", ".ome.zarr"])
+def test_error_bars_are_written_beside_the_result(tmp_path, ending):
+    pixels = np.random.default_rng(0).poisson(50, (64, 70)).astype(np.uint16)
+    write_image(tmp_path / "cells.ome.tif", ImageFile(pixels, "YX", {"X": (0.1, "µm"), "Y": (0.1, "µm")}))
+    out = tmp_path / f"result{ending}"
+    done = run("denoise", tmp_path / "cells.ome.tif", "-o", out, "--std")
+    assert done.exit_code == 0, done.output
+    bars = tmp_path / f"result_std{ending}"
+    assert [str(out), str(bars)] == done.stdout.split()
+    result, std = nd.denoise(pixels, return_std=True)
+    np.testing.assert_array_equal(np.asarray(read_image(bars).pixels[:]), std)
+    np.testing.assert_array_equal(np.asarray(read_image(out).pixels[:]), result)
+    again = run("denoise", tmp_path / "cells.ome.tif", "-o", tmp_path / "result2.npy", "--std", "--model", "ordinary-twin")
+    assert again.exit_code == 2
+    assert not (tmp_path / "result2.npy").exists()

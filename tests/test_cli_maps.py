@@ -40,7 +40,8 @@ def test_maps_are_files_with_the_place_of_the_image(image, tmp_path):
 
 def test_a_region_and_a_profile(image, tmp_path):
     write_profile(tmp_path / "scope.json", "scope", NoiseModel(gain=1.0, offset=0.0, read_noise=0.0))
-    words = (image, "-o", tmp_path, "--maps", "residual_noise", "--region", "10:30,5:25", "--noise", tmp_path / "scope.json", "--json")
+    profile = ("--noise-model", tmp_path / "scope.json")
+    words = (image, "-o", tmp_path, "--maps", "residual_noise", "--region", "10:30,5:25", *profile, "--json")
     record = json.loads(run(*words).output.strip().splitlines()[-1])
     values = tifffile.imread(record["maps"]["residual_noise"]["file"])
     assert np.isfinite(values).sum() == 2 * 20 * 20
@@ -56,3 +57,24 @@ def test_what_is_refused_says_why(image, tmp_path, words, said):
     assert done.exit_code == 2
     assert said in done.output
     assert not (tmp_path / "new").exists()
+
+
+def test_a_map_keeps_how_it_was_made(image, tmp_path):
+    words = ("--maps", "contrast,error", "--period", "5", "--direction", "90", "--region", "0:40,0:40")
+    done = run(image, "-o", tmp_path, *words, "--strength", "0.8")
+    assert done.exit_code == 0, done.output
+    contrast, error = (read_image(tmp_path / f"cells_{name}.ome.tif").provenance for name in ("contrast", "error"))
+    assert (contrast["map"], contrast["period"], contrast["direction"], contrast["strength"]) == ("contrast", 5.0, 90.0, 0.8)
+    assert contrast["input"]["file"] == "cells.ome.tif"
+    assert error["probes"] == 16
+    assert NoiseModel.from_record(error["noise"][0]).kind != "none"
+
+
+def test_maps_of_a_stabilised_image_say_so(image, tmp_path):
+    write_profile(tmp_path / "scope.json", "scope", NoiseModel(gain=1.0, offset=0.0, read_noise=0.0))
+    words = ("--maps", "self_weight,residual_noise", "--noise", tmp_path / "scope.json", "--region", "0:40,0:40")
+    done = run(image, "-o", tmp_path, *words)
+    assert done.exit_code == 0, done.output
+    weight, left = (read_image(tmp_path / f"cells_{name}.ome.tif").provenance for name in ("self_weight", "residual_noise"))
+    assert "made the same at every brightness" in weight["meaning"]
+    assert "made the same" not in left["meaning"]  # it is in image units

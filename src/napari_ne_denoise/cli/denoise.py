@@ -53,6 +53,9 @@ def denoise(
     hot_pixels: Annotated[
         str, typer.Option(help=f"Pixels of the detector that are stuck, and stay bright dots if kept: {_choices(HotPixels)}.")
     ] = DEFAULTS.hot_pixels,
+    std: Annotated[
+        bool, typer.Option("--std", help="Write error bars too, in OUT_std: the standard deviation of each pixel's error, in image units.")
+    ] = False,
     series: Annotated[int, typer.Option(help="Which image, of a TIFF file or an OME-Zarr that holds several.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
     skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave outputs that exist, to go on with a broken batch.")] = False,
@@ -75,12 +78,12 @@ def denoise(
             make_folder(folder)
         denoiser = _open(settings, quiet=quiet)
         codes = []
-        for record, code in _outcomes(jobs, series, settings, denoiser, quiet=quiet):
+        for record, code in _outcomes(jobs, series, settings, denoiser, with_std=std, quiet=quiet):
             codes.append(code)
             if as_json:
                 print_json(record)
             elif record["status"] == "done":
-                print(record["output"], flush=True)
+                print(record["output"], *([record["std"]] if std else []), sep="\n", flush=True)
     if any(codes):
         raise typer.Exit(UNUSABLE if set(codes) == {UNUSABLE} else FAILED)
 
@@ -120,7 +123,7 @@ def _open(settings: DenoiseSettings, *, quiet: bool) -> Denoiser:
 
 
 def _outcomes(
-    jobs: Sequence[Job], series: int, settings: DenoiseSettings, denoiser: Denoiser, *, quiet: bool
+    jobs: Sequence[Job], series: int, settings: DenoiseSettings, denoiser: Denoiser, *, with_std: bool, quiet: bool
 ) -> Iterator[tuple[dict[str, Any], int]]:
     """Denoise all files; of each what is to be said of it, and its exit code."""
     from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun
@@ -129,7 +132,7 @@ def _outcomes(
     line = ProgressLine("", quiet=quiet)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        for event in run_jobs(jobs, settings, denoiser, series):
+        for event in run_jobs(jobs, settings, denoiser, series, with_std=with_std):
             if isinstance(event, JobBegun):
                 line = ProgressLine(_label(event.number, jobs), quiet=quiet)
             elif isinstance(event, JobAdvanced):

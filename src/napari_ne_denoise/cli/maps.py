@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from napari_ne_denoise.cli.console import ProgressLine, errors_end_the_program, make_folder, print_json, print_table, say
+from napari_ne_denoise.cli.denoise import noise_of
 from napari_ne_denoise.core.errors import FileError, SettingsError
+from napari_ne_denoise.core.jacobian.kinds import DEFAULT_STRIPES
 from napari_ne_denoise.core.settings import DEFAULTS
 
 if TYPE_CHECKING:
     import numpy as np
 
     from napari_ne_denoise.core.io import ImageFile
+    from napari_ne_denoise.core.jacobian.kinds import MapKind
     from napari_ne_denoise.core.noise.model import NoiseModel
 
-WANTED = "pixels_averaged,residual_noise,width,resolution"
+WANTED = "pixels_averaged,residual_noise,error,width,resolution"
 SHARES = (0.05, 0.5, 0.95)  # of the pixels, that the table tells of
 
 
@@ -29,9 +33,22 @@ def maps(
     model: Annotated[str, typer.Option(help="Name of a blind model, or path of a weight file.")] = DEFAULTS.model_name,
     axes: Annotated[str | None, typer.Option(help="A letter for each axis, such as TCZYX.  [default: as the file says]")] = DEFAULTS.axes,
     channel_axis: Annotated[int | None, typer.Option(help="Number of the axis that holds channels.")] = DEFAULTS.channel_axis,
-    noise: Annotated[
-        Path | None, typer.Option(metavar="PROFILE.json", help="A microscope profile, for residual_noise.  [default: found in the image]")
+    sigma: Annotated[
+        float | None, typer.Option(help="Noise standard deviation in image units, for models that need it.  [default: found]")
+    ] = DEFAULTS.sigma,
+    noise: Annotated[str, typer.Option(help="As in denoise: auto, none, poisson-gaussian, self-calibrated, or a profile.")] = str(
+        DEFAULTS.noise
+    ),
+    noise_model: Annotated[
+        Path | None,
+        typer.Option(metavar="PROFILE.json", help="A microscope profile, for residual_noise and error.  [default: found in the image]"),
     ] = None,
+    strength: Annotated[float, typer.Option(help="As in denoise: 0 to 1.")] = DEFAULTS.strength,
+    hot_pixels: Annotated[str, typer.Option(help="As in denoise: keep or repair.")] = DEFAULTS.hot_pixels,
+    period: Annotated[float, typer.Option(help="Of the stripes of contrast, in pixels, from 2 on.")] = DEFAULT_STRIPES.period,
+    direction: Annotated[
+        float | None, typer.Option(help="Across these stripes, in degrees: 0 along X, 90 along Y.  [default: the mean over four]")
+    ] = DEFAULT_STRIPES.direction,
     probes: Annotated[int, typer.Option(min=1, help="Random fields of the maps that are measured with such: error 1/√(2·probes).")] = 16,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = DEFAULTS.device,
     series: Annotated[int, typer.Option(help="Which image, of a file that holds several.")] = 0,
@@ -49,42 +66,64 @@ def maps(
 
         names = list(MAPS) if wanted == "all" else wanted.split(",")
         opened = read_image(image, series)
-        settings = {"model": model, "axes": axes or opened.axes, "channel_axis": channel_axis, "device": device, "probes": probes}
-        found = _compute(
-            opened, names, settings | {"region": _region(region), "noise_model": _profile(noise)}, ProgressLine(image.name, quiet=quiet)
-        )
+        settings = {
+            "model": model, "axes": axes or opened.axes, "channel_axis": channel_axis, "device": device, "probes": probes, "sigma": sigma,
+            "noise": noise_of(noise), "noise_model": _profile(noise_model), "strength": strength, "hot_pixels": hot_pixels,
+            "period": period, "direction": direction, "region": _region(region),
+        }  # fmt: skip
+        found = _compute(opened, names, settings, ProgressLine(image.name, quiet=quiet))
         make_folder(out)
-        written = [_write(out, image, opened, name, found[name], overwrite) for name in names]
-        rows = {name: _summary(found[name]) for name in names}
+        written = [_write(out, image, opened, name, found, settings, overwrite) for name in names]
+        rows = {name: _summary(found.told[name]) for name in names}
         if as_json:
             print_json(
                 {
                     "input": str(image),
-                    "maps": {name: {"file": str(path), "shares": rows[name]} for name, path in zip(names, written, strict=True)},
+                    "maps": {
+                        name: {"file": str(path), "shares": rows[name], "no_value": found.share_without(name)}
+                        for name, path in zip(names, written, strict=True)
+                    },
                 }
             )
             return
-        print_table(
-            [("map", "unit", *(f"{share:.0%}" for share in SHARES), "what it is"), *(_row(MAPS[name], rows[name]) for name in names)]
-        )
+        heads = ("map", "unit", *(f"{share:.0%}" for share in SHARES), "no value", "what it is")
+        print_table([heads, *(_row(MAPS[name], rows[name], found.share_without(name)) for name in names)])
         if not quiet:
             say(f"note: wrote {len(written)} maps to {out}")
 
 
-def _compute(opened: ImageFile, names: list[str], settings: dict[str, Any], line: ProgressLine) -> dict[str, np.ndarray]:
+@dataclass
+class _Found:
+    """Maps of a file, the values that they have, how many pixels were computed, and what the record is to say."""
+
+    values: dict[str, np.ndarray] = field(default_factory=dict)
+    told: dict[str, np.ndarray] = field(default_factory=dict)
+    computed: int = 0
+    noises: list[NoiseModel] = field(default_factory=list)
+    stabilised: bool = False
+
+    def share_without(self, name: str) -> float:
+        """Of the pixels that were computed, those that have no value."""
+        return 1 - self.told[name].size / self.computed
+
+
+def _compute(opened: ImageFile, names: list[str], settings: dict[str, Any], line: ProgressLine) -> _Found:
     import numpy as np
 
     from napari_ne_denoise.core.jacobian.maps import iter_adaptive_maps
 
-    found: dict[str, np.ndarray] = {}
+    found = _Found()
     try:
         for step in iter_adaptive_maps(opened.pixels, names, **settings):
-            found = found or {name: np.full(opened.pixels.shape, np.nan, np.float32) for name in names}
+            found.values = found.values or {name: np.full(opened.pixels.shape, np.nan, np.float32) for name in names}
             for name, values in step.values.items():
-                found[name][step.index] = values
+                found.values[name][step.index] = values
+            found.computed, found.stabilised = step.done, found.stabilised or step.stabilised
+            found.noises += [step.noise] if step.noise is not None and step.noise not in found.noises else []
             line.show(step.done, step.total)
     finally:
         line.clear()
+    found.told = {name: values[np.isfinite(values)] for name, values in found.values.items()}
     return found
 
 
@@ -106,30 +145,42 @@ def _profile(path: Path | None) -> NoiseModel | None:
 
     noise = read_profile(path).noise
     if not isinstance(noise, NoiseModel):
-        raise SettingsError(f"--noise {path}: holds a transform that was learned, which tells no noise of photons; give a profile without.")
+        raise SettingsError(f"--noise-model {path}: holds a transform that was learned, which tells no noise of photons; give one without.")
     return noise
 
 
-def _write(folder: Path, source: Path, opened: ImageFile, name: str, values: np.ndarray, overwrite: bool) -> Path:
+def _write(folder: Path, source: Path, opened: ImageFile, name: str, found: _Found, settings: dict[str, Any], overwrite: bool) -> Path:
     from dataclasses import replace
 
     from napari_ne_denoise.core.io import stem, write_image
+    from napari_ne_denoise.core.jacobian.kinds import Stripes
+    from napari_ne_denoise.core.jacobian.map_records import map_record
 
     path = folder / f"{stem(source)}_{name}.ome.tif"
     if path.exists() and not overwrite:
         raise FileError(f"{path}: exists already; say --overwrite to replace it, or give -o another folder.")
-    write_image(path, replace(opened, pixels=values, name=f"{opened.name} {name}", provenance=None), overwrite=overwrite)
+    record = map_record(
+        name,
+        model=settings["model"],
+        strength=settings["strength"],
+        noises=found.noises,
+        stabilised=found.stabilised,
+        stripes=Stripes(settings["period"], settings["direction"]),
+        probes=settings["probes"],
+    )
+    earlier = {"provenance": opened.provenance} if opened.provenance else {}
+    record |= {"input": {"file": source.name, "shape": list(opened.pixels.shape)} | earlier}
+    write_image(path, replace(opened, pixels=found.values[name], name=f"{opened.name} {name}", provenance=record), overwrite=overwrite)
     return path
 
 
-def _summary(values: np.ndarray) -> list[float]:
+def _summary(finite: np.ndarray) -> list[float]:
     import numpy as np
 
-    finite = values[np.isfinite(values)]
     return [float(found) for found in np.quantile(finite, SHARES)] if finite.size else []
 
 
-def _row(kind: Any, shares: list[float]) -> tuple[str, ...]:
+def _row(kind: MapKind, shares: list[float], without: float) -> tuple[str, ...]:
     unit = {"image": "image units", "px": "pixels"}.get(kind.unit, kind.unit)
     figures = [f"{share:.3g}" for share in shares] or ["–"] * len(SHARES)
-    return kind.name, unit, *figures, kind.meaning
+    return kind.name, unit, *figures, f"{without:.1%}" if without else "", kind.meaning

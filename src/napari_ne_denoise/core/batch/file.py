@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_ne_denoise.core.batch.error_bars import error_bars_of
 from napari_ne_denoise.core.batch.jobs import Job
 from napari_ne_denoise.core.inference import Denoiser, DenoisingRun, Step, prepare_denoising
 from napari_ne_denoise.core.io import ImageFile, check_target, is_zarr, letters_for, read_image, with_channels, write_image, writing_parts
@@ -28,12 +29,15 @@ class FileDenoising:
         How.
     series
         Which image of a file that holds several.
+    with_std
+        Whether error bars are written too, in a file beside the result.
     """
 
     job: Job
     settings: DenoiseSettings
     denoiser: Denoiser
     series: int = 0
+    with_std: bool = False
     record: dict[str, Any] = field(default_factory=dict)
 
     def steps(self) -> Iterator[Step]:
@@ -51,8 +55,12 @@ class FileDenoising:
         written = (axes or letters_for(image.pixels.ndim, run.layout.rows, run.layout.columns, self.settings.channel_axis)).upper()
         check_target(self.job.target, run.dtype, written)
         write = self._stream if is_zarr(self.job.target) else self._write
+        bars = error_bars_of(run, self.job) if self.with_std else None  # refuses at once what has none
         provenance = yield from write(run, replace(image, axes=written))
+        if bars is not None:
+            yield from bars.steps(replace(image, axes=written))
         self.record = {
+            **({} if bars is None else {"std": str(bars.target)}),
             "seconds": round(time.perf_counter() - started, 3),
             "axes": written,
             "notes": [*image.notes, *_unnamed(written), *_repaired(provenance)],

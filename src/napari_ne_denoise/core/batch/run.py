@@ -14,7 +14,7 @@ from napari_ne_denoise.core.settings import DenoiseSettings
 
 
 def run_jobs(
-    jobs: Sequence[Job], settings: DenoiseSettings, denoiser: Denoiser, series: int = 0
+    jobs: Sequence[Job], settings: DenoiseSettings, denoiser: Denoiser, series: int = 0, *, with_std: bool = False
 ) -> Iterator[JobBegun | JobAdvanced | JobEnded]:
     """Denoise files; can be stopped between any two pieces, and nothing is left half-written.
 
@@ -26,6 +26,8 @@ def run_jobs(
         How; the model of the settings does not count.
     series
         Which image of files that hold several.
+    with_std
+        Whether error bars are written too, in a file beside each result.
 
     Yields
     ------
@@ -38,7 +40,7 @@ def run_jobs(
             yield JobEnded(number, record | {"status": "skipped"})
             continue
         yield JobBegun(number, job)
-        denoising = FileDenoising(job, settings, denoiser, series)
+        denoising = FileDenoising(job, settings, denoiser, series, with_std=with_std)
         try:
             for step in denoising.steps():
                 yield JobAdvanced(number, step.done, step.total)
