@@ -12,7 +12,7 @@ from benchmarks.document import write_document
 from benchmarks.machine import BusyMachineError, describe, quiet_load
 from benchmarks.noise.curves import draw_curves
 from benchmarks.options import SECTIONS, Options, positive
-from benchmarks.parts import PARTS, SPEED, measure
+from benchmarks.parts import ABOUT_NOISE, PARTS, SPEED, measure
 from benchmarks.report import load, target_lines
 from benchmarks.speed.trials import SUBJECTS
 from benchmarks.speed.trials import run as run_trials
@@ -98,6 +98,10 @@ def parser() -> argparse.ArgumentParser:
 
     speed = commands.add_parser("speed", help="times, against ordinary networks, the reference style and other denoisers")
     speed.add_argument("--parts", type=_speed_parts, default=list(SPEED), help=f"some of {','.join(SPEED)}")
+    noise = commands.add_parser("noise", help="noise, quality and error bars that are told without the truth, against what is known")
+    noise.add_argument("--parts", type=_noise_parts, default=list(ABOUT_NOISE), help=f"some of {','.join(ABOUT_NOISE)}")
+    noise.add_argument("--limit", type=positive, help="images of each set, for a glance, which is not kept")
+    noise.set_defaults(allow_load=True)
     memory = commands.add_parser("memory", help="what a large image takes beyond itself and its result")
     memory.add_argument("--drunet", dest="parts", action="store_const", const=["memory-drunet"], help="DRUNet with random weights")
     memory.add_argument("--streaming", dest="parts", type=_streaming_parts, metavar="KIND", help="OME-Zarr to OME-Zarr: plane or stack")
@@ -117,7 +121,7 @@ def parser() -> argparse.ArgumentParser:
         untimed.set_defaults(parts=[part], allow_load=True)
     for scored in (quality, write):
         scored.add_argument("--fresh", action="store_true", help="quality: measure again what is kept from earlier runs")
-    for measuring in (speed, memory, precision, quality):
+    for measuring in (speed, noise, memory, precision, quality):
         measuring.set_defaults(run=_measure)
     write.set_defaults(run=_write)
     for timed in (speed, write):
@@ -127,7 +131,7 @@ def parser() -> argparse.ArgumentParser:
     for large in (memory, write):
         large.add_argument("--megapixels", type=float, default=DEFAULTS.megapixels, help="of the image of memory")
         large.add_argument("--streamed", type=float, default=DEFAULTS.streamed, help="megapixels of the images of streaming")
-    for pictured in (speed, precision, quality, write):
+    for pictured in (speed, noise, precision, quality, write):
         pictured.add_argument("--data", type=Path, default=DEFAULTS.data, help="folder with the test images, under test/")
     curves = commands.add_parser("curves", help="draw noise curves that were found beside true ones; writes docs/images/noise-curves.png")
     curves.add_argument("--data", type=Path, default=DEFAULTS.data, help="folder with test/fmd and test/gigadb")
@@ -172,6 +176,10 @@ def _speed_parts(text: str) -> list[str]:
 
 def _streaming_parts(text: str) -> list[str]:
     return [f"streaming-{kind}" for kind in _some_of(("plane", "stack"), text)]
+
+
+def _noise_parts(text: str) -> list[str]:
+    return _some_of(ABOUT_NOISE, text)
 
 
 def _some_of(known: tuple[str, ...], text: str) -> list[str]:

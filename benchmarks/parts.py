@@ -9,6 +9,8 @@ from benchmarks.machine import Machine, OthersWatch
 from benchmarks.noise.assessment import assessment
 from benchmarks.noise.calibration import calibration
 from benchmarks.noise.choices import choices
+from benchmarks.noise.coverage import coverage
+from benchmarks.noise.map_truth import map_cost, maps
 from benchmarks.noise.suite import noise
 from benchmarks.noise.white import white
 from benchmarks.options import SECTIONS, Options
@@ -57,6 +59,11 @@ class Part:
         return screen + [str(folder) for name in sets if not (folder := options.data / "test" / name).is_dir()]
 
 
+def _is_limited(options: Options) -> bool:
+    return options.limit is not None
+
+
+REAL_PAIRS = ("clean_micro", "fmd", "photon_counting", "w2s", "gigadb")
 PARTS = {
     "tax": Part(tax, "speed --parts tax --runs {runs}"),
     "training": Part(training, "speed --parts training --runs {runs}"),
@@ -70,8 +77,11 @@ PARTS = {
     "noise": Part(noise, "speed --parts noise --runs {runs}", sets=("fmd", "clean_micro")),
     "calibration": Part(calibration, "speed --parts calibration"),
     "white": Part(white, "write --parts white", timed=False),
-    "choices": Part(choices, "write --parts choices", timed=False, sets=tuple(MICROGRAPHS)),
-    "assessment": Part(assessment, "write --parts assessment", timed=False, sets=("fmd",)),
+    "choices": Part(choices, "write --parts choices", timed=False, sets=tuple(MICROGRAPHS), is_glance=_is_limited),
+    "assessment": Part(assessment, "write --parts assessment", timed=False, sets=("fmd",), is_glance=_is_limited),
+    "coverage": Part(coverage, "noise --parts coverage", timed=False, sets=REAL_PAIRS, is_glance=_is_limited),
+    "maps": Part(maps, "noise --parts maps", timed=False, sets=("clean_micro", "photon_counting"), is_glance=_is_limited),
+    "map-cost": Part(map_cost, "speed --parts map-cost --runs {runs}"),
     "memory": Part(memory, "memory --megapixels {megapixels:g}", timed=False),
     "memory-drunet": Part(memory_drunet, "memory --drunet --megapixels {megapixels:g}", timed=False),
     "streaming-plane": Part(streaming_plane, "memory --streaming plane --streamed {streamed:g}", timed=False),
@@ -79,6 +89,7 @@ PARTS = {
     "precision": Part(precision, "precision {model}", timed=False, sets=("set12", "fmd")),
     "quality": Part(quality, "quality {models}{glance}", timed=False, sets=folders, is_glance=is_glance),
 }
+ABOUT_NOISE = ("white", "choices", "assessment", "coverage", "maps")  # and take no times
 SPEED = tuple(name for name, part in PARTS.items() if part.timed)
 
 

@@ -8,7 +8,7 @@ from skimage import io
 
 from benchmarks import report
 from benchmarks.images import Sample
-from benchmarks.noise import assessment, calibration, choices, curves, suite, white
+from benchmarks.noise import assessment, calibration, choices, coverage, curves, map_truth, suite, white
 from benchmarks.options import Options
 from napari_ne_denoise import load_denoiser
 
@@ -120,3 +120,48 @@ def test_kinds_of_noise_are_as_their_models_say():
         assert noise.var() == pytest.approx(float(kind.model.variance(0.5)), rel=0.05)
         for lag, share in enumerate(kind.model.correlation[1], 1):
             assert np.mean(noise[:, lag:] * noise[:, :-lag]) / noise.var() == pytest.approx(share, abs=0.02)
+
+
+def test_error_bars_are_compared_with_the_truth(data):
+    found = coverage.coverage(Options(data=data))
+    micrographs, real = found.tables
+    assert [row[0] for row in micrographs.rows] == list(coverage.ON_MICROGRAPHS)
+    assert [row[:2] for row in real.rows] == [["FMD", "2"]]
+    assert all(0.8 < float(row[1].rstrip("%")) / 100 <= 1 for row in micrographs.rows)
+    assert {target.unit for target in found.targets} == {""}
+
+
+def test_coverage_is_that_of_the_interval():
+    rng, truth = np.random.default_rng(0), np.zeros((100, 100))
+    std = np.linspace(1, 3, truth.size).reshape(truth.shape)
+    right = coverage.covered(std * rng.standard_normal(truth.shape), std, truth)
+    assert right.share == pytest.approx(0.95, abs=0.01)
+    assert right.scale == pytest.approx(1, abs=0.03)
+    assert min(right.by_size) > 0.92
+    small = coverage.covered(2 * std * rng.standard_normal(truth.shape), std, truth)
+    assert small.share == pytest.approx(0.673, abs=0.02)
+    # noise that the truth has itself makes no error bar wrong
+    noisy_truth = std * rng.standard_normal(truth.shape)
+    assert coverage.covered(std * rng.standard_normal(truth.shape), std, noisy_truth, std**2).share == pytest.approx(0.95, abs=0.01)
+
+
+def test_maps_are_compared_with_what_can_be_measured(data, monkeypatch):
+    for name, value in (("REALISATIONS", 40), ("SIDE", 64), ("KINDS", ("10 photons",)), ("FILTERS", 3), ("REPEATS", 1)):
+        monkeypatch.setattr(map_truth, name, value)
+    monkeypatch.setattr(map_truth, "BAR_PERIODS", (8,))
+    monkeypatch.setattr(map_truth, "STAR_PERIODS", (8,))
+    found = map_truth.maps(Options(data=data))
+    spread, filters, bars, star = found.tables
+    assert float(spread.rows[0][3]) == pytest.approx(1, abs=0.25)
+    assert filters.rows[0][0] == "width"
+    assert float(filters.rows[0][2].rstrip("%")) < 1
+    for row in (*bars.rows, *star.rows):
+        assert float(row[2]) == pytest.approx(1, abs=0.3)
+        assert float(row[3]) == pytest.approx(1, abs=0.3)
+
+
+def test_the_cost_of_maps_is_counted_in_denoisings(monkeypatch):
+    monkeypatch.setattr(map_truth, "TIMED_SIDE", 64)
+    (target,) = map_truth.map_cost(Options(runs=1)).targets
+    assert "products" in target.what
+    assert target.measured > 1

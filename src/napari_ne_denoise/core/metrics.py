@@ -21,8 +21,15 @@ def psnr(image: np.ndarray, truth: np.ndarray, peak: float) -> float:
 
 def fit_gain_and_offset(image: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """``gain · image + offset``, the closest to the truth in least squares, for images that were scaled apart; float64."""
+    x = np.asarray(image, np.float64)
+    gain, _ = gain_and_offset(image, truth)
+    return np.asarray(gain * (x - x.mean()) + np.mean(truth, dtype=np.float64))
+
+
+def gain_and_offset(image: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """Those of `fit_gain_and_offset`; a gain of 0 for a constant image."""
     x, y = np.asarray(image, np.float64), np.asarray(truth, np.float64)
     spread = x - x.mean()
     variance = float(np.mean(spread**2))
     gain = float(np.mean(spread * (y - y.mean()))) / variance if variance else 0.0
-    return np.asarray(gain * spread + y.mean())
+    return gain, float(y.mean() - gain * x.mean())
