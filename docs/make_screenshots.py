@@ -19,6 +19,7 @@ IMAGES = Path(__file__).parent / "images"
 WINDOW = (1480, 900)
 DENOISE, FILTER, NOISE = "Denoise (NE Denoise)", "Adaptive filter (NE Denoise)", "Noise (NE Denoise)"
 COMPARE, MAPS = "Compare (NE Denoise)", "Filter maps (NE Denoise)"
+SPECTRUM = "Spectrum (NE Denoise)"
 # a fibre and what is around it, in pixels of the sample
 FIBRE = (214, 275)
 # across several of them
@@ -38,6 +39,8 @@ def main() -> None:
     draw(viewer, "filter_dock.png")
     map_widths(viewer)
     draw(viewer, "maps_dock.png")
+    take_a_patch_apart(viewer)
+    draw(viewer, "spectrum_dock.png")
     compare(viewer)
     draw(viewer, "compare_dock.png")
     find_noise(viewer)
@@ -87,10 +90,19 @@ def map_widths(viewer: Any) -> None:
     wait_until(lambda: dock.button.text == "Compute")
 
 
+def take_a_patch_apart(viewer: Any) -> None:
+    """Open the dock of spectra, whose square lies on the fibre, and compute what is kept of it."""
+    viewer.window.dock_widgets[MAPS].native.parent().titleBarWidget().close_button.click()
+    viewer.layers.remove(next(layer for layer in viewer.layers if "width" in layer.name))
+    trigger(viewer, "Layers", "Visualize", SPECTRUM)
+    dock = viewer.window.dock_widgets[SPECTRUM]
+    dock.button.native.click()
+    wait_until(lambda: dock.current is not None)
+
+
 def compare(viewer: Any) -> None:
     """Open another dock, draw the curtain, and a line across fibres."""
-    viewer.window.dock_widgets[MAPS].native.parent().close()
-    viewer.layers.remove(next(layer for layer in viewer.layers if "width" in layer.name))
+    viewer.window.dock_widgets[SPECTRUM].native.parent().titleBarWidget().close_button.click()  # its square goes with it
     viewer.reset_view()
     trigger(viewer, "Layers", "Visualize", COMPARE)
     dock = viewer.window.dock_widgets[COMPARE]

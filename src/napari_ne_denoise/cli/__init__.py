@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from napari_ne_denoise.cli import assess, check, demo, denoise, filters, maps, models, noise
+from napari_ne_denoise.cli import assess, check, demo, denoise, filters, maps, models, noise, spectrum
 from napari_ne_denoise.cli.console import TERMINATED
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.command("check")(check.check)
 app.command("noise")(noise.noise)
 app.command("filters")(filters.filters)
 app.command("maps")(maps.maps)
+app.command("spectrum")(spectrum.spectrum)
 app.command("assess")(assess.assess)
 app.command("demo")(demo.demo)
 

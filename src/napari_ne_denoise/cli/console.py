@@ -49,6 +49,17 @@ def table_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
+def parsed_region(text: str | None) -> tuple[slice, slice] | None:
+    """Rows and columns of ``--region``; None where it was not given."""
+    if text is None:
+        return None
+    try:
+        rows, columns = (slice(*map(int, part.split(":"))) for part in text.split(","))
+    except (TypeError, ValueError):
+        raise SettingsError(f"--region {text}: must be rows and columns, such as 0:256,100:356.") from None
+    return rows, columns
+
+
 def exit_code(error: NEDenoiseError) -> int:
     """2 if the request cannot be fulfilled on this machine as it is, 1 if it was tried and failed."""
     unusable = isinstance(error, SettingsError | ModelError | DeviceError) and not isinstance(error, DownloadError)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_ne_denoise.cli.console import ProgressLine, errors_end_the_program, make_folder, print_json, print_table, say
+from napari_ne_denoise.cli.console import ProgressLine, errors_end_the_program, make_folder, parsed_region, print_json, print_table, say
 from napari_ne_denoise.cli.denoise import noise_of
 from napari_ne_denoise.core.errors import FileError, SettingsError
 from napari_ne_denoise.core.jacobian.kinds import DEFAULT_STRIPES
@@ -69,7 +69,7 @@ def maps(
         settings = {
             "model": model, "axes": axes or opened.axes, "channel_axis": channel_axis, "device": device, "probes": probes, "sigma": sigma,
             "noise": noise_of(noise), "noise_model": _profile(noise_model), "strength": strength, "hot_pixels": hot_pixels,
-            "period": period, "direction": direction, "region": _region(region),
+            "period": period, "direction": direction, "region": parsed_region(region),
         }  # fmt: skip
         found = _compute(opened, names, settings, ProgressLine(image.name, quiet=quiet))
         make_folder(out)
@@ -125,16 +125,6 @@ def _compute(opened: ImageFile, names: list[str], settings: dict[str, Any], line
         line.clear()
     found.told = {name: values[np.isfinite(values)] for name, values in found.values.items()}
     return found
-
-
-def _region(text: str | None) -> tuple[slice, slice] | None:
-    if text is None:
-        return None
-    try:
-        rows, columns = (slice(*map(int, part.split(":"))) for part in text.split(","))
-    except (TypeError, ValueError):
-        raise SettingsError(f"--region {text}: must be rows and columns, such as 0:256,100:356.") from None
-    return rows, columns
 
 
 def _profile(path: Path | None) -> NoiseModel | None:
