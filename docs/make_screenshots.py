@@ -159,7 +159,7 @@ def draw(viewer: Any, name: str) -> None:
 def draw_dock(viewer: Any, dock: str, name: str) -> None:
     """Save a picture of one dock, no taller than what it holds."""
     settle()
-    native = viewer.window.dock_widgets[dock].native
+    native = viewer.window.dock_widgets[dock].column.parentWidget()
     picture = native.grab()
     last = max(child.geometry().bottom() for child in native.children() if isinstance(child, QWidget))
     picture.copy(0, 0, picture.width(), last + 8).save(str(IMAGES / name))

@@ -1,20 +1,27 @@
-"""What every dock does: it works in a thread, and leaves nothing behind when it goes."""
+"""What every dock does: it scrolls where the window is low, works in a thread, and leaves nothing behind when it goes."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 from weakref import WeakMethod
 
 from magicgui.widgets import Container, Widget
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_ne_denoise.gui.base.docks import WIDTH
+from napari_ne_denoise.gui.base.room import share_room
 from napari_ne_denoise.gui.base.workers import Task
 
 if TYPE_CHECKING:
     import napari
 
 
+LOWEST = 120  # pixels of a dock's content that are seen at least; napari puts docks below each other
+
+
 class WorkDock(Container):
-    """A dock that may have work in a thread.
+    """A dock that scrolls, and that may have work in a thread.
 
     Parameters
     ----------
@@ -22,14 +29,24 @@ class WorkDock(Container):
         napari hands it over.
     widgets
         Below each other, as a `Container` takes them.
+
+    Attributes
+    ----------
+    column
+        The layout that they are in, for what else belongs into the dock.
     """
+
+    column: QVBoxLayout
 
     def __init__(self, viewer: "napari.viewer.Viewer", widgets: Sequence[Widget]) -> None:
         self._viewer = viewer
         self._task: Task | None = None
         self._closed = False
-        super().__init__(widgets=widgets, labels=False)
-        self.native.setMinimumWidth(WIDTH)
+        super().__init__(labels=False)
+        self.margins = (0, 0, 0, 0)
+        self._content = Container(widgets=widgets, labels=False)
+        self.column = self._content.native.layout()
+        self.native.layout().addWidget(_Scroll(self._content.native))
         self.native_parent_changed.connect(self._notice_parent)
         # Qt would hold a strong reference to the widget, the widget holds its native one: neither would ever go
         let_go = WeakMethod(self._let_go)
@@ -57,6 +74,49 @@ class WorkDock(Container):
         if self._task is not None:
             self._task.stop()
         self._disconnect()
+
+
+class _Scroll(QScrollArea):
+    """Scrolls its content up and down where there is too little room for it, and is as wide as it must be to show all of its width."""
+
+    def __init__(self, content: QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(content)
+        self._was_shown = False
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Take the room that others do not need, once: afterwards the user may have chosen heights."""
+        super().showEvent(event)
+        if not self._was_shown:
+            self._was_shown = True
+            QTimer.singleShot(0, self._take_room)  # napari resizes docks after it has shown them
+
+    def _take_room(self) -> None:
+        around = self.parentWidget()
+        if around is not None:
+            share_room(around)
+
+    def sizeHint(self) -> QSize:
+        """All of the content; Qt would cut it off at 24 lines."""
+        content = self.widget()
+        return super().sizeHint() if content is None else content.sizeHint()
+
+    def minimumSizeHint(self) -> QSize:
+        """Low, and wide enough for the content and the bar beside it."""
+        content, bar = self.widget(), self.verticalScrollBar()
+        if content is None or bar is None:
+            return super().minimumSizeHint()
+        least = content.minimumSizeHint()
+        return QSize(max(WIDTH, least.width() + bar.sizeHint().width()), min(least.height(), LOWEST))
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Notice that the content needs more or less room now."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
 
 
 def _call_if_alive(method: WeakMethod[Callable[[], None]]) -> None:

@@ -5,13 +5,14 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import ComboBox, ProgressBar, PushButton
+from magicgui.widgets import ProgressBar, PushButton
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 
 from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun, JobEnded
 from napari_ne_denoise.core.batch.jobs import Job, plan_jobs
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.io import READABLE, is_zarr
+from napari_ne_denoise.gui.base.boxes import choice_box, offer
 from napari_ne_denoise.gui.base.choices import device_box, explain_models, find_devices, model_box, offer_devices
 from napari_ne_denoise.gui.base.dock import WorkDock
 from napari_ne_denoise.gui.base.docks import Message, form
@@ -47,18 +48,14 @@ class BatchWidget(WorkDock):
         self.folder: Path | None = None
         self.table, self.message = FileTable(), Message()
         self.model, self.device = model_box(), device_box()
-        self.results = ComboBox(
-            name="results",
-            label="Results",
-            choices=[BESIDE, IN_FOLDER],
-            tooltip="Where results go: NAME_denoised.ome.tif. Images are never changed.",
+        self.results = choice_box("results", "Results", "Where results go: NAME_denoised.ome.tif. Images are never changed.")
+        self.existing = choice_box(
+            "existing", "If there", "What to do where a result is there already. Staying goes on with a batch that was stopped."
         )
-        self.existing = ComboBox(
-            name="existing",
-            label="If there",
-            choices=[SKIP, REPLACE],
-            tooltip="What to do where a result is there already. Staying goes on with a batch that was stopped.",
+        offer(
+            self.results, ((BESIDE, BESIDE, "Each result lies in the folder of its image."), (IN_FOLDER, IN_FOLDER, "All in one folder."))
         )
+        offer(self.existing, ((SKIP, SKIP, "Results that are there stay as they are."), (REPLACE, REPLACE, "They are computed again.")))
         self.button = PushButton(text=START, tooltip="Denoise all files, one after another. A file that fails does not stop the others.")
         self.bar = ProgressBar(min=0, max=1000, visible=False, tooltip="Share of the files, and time left")
         super().__init__(viewer, [self.button, self.bar, self.message])
@@ -135,7 +132,7 @@ class BatchWidget(WorkDock):
         self._choosing = buttons
         self._form = form(self.results, self.existing, self.model, self.device)
         for place, part in enumerate((buttons, self.table, self._form)):
-            self.native.layout().insertWidget(place, part)
+            self.column.insertWidget(place, part)
 
     def _listen(self) -> None:
         self.button.changed.connect(self._press)

@@ -129,13 +129,12 @@ class CompareWidget(LayerDock):
         self._show_state()
 
     def _lay_out(self) -> None:
-        layout = self.native.layout()
-        layout.insertWidget(0, form(self.before, self.layer))
+        self.column.insertWidget(0, form(self.before, self.layer))
         for number, part in enumerate((self.bar, self.slider, self.message.native)):
-            layout.insertWidget(2 + number, part)
+            self.column.insertWidget(2 + number, part)
         for part in (self.residual.native, self.finding.native, self.draw_profile.native, self.profile):
-            layout.addWidget(part)
-        layout.addStretch(1)
+            self.column.addWidget(part)
+        self.column.addStretch(1)
 
     def _listen(self) -> None:
         self.bar.chosen.connect(self.look)

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QHBoxLayout, QWidget
 from scipy.ndimage import gaussian_filter
 
 from napari_ne_denoise.core.errors import NEDenoiseError
+from napari_ne_denoise.gui.base.boxes import ignore_wheel
 from napari_ne_denoise.gui.base.choices import layer_box
 from napari_ne_denoise.gui.base.docks import Message, form
 from napari_ne_denoise.gui.base.layer_dock import LayerDock
@@ -76,6 +77,7 @@ class FilterWidget(LayerDock):
             step=2,
             tooltip="Side of the square of weights that is shown, in pixels.\nThe sums count all weights.",
         )
+        ignore_wheel(self.side.native)
         self.follow = CheckBox(
             name="follow",
             text="Follow",
@@ -108,7 +110,8 @@ class FilterWidget(LayerDock):
             self.view,
             self.readout,
         ):
-            self.native.layout().addWidget(part)
+            self.column.addWidget(part)
+        self.column.addStretch(1)
         self._listen()
 
     def _layers_changed(self) -> None:

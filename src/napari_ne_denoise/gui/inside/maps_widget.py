@@ -104,7 +104,6 @@ class MapsWidget(LayerDock):
         return made
 
     def _lay_out(self) -> None:
-        layout = self.native.layout()
         checks = QWidget()
         grid = QGridLayout(checks)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -113,10 +112,10 @@ class MapsWidget(LayerDock):
         upper, self._lower = form(self.layer, self.where), form(self.map)
         self._lower.align_with(upper)
         for number, part in enumerate((upper, checks)):
-            layout.insertWidget(number, part)
+            self.column.insertWidget(number, part)
         for part in (self._lower, self.meaning.native, self.readout):
-            layout.addWidget(part)
-        layout.addStretch(1)
+            self.column.addWidget(part)
+        self.column.addStretch(1)
 
     def _listen(self) -> None:
         self.button.changed.connect(self._press)

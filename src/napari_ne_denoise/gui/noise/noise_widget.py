@@ -63,11 +63,10 @@ class NoiseWidget(LayerDock):
         self.message = Message(INSTRUCTION)
         self.view, self.readout = NoiseView(), Readout(ROWS)
         super().__init__(viewer, layer, [self.button, self.message], results_too=True)
-        layout = self.native.layout()
-        layout.insertWidget(0, form(self.layer))
+        self.column.insertWidget(0, form(self.layer))
         for part in (self.judge.native, self.view, self.readout, self.learn.native, self.save.native):
-            layout.addWidget(part)
-        layout.addStretch(1)
+            self.column.addWidget(part)
+        self.column.addStretch(1)
         self._listen()
 
     def find(self) -> None:

@@ -1,0 +1,158 @@
+"""What all docks have in common: they fit into the window, and scroll where it is low."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtWidgets import QAbstractSlider, QAbstractSpinBox, QApplication, QComboBox, QScrollArea, QScrollBar, QWidget
+
+from napari_ne_denoise.gui.base.docks import WIDTH
+from napari_ne_denoise.gui.base.room import shares
+
+DENOISE, FILES = ("Layers", "Filter", "Denoise (NE Denoise)"), ("Layers", "Filter", "Denoise files (NE Denoise)")
+FILTER, MAPS = ("Layers", "Visualize", "Adaptive filter (NE Denoise)"), ("Layers", "Visualize", "Filter maps (NE Denoise)")
+COMPARE, NOISE = ("Layers", "Visualize", "Compare (NE Denoise)"), ("Layers", "Measure", "Noise (NE Denoise)")
+SPECTRUM = ("Layers", "Visualize", "Spectrum (NE Denoise)")
+DOCKS = (DENOISE, FILES, FILTER, MAPS, SPECTRUM, COMPARE, NOISE)
+SMALL_SCREEN = (1280, 800)
+
+
+@pytest.fixture
+def window(make_napari_viewer_proxy, noisy, menu_entry, qtbot):
+    """A viewer in a window that is shown, in the size of a small screen, and what opens docks in it."""
+    viewer = make_napari_viewer_proxy(show=True)
+    viewer.add_image(noisy((5, 90, 80)), name="cells, " + "a long name " * 9)
+    viewer.window.resize(*SMALL_SCREEN)
+
+    def open_docks(*paths):
+        for path in paths:
+            menu_entry(viewer, *path).trigger()
+        qtbot.wait(200)
+        return [viewer.window.dock_widgets[path[-1]] for path in paths]
+
+    return viewer, open_docks
+
+
+def test_several_docks_fit_onto_a_small_screen(window, qtbot):
+    viewer, open_docks = window
+    docks = open_docks(DENOISE, FILTER, MAPS)
+    docks[0].form.fold.head.click()
+    qtbot.wait(100)
+    frame = viewer.window.main_menu.window()
+    assert (frame.width(), frame.height()) == SMALL_SCREEN
+    for dock in docks:
+        place = dock.native.rect().translated(dock.native.mapTo(frame, QPoint(0, 0)))
+        assert frame.rect().contains(place)
+        assert dock.native.width() == WIDTH
+    assert any(_bar(dock).maximum() > 0 for dock in docks)
+
+
+def test_no_dock_has_more_room_than_it_needs_while_another_has_less(window, until):
+    _, open_docks = window
+    docks = [dock.native.parent() for dock in open_docks(DENOISE, FILTER, MAPS)]
+    until(lambda: docks[1].height() > 200)
+    lacking = [dock for dock in docks if dock.height() < dock.sizeHint().height()]
+    assert lacking
+    for dock in docks:
+        no_more = dock.height() <= dock.sizeHint().height()
+        assert no_more or dock.height() <= min(other.height() for other in lacking)
+
+
+@given(st.lists(st.integers(0, 2000)), st.integers(0, 5000))
+def test_room_is_shared_so_that_who_gets_less_than_it_wants_gets_as_much_as_anybody(wanted, room):
+    given_to = shares(wanted, room)
+    assert all(0 <= has <= wants for has, wants in zip(given_to, wanted, strict=True))
+    assert sum(given_to) <= room
+    lacking = [has for has, wants in zip(given_to, wanted, strict=True) if has < wants]
+    assert all(has <= low + 1 for low in lacking for has in given_to)
+    assert not lacking or sum(given_to) == room
+
+
+@pytest.mark.parametrize("path", DOCKS, ids=lambda path: path[-1])
+def test_a_low_dock_scrolls_to_its_end_and_never_sideways(window, qtbot, path):
+    _, open_docks = window
+    (dock,) = open_docks(path)
+    dock.native.window().resizeDocks([dock.native.parent()], [WIDTH], Qt.Orientation.Horizontal)
+    dock.native.parent().setMaximumHeight(200)
+    qtbot.wait(100)
+    area = _area(dock)
+    assert dock.native.width() == WIDTH
+    assert area.widget().width() == area.viewport().width() < WIDTH  # all of its width is seen, beside the bar
+    shown = [part for part in area.widget().findChildren(QWidget) if part.isVisible()]
+    assert all(part.mapTo(area.widget(), QPoint(part.width(), 0)).x() <= area.widget().width() for part in shown if not _scrolls(part))
+    for _ in range(99):
+        _turn_wheel(area.viewport())
+    assert _bar(dock).value() == _bar(dock).maximum() > 0
+    last = max(part.mapTo(area.viewport(), QPoint(0, part.height())).y() for part in shown)
+    assert last <= area.viewport().height()
+
+
+@pytest.mark.parametrize("path", DOCKS, ids=lambda path: path[-1])
+def test_the_wheel_scrolls_the_dock_and_changes_no_field(window, qtbot, path):
+    _, open_docks = window
+    (dock,) = open_docks(path)
+    dock.native.parent().setMaximumHeight(150)
+    qtbot.wait(100)
+    fields = [field for kind in (QComboBox, QAbstractSpinBox, QAbstractSlider) for field in dock.native.findChildren(kind)]
+    fields = [field for field in fields if not isinstance(field, QScrollBar)]
+    before = [_value(field) for field in fields]
+    assert fields
+    for focused in (False, True):
+        for field in fields:
+            _bar(dock).setValue(0)
+            if focused:
+                field.setFocus()
+            _turn_wheel(field)
+            assert _bar(dock).value() > 0
+    assert [_value(field) for field in fields] == before
+
+
+def test_a_dock_that_has_room_takes_it_and_shows_no_bar(window, qtbot):
+    viewer, open_docks = window
+    viewer.window.resize(1280, 950)
+    (dock,) = open_docks(DENOISE)
+    dock.form.fold.head.click()
+    qtbot.wait(100)
+    assert not _area(dock).verticalScrollBar().isVisible()
+    assert dock.native.height() > 600
+
+
+def test_a_dock_is_as_wide_as_what_is_unfolded_later(window, qtbot):
+    _, open_docks = window
+    (dock,) = open_docks(DENOISE)
+    dock.message.native.setMinimumWidth(WIDTH + 50)
+    qtbot.wait(100)
+    assert dock.native.width() >= WIDTH + 50
+    assert _area(dock).widget().width() == _area(dock).viewport().width()
+
+
+def _area(dock):
+    return dock.native.findChild(QScrollArea)
+
+
+def _bar(dock):
+    return _area(dock).verticalScrollBar()
+
+
+def _value(field):
+    return field.currentIndex() if isinstance(field, QComboBox) else field.value()
+
+
+def _scrolls(part):
+    """Whether it is in something that scrolls by itself, such as a table."""
+    return isinstance(part, QScrollBar) or hasattr(part.parent().parent(), "horizontalScrollBar")
+
+
+def _turn_wheel(widget):
+    """As Qt hands a turn of the wheel on: to what is under the mouse, then to what is around it, until somebody takes it."""
+    while widget is not None:
+        middle = QPointF(widget.rect().center())
+        turn = QWheelEvent(
+            middle, widget.mapToGlobal(middle), QPoint(), QPoint(0, -120), Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+        )  # fmt: skip
+        QApplication.sendEvent(widget, turn)
+        if turn.isAccepted():
+            return
+        widget = widget.parentWidget()
