@@ -1,5 +1,7 @@
 """The errors a user can meet: each says what came, what is accepted, and what to do."""
 
+LONGEST_REASON = 300  # characters of what a library says of a damaged file, which may quote much of it
+
 
 class NEDenoiseError(ValueError):
     """Something the user can mend; its message says how."""
@@ -34,3 +36,9 @@ class ComputationError(NEDenoiseError):
 
     torch raises RuntimeError, which generator workers of superqt drop silently; nothing of ours may be one.
     """
+
+
+def one_line(text: str) -> str:
+    """A message of whatever length and whatever characters, as a part of one of ours."""
+    plain = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return plain if len(plain) <= LONGEST_REASON else f"{plain[:LONGEST_REASON]}…"

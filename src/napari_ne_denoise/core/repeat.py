@@ -197,7 +197,8 @@ def _remarks(record: Mapping[str, Any], settings: DenoiseSettings) -> Iterator[s
     model = record.get("model")
     sha256 = f" (SHA-256 {_one_line(model.get('sha256', 'unknown'))[:16]}…)" if isinstance(model, dict) else ""
     yield f"{KEY} {_one_line(record.get('version', 'unknown'))}, model {_one_line(settings.model_name)}{sha256}"
-    precision = _one_line((record.get("decided") or {}).get("precision", ""))
+    decided = record.get("decided")
+    precision = _one_line(decided.get("precision", "") if isinstance(decided, dict) else "")
     if settings.precision == "auto" and "," in precision:
         yield f"Computed in {precision}, decided tile by tile; the tiles of a window begin where one looks."
     if "source_layer" in record and settings.strength not in (0.0, 1.0):

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from napari_ne_denoise.core.errors import FileError
+from napari_ne_denoise.core.errors import FileError, one_line
 
-LONGEST_REASON = 300  # characters of what a reader says of a damaged file, which may quote much of it
 TOO_LARGE = "is too large for the memory of this machine; cut it into parts."
 NOT_WRITTEN = "could not be written", "nothing was left of it"
 
@@ -42,9 +41,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"{error} is missing in it"
     return one_line(f"{error}") or type(error).__name__
-
-
-def one_line(text: str) -> str:
-    """A message of whatever length and whatever characters, as a part of one of ours."""
-    plain = " ".join("".join(character if character.isprintable() else " " for character in text).split())
-    return plain if len(plain) <= LONGEST_REASON else f"{plain[:LONGEST_REASON]}…"

@@ -11,9 +11,8 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
-from napari_ne_denoise.core.errors import FileError
+from napari_ne_denoise.core.errors import FileError, one_line
 from napari_ne_denoise.core.io import ome
-from napari_ne_denoise.core.io.failures import one_line
 from napari_ne_denoise.core.io.image_file import TO_MICROMETRES, ImageFile, PixelSize, usual_unit
 from napari_ne_denoise.core.io.letters import distinct_letters
 from napari_ne_denoise.core.io.messages import logged_by

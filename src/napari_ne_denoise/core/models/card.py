@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -46,3 +48,23 @@ class ModelCard:
     limits: tuple[str, ...] = ()
     half_errors: dict[str, float] = field(default_factory=dict)
     gaussian_only: bool = False
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """The card in a weight file, which anybody may have written.
+
+        Raises
+        ------
+        TypeError, ValueError, KeyError
+            If a value is of another kind than it must be, or one is unknown.
+        """
+        card = cls(**{**record, "name": record["name"], "limits": tuple(record.get("limits", ()))})
+        texts = (card.name, card.summary, card.licence, card.source, *card.limits, *card.began_from, *card.began_from.values())
+        tables = (card.training, card.scores, card.half_errors)
+        if not all(isinstance(text, str) for text in texts) or not all(isinstance(table, dict) for table in tables):
+            raise TypeError("a value of its card is neither text nor table, and should be")
+        if not all(isinstance(error, float) and math.isfinite(error) and error >= 0 for error in card.half_errors.values()):
+            raise ValueError(f"half_errors of its card are {card.half_errors}")
+        if not isinstance(card.gaussian_only, bool):
+            raise TypeError("gaussian_only of its card is neither true nor false")
+        return card

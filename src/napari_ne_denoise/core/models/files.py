@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from napari_ne_denoise.core.errors import ModelError, SettingsError
+from napari_ne_denoise.core.errors import ModelError, SettingsError, one_line
 from napari_ne_denoise.core.models.card import ModelCard
 from napari_ne_denoise.core.models.fetch import verify
 from napari_ne_denoise.core.models.registry import ModelRow, list_models
@@ -27,6 +27,11 @@ ARCHITECTURES: dict[str, type[DenoisingNetwork]] = {"ShuffleUNet": ShuffleUNet, 
 
 # what a file may hold; whatever it is, it is opened as float32
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+# of a network from a file: coarser levels see the whole of most images in one pixel, and cost memory for nothing
+LARGEST_STRIDE = 1024  # pixels
+LARGEST_SCALE = 16
+# bytes of weights for a byte of a file, which holds them as they are; twice, for weights that two layers share
+MOST_OF_FILE = 2
 # "affine_convolutions" in the metadata of a file: what stands there in place of the weights of affine convolutions
 KERNELS = "kernels"
 
@@ -152,26 +157,36 @@ def read_model(path: Path, mode: str | None = None) -> ModelFile:
     ModelError
         If the file is missing or is not what it claims to be; nothing in it is ever executed.
     """
-    sha256 = _sha256(_existing(path))
+    try:
+        sha256 = _sha256(_existing(path))
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror or error}); ask for the right to it, or give another file.") from error
     if path.suffix == ".safetensors":
         network, card = _read_safetensors(path)
     elif path.suffix in (".pth", ".pt"):
         network, card = _read_published(path, mode)
     else:
         raise ModelError(f"{path}: weight files end in .safetensors or .pth; this one ends in {path.suffix or 'nothing'}.")
+    if network.stride > LARGEST_STRIDE:
+        raise ModelError(f"{path}: computes squares of {network.stride} pixels at least; {LARGEST_STRIDE} is the most. Give another model.")
     if not all(bool(torch.isfinite(value).all()) for value in network.state_dict().values()):
         raise ModelError(f"{path}: holds weights that are not finite numbers; the file is damaged, get it again.")
     return ModelFile(network.eval().requires_grad_(False), card, sha256)
 
 
 def _existing(path: Path) -> Path:
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError:  # a name that is too long, for instance
+        there = False
+    if not there:
         raise ModelError(f"{path}: no such file; give the name of a registered model or the path of a .safetensors or .pth file.")
     return path
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_safetensors(path: Path) -> tuple[DenoisingNetwork, ModelCard]:
@@ -180,19 +195,23 @@ def _read_safetensors(path: Path) -> tuple[DenoisingNetwork, ModelCard]:
             metadata: dict[str, str] = file.metadata() or {}
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open is no mapping
         architecture, config, card = metadata["architecture"], json.loads(metadata["config"]), json.loads(metadata["card"])
+        _check_config(config, state)
         with torch.device("meta"):  # no memory is taken for what a file claims, only for what it holds
             network = ARCHITECTURES[architecture](**config)
-        described = ModelCard(**{**card, "name": str(card["name"]), "limits": tuple(card.get("limits", ()))})
+        described = ModelCard.from_record(card)
     except SafetensorError as error:
         raise ModelError(f"{path}: is no intact safetensors file ({error}); get it again.") from error
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
-        raise ModelError(f"{path}: is a safetensors file, but does not name a network of this package ({error!r}).") from error
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError, OverflowError) as error:
+        why = one_line(repr(error))
+        raise ModelError(f"{path}: is a safetensors file, but does not name a network of this package ({why}); give another.") from error
     _load(network, state, path)
     form = metadata.get("affine_convolutions")
     if form == KERNELS:
         _take_kernels(network)
     elif form is not None:
-        raise ModelError(f"{path}: its affine convolutions are stored as {form!r}, which this version does not know; update the package.")
+        raise ModelError(
+            f"{path}: its affine convolutions are stored as {one_line(form)!r}, which this version does not know; update the package."
+        )
     return network, described
 
 
@@ -203,10 +222,28 @@ def _read_published(path: Path, mode: str | None) -> tuple[DenoisingNetwork, Mod
         raise ModelError(f"{path}: cannot be opened as a weight file ({_first_line(error)}); nothing in it was executed.") from error
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ModelError(f"{path}: holds no table of weights; expected the state_dict of a published FDnCNN or DRUNet.")
+    _check_storages(state, path)
     with torch.device("meta"):
         network = _network_for(state, path, mode)
     _load(network, state, path)
     return network, ModelCard(name=path.stem, summary=f"{type(network).__name__}, {network.equivariance}", source=str(path))
+
+
+def _check_config(config: Any, state: dict[str, Tensor]) -> None:
+    """Refuse a network of more layers than the file has weights: building it would take for ever."""
+    numbers = {key: value for key, value in config.items() if key in ("depth", "blocks", "scale")}
+    widths = config.get("channels", ())
+    numbers["channels"] = len(widths) if isinstance(widths, list) else 0
+    for key, value in numbers.items():
+        if not isinstance(value, int) or value > max(len(state), LARGEST_SCALE):
+            raise ValueError(f"{key}={value!r}, with {len(state)} weights in the file")
+
+
+def _check_storages(state: dict[str, Tensor], path: Path) -> None:
+    """Refuse weights that claim more numbers than the file holds, such as one number that is seen a billion times."""
+    claimed, size = sum(value.numel() * value.element_size() for value in state.values()), path.stat().st_size
+    if claimed > MOST_OF_FILE * size or not all(value.layout == torch.strided and not value.is_quantized for value in state.values()):
+        raise ModelError(f"{path}: claims {claimed} bytes of weights, which its {size} bytes cannot hold; get the file again.")
 
 
 def _network_for(state: dict[str, Tensor], path: Path, mode: str | None) -> DenoisingNetwork:

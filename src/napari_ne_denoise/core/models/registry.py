@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import re
 import tomllib
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
-from napari_ne_denoise.core.errors import ModelError
+from napari_ne_denoise.core.errors import ModelError, one_line
 from napari_ne_denoise.core.settings import DEFAULTS
 
 PACKAGE_FOLDER = Path(str(files("napari_ne_denoise.core.models")))
@@ -94,8 +97,37 @@ def list_models() -> tuple[ModelRow, ...]:
 
 
 def read_registry(path: Path) -> tuple[ModelRow, ...]:
-    """The rows of a table of models."""
-    return tuple(ModelRow(**row) for row in tomllib.loads(path.read_text(encoding="utf8"))["model"])
+    """The rows of a table of models.
+
+    Raises
+    ------
+    ModelError
+        If it is none, or a row is not as `ModelRow` says.
+    """
+    try:
+        rows = tuple(ModelRow(**row) for row in tomllib.loads(path.read_text(encoding="utf8"))["model"])
+        for row in rows:
+            _check_row(row)
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: is no table of models ({one_line(str(error))}); reinstall napari-ne-denoise.") from error
+    return rows
+
+
+def _check_row(row: ModelRow) -> None:
+    texts = (row.name, row.summary, row.licence, row.architecture, row.equivariance, row.quality, row.file or "", row.url or "")
+    numbers = (*row.half_errors.values(), row.seconds_per_megapixel or 0.0, row.relative_cost or 0.0)
+    if not all(isinstance(text, str) for text in texts) or not all(isinstance(number, int | float) for number in numbers):
+        raise TypeError(f"{row.name!r} has a value of another kind than it must be")
+    if not all(0 <= number < math.inf for number in numbers):
+        raise ValueError(f"{row.name!r} has a number below zero, or none")
+    if not row.name or bool(row.file) == bool(row.url):
+        raise ValueError(f"{row.name!r} must have a file or a url, and not both")
+    if row.file and Path(row.file).name != row.file:
+        raise ValueError(f"{row.name!r} has the file {row.file!r}, which is outside the package")
+    if row.url and not (row.url.startswith("https://") and PurePosixPath(urlsplit(row.url).path).name):
+        raise ValueError(f"{row.name!r} has the url {row.url!r}, and only https:// is fetched from")
+    if row.sha256 is not None and not (isinstance(row.sha256, str) and re.fullmatch("[0-9a-f]{64}", row.sha256)):
+        raise ValueError(f"{row.name!r} has the SHA-256 {row.sha256!r}")
 
 
 def find_model(name: str) -> ModelRow:

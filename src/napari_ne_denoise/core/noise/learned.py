@@ -13,6 +13,7 @@ from napari_ne_denoise.core.errors import SettingsError
 
 # of the normal distribution that noise is summed over, in standard deviations
 TAIL, NORMAL_STEP = 4.0, 0.1
+MOST_LEVELS = 4096  # of a record; what is learned has fewer than a hundred
 BETWEEN = 8  # points of the way back between two of the transform
 
 
@@ -72,6 +73,8 @@ class LearnedNoise:
         TypeError, ValueError, KeyError
             If the record is of something else.
         """
+        if len(record["levels"]) > MOST_LEVELS:
+            raise ValueError(f"{len(record['levels'])} levels, and {MOST_LEVELS} are the most")
         return cls(tuple(map(float, record["levels"])), tuple(map(float, record["values"])))
 
     @cached_property

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Self
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
@@ -22,6 +22,7 @@ MANY_HOT = 10.0  # a megapixel: from here on, repairing hot pixels is offered
 Lags = tuple[float, float, float]
 Kind = Literal["none", "gaussian", "poisson-gaussian"]
 Confidence = Literal["high", "medium", "low"]
+Source = Literal["one image", "frame differences"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class NoiseModel:
     uncertainty: float | None = 0.0
     gain_uncertainty: float = 0.0
     curve: tuple[CurvePoint, ...] = ()
-    source: Literal["one image", "frame differences"] = "one image"
+    source: Source = "one image"
 
     def __post_init__(self) -> None:
         for name, least in (("gain", 0.0), ("offset", -math.inf), ("read_noise", 0.0)):
@@ -179,5 +180,28 @@ class NoiseModel:
             If the record is of something else.
         """
         y, x = ((float(one), float(two), float(three)) for one, two, three in record["correlation"])
-        curve = tuple(CurvePoint(**point) for point in record["curve"])
-        return cls(**{**record, "correlation": (y, x), "curve": curve})
+        curve = tuple(CurvePoint(**{name: _number(value) for name, value in point.items()}) for point in record["curve"])
+        numbers = {name: _number(value) for name, value in record.items() if name in _NUMBERS and not (value is None and name in _OR_NONE)}
+        found = cls(**{**record, **numbers, "correlation": (y, x), "curve": curve})
+        if not all(map(math.isfinite, (*y, *x))) or found.source not in get_args(Source):
+            raise ValueError(f"correlation {(y, x)}, source {found.source!r}")
+        return found
+
+
+def _number(value: Any) -> float:
+    """A finite number of a record, as it is there.
+
+    Raises
+    ------
+    TypeError, ValueError, OverflowError
+        If it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no number")
+    if not math.isfinite(value):
+        raise ValueError(f"{value!r} is no finite number")
+    return value
+
+
+_OR_NONE = frozenset({"saturation", "floor", "uncertainty"})
+_NUMBERS = frozenset(field.name for field in fields(NoiseModel)) - {"correlation", "curve", "source"}

@@ -153,8 +153,13 @@ def settings_of(provenance: Mapping[str, Any] | None) -> dict[str, Any]:
 
     The device is left out: the record may be another machine's.
     """
-    settings = (provenance or {}).get("settings", {})
-    return {name: settings[name] for name in SETTINGS if name in settings and name != "device"}
+    settings = provenance.get("settings") if isinstance(provenance, Mapping) else None
+    if not isinstance(settings, Mapping):
+        return {}
+    found = {name: settings[name] for name in SETTINGS if name in settings and name != "device"}
+    if str(found.get("model", "")).startswith(("//", "\\\\")):  # of another machine, which a stranger's file must not make us ask
+        del found["model"]
+    return found
 
 
 def _result(denoised: Any, layout: PlaneLayout, part: tuple[slice, ...] | None) -> PlaneReader:
