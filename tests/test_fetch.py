@@ -1,8 +1,10 @@
 """Published models are fetched from a server on this machine: kept only whole, and refused when they change."""
 
 import hashlib
+import json
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +22,10 @@ from napari_ne_denoise.cli import app
 from napari_ne_denoise.cli.console import ProgressLine
 from napari_ne_denoise.core import inference
 from napari_ne_denoise.core.errors import DownloadError, ModelError
-from napari_ne_denoise.core.models import registry
-from napari_ne_denoise.core.models.fetch import cache_folder, fetch, local_path, verify
+from napari_ne_denoise.core.models import download, registry
+from napari_ne_denoise.core.models import fetch as fetching
+from napari_ne_denoise.core.models.download import PIECE
+from napari_ne_denoise.core.models.fetch import cache_folder, choose_cache_folder, fetch, local_path, verify
 from napari_ne_denoise.core.models.registry import ModelRow, list_models
 from napari_ne_denoise.core.networks import FDnCNN
 
@@ -30,13 +34,17 @@ LICENCE = "AGPL-3.0 (repository sherbret/normalization_equivariant_nn)"
 
 
 class Server:
-    """What it sends can be changed; what it was asked is kept."""
+    """What it sends can be changed; what it was asked is kept.  It has a certificate that it made itself (tests/data/localhost.pem)."""
 
-    def __init__(self):
-        self.content, self.status, self.announced, self.asked = b"", 200, None, []
+    def __init__(self, certificate):
+        self.content, self.status, self.asked, self.headers = b"", 200, [], {}
+        self.breaks_after, self.etag, self.leads_to = [], '"one"', None  # bytes of the answers to come, after which they break off
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, self))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        self.http.socket = context.wrap_socket(self.http.socket, server_side=True)
         self.http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.http.server_port}/v1.0/{FILE}"
+        self.url = f"https://127.0.0.1:{self.http.server_port}/v1.0/{FILE}"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -45,19 +53,36 @@ class Handler(BaseHTTPRequestHandler):
         super().__init__(*arguments)
 
     def do_GET(self):
-        self.told.asked.append(self.path)
-        self.send_response(self.told.status)
-        self.send_header("Content-Length", str(self.told.announced or len(self.told.content)))
+        told = self.told
+        told.asked.append(self.path)
+        told.headers = dict(self.headers)
+        start = self.start_of_the_rest()
+        self.send_response(302 if told.leads_to else 206 if start else told.status)
+        if told.leads_to:
+            self.send_header("Location", told.leads_to)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(told.content) - 1}/{len(told.content)}")
+        if told.etag:
+            self.send_header("ETag", told.etag)
+        rest = told.content[start:]
+        self.send_header("Content-Length", str(len(rest)))
         self.end_headers()
-        self.wfile.write(self.told.content)
+        self.wfile.write(rest[: told.breaks_after.pop(0) if told.breaks_after else None])
+
+    def start_of_the_rest(self) -> int:
+        """Where to go on; 0, if all is asked for, or the file is another than the one that was begun."""
+        asked = self.headers.get("Range")
+        return int(asked[6:-1]) if asked and self.headers.get("If-Range") == self.told.etag else 0
 
     def log_message(self, *arguments):
         """Say nothing."""
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
+def server(data_dir, monkeypatch) -> Iterator[Server]:
+    certificate = data_dir / "localhost.pem"
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    server = Server(certificate)
     thread = threading.Thread(target=server.http.serve_forever)
     thread.start()
     yield server
@@ -171,11 +196,90 @@ def test_another_network_than_announced_is_not_kept(server, row, cache, tmp_path
     assert files_in(cache) == set()
 
 
-def test_a_transfer_that_breaks_off_leaves_nothing(server, row, cache):
-    server.announced, server.content = len(server.content), server.content[:2000]
-    with pytest.raises(DownloadError, match="could not be fetched"):
+def test_a_transfer_that_breaks_off_goes_on_where_it_was(server, row, cache):
+    server.breaks_after = [PIECE + 10]
+    assert fetch(row).read_bytes() == server.content
+    assert len(server.asked) == 2
+    assert server.headers["Range"] == f"bytes={PIECE}-"
+    assert files_in(cache) == {FILE, f"{FILE}.sha256"}
+
+
+def test_what_came_is_kept_for_the_next_call(server, row, cache):
+    server.breaks_after = [PIECE + 10, PIECE + 10, 0]
+    with pytest.raises(DownloadError, match=f"broke off after {2 * PIECE} bytes"):
+        fetch(row)
+    assert (cache / f"incoming-{FILE}").read_bytes() == server.content[: 2 * PIECE]
+    assert FILE not in files_in(cache)
+    progress = Counted()
+    assert fetch(row, progress).read_bytes() == server.content
+    assert server.headers["Range"] == f"bytes={2 * PIECE}-"
+    assert progress.done == progress.total == len(server.content)
+    assert files_in(cache) == {FILE, f"{FILE}.sha256"}
+
+
+@pytest.mark.parametrize("etag", ['"two"', None, 'W/"one"'])
+def test_nothing_is_put_together_from_two_files(server, row, cache, tmp_path, etag):
+    server.breaks_after = [PIECE, 0, 0]
+    server.etag = '"one"' if etag == '"two"' else etag
+    with pytest.raises(DownloadError, match="broke off"):
+        fetch(row)
+    server.content, server.etag, server.breaks_after = weights(tmp_path, seed=1), etag, []
+    assert fetch(row).read_bytes() == server.content
+
+
+def test_a_beginning_that_was_changed_is_found_out(server, row, cache):
+    server.breaks_after = [PIECE, 0, 0]
+    with pytest.raises(DownloadError, match="broke off"):
+        fetch(row)
+    (cache / f"incoming-{FILE}").write_bytes(bytes(PIECE))
+    with pytest.raises(DownloadError, match=r"is no such model|not the file"):
         fetch(row)
     assert files_in(cache) == set()
+    assert fetch(row).read_bytes() == server.content
+
+
+def test_a_note_of_nonsense_begins_again(server, row, cache):
+    cache.mkdir()
+    (cache / f"incoming-{FILE}").write_bytes(b"something")
+    for note in ("{", "[1]", '{"url": 3}', json.dumps({"url": row.url, "mark": 7})):
+        (cache / f"incoming-{FILE}.json").write_text(note)
+        assert fetch(row).read_bytes() == server.content
+        (cache / FILE).unlink()
+
+
+def test_only_https_is_fetched_from(server, row, cache, monkeypatch):
+    for url in (row.url.replace("https", "http"), row.url.replace("https", "ftp"), f"file://{cache}/{FILE}"):
+        with pytest.raises(DownloadError, match="does not begin with https://"):
+            fetch(replace(row, url=url))
+    assert server.asked == []
+    server.leads_to = row.url.replace("https", "http")
+    with pytest.raises(DownloadError, match="does not begin with https://"):
+        fetch(row)
+    assert server.asked == [f"/v1.0/{FILE}"]
+    assert FILE not in files_in(cache)
+
+
+def test_a_certificate_of_nobody_is_refused(server, row, cache, monkeypatch):
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    with pytest.raises(DownloadError, match="no connection: SSLError"):
+        fetch(row)
+    assert server.asked == []
+
+
+def test_a_proxy_is_asked_where_there_is_one(server, row, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{closed_port()}")
+    monkeypatch.setenv("NO_PROXY", "")
+    with pytest.raises(DownloadError, match="no connection: ProxyError"):
+        fetch(row)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    assert fetch(row).exists()
+
+
+def test_an_endless_answer_ends(server, row, cache, monkeypatch):
+    monkeypatch.setattr(download, "LARGEST", 1000)
+    with pytest.raises(DownloadError, match="more than 1000 bytes"):
+        fetch(row)
+    assert FILE not in files_in(cache)
 
 
 def closed_port() -> int:
@@ -189,7 +293,7 @@ def test_without_the_file_the_message_says_what_to_do(server, row, cache, what):
     if what.isdigit():
         server.status = int(what)
     else:
-        wrong = {"refused": f"http://127.0.0.1:{closed_port()}/", "no such host": "http://[::1", "no such scheme": "htp://127.0.0.1/"}
+        wrong = {"refused": f"https://127.0.0.1:{closed_port()}/", "no such host": "https://[::1", "no such scheme": "htp://127.0.0.1/"}
         row = replace(row, url=wrong[what] + FILE)
     with pytest.raises(DownloadError) as raised:
         fetch(row)
@@ -206,7 +310,7 @@ def test_a_cache_that_cannot_be_made_gives_our_error(row, cache):
         fetch(row)
 
 
-def test_pooch_says_nothing(row, caplog, capfd):
+def test_nothing_is_said(row, caplog, capfd):
     with caplog.at_level(logging.INFO):
         fetch(row)
     assert caplog.records == []
@@ -250,28 +354,81 @@ def no_network(*arguments, **keywords):
     raise AssertionError("somebody asked the network")
 
 
-def test_only_fetching_and_loading_touch_the_network(row, monkeypatch):
-    monkeypatch.setattr(socket.socket, "connect", no_network)
+@pytest.fixture
+def forbidden(monkeypatch):
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, no_network)
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
+
+
+def test_only_fetching_touches_the_network(row, forbidden, monkeypatch):
     assert all(local_path(known) for known in list_models())
     for known in list_models():
         if not known.packaged:
-            with pytest.raises(DownloadError, match=f"not on this machine; fetch it with: napari-ne-denoise models fetch {known.name}"):
-                verify(known)
+            for use in (verify, lambda known: inference.load_denoiser(known.name)):
+                with pytest.raises(DownloadError, match=f"not on this machine; fetch it with: napari-ne-denoise models fetch {known.name}"):
+                    use(known)
     inference.load_denoiser("fast")(np.zeros((8, 8), "float32"))
     with pytest.raises(AssertionError, match="somebody asked"):
         fetch(row)
 
 
-def test_a_registered_model_is_fetched_when_it_is_loaded(server, row, monkeypatch):
+def test_all_commands_but_fetching_work_without_a_network(forbidden, tmp_path):
+    """Of each command a run that reaches its end; what comes out of it, others test."""
+    image, folder = tmp_path / "image.npy", tmp_path / "out"
+    np.save(image, np.random.default_rng(0).poisson(50, (64, 64)).astype("uint16"))
+    runs = {
+        "denoise": [image, "-o", tmp_path / "result.npy"],
+        "check": [image],
+        "noise": [image],
+        "maps": [image, "-o", folder, "--maps", "pixels_averaged"],
+        "filters": None,
+        "assess": [image],
+        "demo": ["-o", folder],
+        "doctor": [],
+    }
+    commands = {command.name for command in app.registered_commands}
+    assert commands <= set(runs), "a new command: does it work without a network?"
+    for name in commands:
+        arguments = runs[name] or ["--help"]
+        result = CliRunner().invoke(app, [name, *map(str, arguments)])
+        assert result.exit_code == 0, (name, result.stderr, result.exception)
+    for arguments in (["list"], ["show", "fast"], ["verify"]):
+        assert CliRunner().invoke(app, ["models", *arguments]).exit_code == 0
+    assert (
+        CliRunner().invoke(app, ["denoise", str(image), "-o", str(tmp_path / "b.npy"), "--model", "drunet-norm-equiv-blind"]).exit_code == 1
+    )
+
+
+def test_a_registered_model_is_opened_once_it_was_fetched(server, row, monkeypatch):
     monkeypatch.setattr(registry, "list_models", lambda: (row,))
     monkeypatch.setattr(inference, "list_models", lambda: (row,))
     inference._open_registered.cache_clear()
+    with pytest.raises(DownloadError, match="fetch it with: napari-ne-denoise models fetch tiny"):
+        inference.load_denoiser("tiny")
+    assert server.asked == []
+    fetch(row)
     denoiser = inference.load_denoiser("tiny")
     inference._open_registered.cache_clear()
     assert (denoiser.name, denoiser.equivariance) == ("tiny", "norm-equiv")
     assert denoiser.sha256 == hashlib.sha256(server.content).hexdigest()
     assert denoiser(np.zeros((8, 8), "float32")).shape == (8, 8)
+
+
+def test_a_folder_that_is_only_read_from_serves_a_locked_down_machine(server, row, cache, monkeypatch):
+    cache.mkdir()
+    (cache / FILE).write_bytes(server.content)
+    monkeypatch.setattr(fetching, "_remember", read_only)  # whoever runs these tests may be root, for whom no folder is read-only
+    for _ in range(2):
+        assert verify(row) == hashlib.sha256(server.content).hexdigest()
+    assert files_in(cache) == {FILE}
+    (cache / FILE).write_bytes(b"another")
+    with pytest.raises(ModelError):
+        verify(row)
+
+
+def read_only(*arguments):
+    raise PermissionError("read-only")
 
 
 def test_every_published_model_says_where_it_comes_from():
@@ -283,7 +440,15 @@ def test_every_published_model_says_where_it_comes_from():
     assert len({local_path(row) for row in list_models()}) == len(list_models())
 
 
-def test_the_cache_is_where_the_variable_says(cache, monkeypatch):
+def test_files_are_kept_where_the_user_says(cache, tmp_path, monkeypatch):
     assert cache_folder() == cache
-    monkeypatch.delenv("NAPARI_NE_DENOISE_MODELS")
+    choose_cache_folder(str(tmp_path / "chosen"))
+    try:
+        assert cache_folder() == cache  # the variable goes before a preference
+        monkeypatch.delenv("NAPARI_NE_DENOISE_MODELS")
+        assert cache_folder() == tmp_path / "chosen"
+    finally:
+        choose_cache_folder("")
     assert cache_folder().name == "napari-ne-denoise"
+    monkeypatch.setenv("NAPARI_NE_DENOISE_MODELS", "~/models")
+    assert cache_folder() == Path.home() / "models"

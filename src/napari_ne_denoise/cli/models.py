@@ -102,7 +102,7 @@ def verify(
 
 
 class _Download:
-    """Shows what pooch tells of a download."""
+    """Shows how far a download is."""
 
     def __init__(self, line: ProgressLine) -> None:
         self.total, self._done, self._line = 0.0, 0.0, line

@@ -16,7 +16,7 @@ from napari_ne_denoise.core import device as devices
 from napari_ne_denoise.core.axes import plan_planes
 from napari_ne_denoise.core.calibration import CalibrationProgress, calibrate
 from napari_ne_denoise.core.errors import SettingsError
-from napari_ne_denoise.core.models.fetch import fetch
+from napari_ne_denoise.core.models.fetch import local_path, verify
 from napari_ne_denoise.core.models.files import read_model, registered
 from napari_ne_denoise.core.models.opened import OpenModel
 from napari_ne_denoise.core.models.registry import find_model, list_models
@@ -67,8 +67,8 @@ def load_denoiser(model: str | os.PathLike[str], *, mode: str | None = None) -> 
     Parameters
     ----------
     model
-        Name of a registered model (published ones are fetched the first time) or path of a weight file: ``.safetensors`` of this
-        package or a published ``.pth``.
+        Name of a registered model (published ones are here once ``napari-ne-denoise models fetch NAME`` fetched them) or path of a weight
+        file: ``.safetensors`` of this package or a published ``.pth``.
     mode
         "scale-equiv" or "norm-equiv", for a published FDnCNN file whose name does not say which it is.
 
@@ -77,7 +77,7 @@ def load_denoiser(model: str | os.PathLike[str], *, mode: str | None = None) -> 
     ModelError
         If there is no such model, or the file is not what it claims to be.
     DownloadError
-        If a published file cannot be fetched, or changed since it was first seen.
+        If a published file is not on this machine, or changed since it was first seen.
     """
     if not isinstance(model, str | os.PathLike) or not os.fspath(model):
         raise SettingsError(
@@ -96,7 +96,8 @@ def load_denoiser(model: str | os.PathLike[str], *, mode: str | None = None) -> 
 @lru_cache(maxsize=4)
 def _open_registered(name: str) -> Denoiser:
     row = find_model(name)
-    opened = registered(read_model(fetch(row), row.mode), row)
+    verify(row)  # and no fetching: the network is asked only by those who say so
+    opened = registered(read_model(local_path(row), row.mode), row)
     return Denoiser(opened.network, opened.card, opened.sha256)
 
 

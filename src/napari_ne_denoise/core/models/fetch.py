@@ -3,43 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol
 
 import pooch
 
-from napari_ne_denoise.core.errors import DownloadError, ModelError
+from napari_ne_denoise.core.errors import DownloadError, ModelError, one_line
+from napari_ne_denoise.core.models.download import Progress, discard, download
 from napari_ne_denoise.core.models.registry import PACKAGE_FOLDER, ModelRow
 
 CACHE_VARIABLE = "NAPARI_NE_DENOISE_MODELS"
-TIMEOUT = 30  # seconds without a byte
 
 _fetching = Lock()
-
-
-class Progress(Protocol):
-    """What is told how a download goes; pooch's protocol, which tqdm has too."""
-
-    total: float
-
-    def update(self, amount: int, /) -> object:
-        """So many bytes more have come."""
-
-    def reset(self) -> object:
-        """Start from zero again."""
-
-    def close(self) -> object:
-        """All have come."""
+_chosen: str | None = None  # folder for fetched files
 
 
 def cache_folder() -> Path:
-    """Where fetched files are kept: $NAPARI_NE_DENOISE_MODELS, or the user's cache folder."""
-    return Path(os.environ.get(CACHE_VARIABLE) or pooch.os_cache("napari-ne-denoise"))
+    """Where fetched files are kept: $NAPARI_NE_DENOISE_MODELS, else the folder that was chosen, else the user's cache folder."""
+    return Path(os.environ.get(CACHE_VARIABLE) or _chosen or pooch.os_cache("napari-ne-denoise")).expanduser()
+
+
+def choose_cache_folder(folder: str | None) -> None:
+    """Keep fetched files in a folder, such as one that a lab shares; None or an empty name: in the user's cache folder.
+
+    The environment variable goes before it.  A folder that cannot be written to is only read from.
+    """
+    global _chosen
+    _chosen = folder or None
 
 
 def local_path(row: ModelRow) -> Path:
@@ -85,7 +77,8 @@ def verify(row: ModelRow) -> str:
     expected = row.sha256 or _remembered(path)
     if expected is None:
         _check_network(row, path)
-        _remember(path, found)
+        with suppress(OSError):  # in a folder that is only read from, it is looked at each time
+            _remember(path, found)
     elif found != expected:
         remedy = "reinstall napari-ne-denoise" if row.packaged else f"delete it and run: napari-ne-denoise models fetch {row.name}"
         trust = "" if row.sha256 else f" If you trust the new file, delete {_note(path).name} beside it instead."
@@ -95,22 +88,29 @@ def verify(row: ModelRow) -> str:
 
 def _download(row: ModelRow, path: Path, progress: Progress | None) -> None:
     """Fetch under another name, look inside, and only then give the file its name."""
-    incoming = path.with_name(f"incoming-{os.getpid()}-{path.name}")
+    incoming = path.with_name(f"incoming-{path.name}")
     expected = row.sha256 or _remembered(path)
-    downloader = pooch.HTTPDownloader(timeout=TIMEOUT, progressbar=progress or False, hooks={"response": _close_if_failed})
     _make_folder(path.parent)
     try:
-        with _quiet_pooch():
-            # pooch writes to a temporary file, compares the hash, then moves
-            pooch.retrieve(str(row.url), known_hash=expected, fname=incoming.name, path=path.parent, downloader=downloader)
+        download(str(row.url), incoming, progress)
+    except OSError as error:  # what came is kept, and the next call goes on there
+        raise DownloadError(_why(row, path, error)) from error
+    try:
+        found = _sha256(incoming)
+        if expected is not None and found != expected:
+            raise _AnotherFile(f"SHA-256 is {found}, expected {expected}")
         _check_network(row, incoming)
-        _remember(path, _sha256(incoming))
-        incoming.chmod(0o644)  # temporary files are their owner's alone; a lab's common folder is not
+        _remember(path, found)
+        incoming.chmod(0o644)  # not its owner's alone: a lab's common folder is there for all
         os.replace(incoming, path)
-    except (ModelError, ValueError, OSError) as error:
+    except (ModelError, _AnotherFile, OSError) as error:
         raise DownloadError(_why(row, path, error)) from error
     finally:
-        incoming.unlink(missing_ok=True)
+        discard(incoming)
+
+
+class _AnotherFile(Exception):
+    """What came is whole, and not what was announced."""
 
 
 def _make_folder(folder: Path) -> None:
@@ -120,20 +120,12 @@ def _make_folder(folder: Path) -> None:
         raise DownloadError(f"{folder}: cannot be made to keep models in ({error}); set {CACHE_VARIABLE} to another folder.") from error
 
 
-def _close_if_failed(response: Any, **_: Any) -> None:
-    """Pooch leaves the connection of an answer open that it has no use for."""
-    if not response.ok:
-        response.close()
-
-
 def _why(row: ModelRow, path: Path, error: Exception) -> str:
     if isinstance(error, ModelError):
         return f"{row.name}: what {row.url} sends is no such model, perhaps the page of a login or a proxy ({error}); it was not kept."
-    if isinstance(error, ValueError) and not isinstance(error, OSError):  # requests' own errors are OSErrors
-        return (
-            f"{row.name}: what {row.url} sends is not the file that was first seen there ({error}); it was not kept. "
-            f"If you trust the new file, delete {_note(path)} and fetch again."
-        )
+    if isinstance(error, _AnotherFile):
+        trust = "" if row.sha256 else f" If you trust the new file, delete {_note(path)} and fetch again."
+        return f"{row.name}: what {row.url} sends is not the file that was first seen there ({error}); it was not kept.{trust}"
     return (
         f"{row.name}: could not be fetched from {row.url} ({_short(error)}). Without a network, copy {path.name} from a machine that has "
         f"one into {path.parent}, or set {CACHE_VARIABLE} to a folder that holds it. It is published under {row.licence}."
@@ -142,8 +134,13 @@ def _why(row: ModelRow, path: Path, error: Exception) -> str:
 
 def _short(error: Exception) -> str:
     """Without the nested exceptions in which requests wraps a name that cannot be resolved."""
+    name = type(error).__name__
+    if name == "InvalidSchema":
+        return "it leads to an address that does not begin with https://"
+    if name == "ChunkedEncodingError":
+        return "the connection broke off"
     wrapped = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "ProxyError", "SSLError")
-    return f"no connection: {type(error).__name__}" if type(error).__name__ in wrapped else str(error)
+    return f"no connection: {name}" if name in wrapped else one_line(str(error))
 
 
 def _check_network(row: ModelRow, path: Path) -> None:
@@ -154,18 +151,6 @@ def _check_network(row: ModelRow, path: Path) -> None:
     found = (type(network).__name__, network.equivariance, network.blind)
     if found != (row.architecture, row.equivariance, row.blind):
         raise ModelError(f"{path}: holds {found}, expected {(row.architecture, row.equivariance, row.blind)}; get the file again.")
-
-
-@contextmanager
-def _quiet_pooch() -> Iterator[None]:
-    """Keep pooch from telling the user where it downloads to and which hash to put into our source code."""
-    logger = pooch.get_logger()
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _sha256(path: Path) -> str:
