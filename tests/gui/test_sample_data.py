@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_ne_denoise import denoise
+from napari_ne_denoise.core.training.volumes import GAIN, OFFSET, READ_NOISE
 from napari_ne_denoise.gui.layers import sample_data
 
 FOLDER = files("napari_ne_denoise") / "sample_data"
@@ -13,6 +14,7 @@ OPENED = {
     "Actin, noisy and clean": (["actin clean", "actin noisy"], ("y", "x"), (512, 512)),
     "Nuclear envelopes, a stack, by EMBL": (["nuclear envelopes"], ("z", "y", "x"), (9, 176, 200)),
     "Membranes and nuclei, two channels, by EMBL": (["membranes", "nuclei"], ("y", "x"), (299, 340)),
+    "Moving vesicles, 3-D and time, simulated": (["moving vesicles, truth", "moving vesicles"], ("t", "z", "y", "x"), (6, 9, 128, 160)),
     "Migrating nuclei, a time series, by Tinevez and Jacquemet": (["migrating nuclei"], ("t", "y", "x"), (8, 130, 130)),
 }
 
@@ -29,8 +31,8 @@ def test_it_opens_from_the_menu(viewer, menu_entry, title):
 
 
 def noisy_ones():
-    makers = (sample_data.actin, sample_data.envelopes, sample_data.membranes_nuclei, sample_data.migration)
-    return [layer for make in makers for layer in make() if layer[1]["name"] != "actin clean"]
+    makers = (sample_data.actin, sample_data.envelopes, sample_data.membranes_nuclei, sample_data.migration, sample_data.vesicles)
+    return [layer for make in makers for layer in make() if layer[1].get("visible", True)]
 
 
 @pytest.mark.parametrize("layer", noisy_ones(), ids=lambda layer: layer[1]["name"])
@@ -40,6 +42,21 @@ def test_denoising_shows_something(layer):
     removed = (denoise(plane) - plane).std()
     low, high = np.percentile(plane, (1, 99))
     assert removed > 0.02 * (high - low)
+
+
+def test_of_what_is_simulated_the_truth_is_known():
+    (truth, _, _), (noisy, look, _) = sample_data.vesicles()
+    assert look["units"] == ["second", *["micrometer"] * 3]
+    variance = GAIN * (truth - OFFSET) + READ_NOISE**2
+    residual = (noisy - truth) / np.sqrt(variance)
+    assert residual.mean() == pytest.approx(0, abs=0.01)
+    assert residual.std() == pytest.approx(1, abs=0.01)
+    moved = np.abs(np.diff(truth, axis=0)).max((1, 2, 3))
+    assert (moved > np.sqrt(variance.max())).all()  # from frame to frame, more than noise
+    error = denoise(noisy, axes="TZYX") - truth
+    assert error.std() < 0.5 * (noisy - truth).std()
+    again = sample_data.vesicles()
+    assert np.array_equal(again[1][0], noisy)
 
 
 def test_they_are_small_and_their_authors_are_named():

@@ -52,6 +52,11 @@ class WorkDock(Container):
         let_go = WeakMethod(self._let_go)
         self.native.destroyed.connect(lambda *_: _call_if_alive(let_go))
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it has gone, or is going."""
+        return self._closed
+
     def _give_up(self) -> None:
         """Undo what is unfinished, because the dock is closed while its window stays."""
 

@@ -6,7 +6,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod, ref
 
-from qtpy.QtCore import QEvent, QObject, Signal
+from psygnal import Signal
+from qtpy.QtCore import QEvent, QObject
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QWidget
 
@@ -71,7 +72,7 @@ def _on_top(viewer: "Viewer", before: Any, after: Any) -> Any:
     return seen[-1] if seen else before
 
 
-class BeforeAfter(QObject):
+class BeforeAfter:
     """Before and after in turn: one key and one state for each viewer, which its docks share; ask `one_of` for it.
 
     A tap of the key flips, and the next one back; a longer press flips while it lasts.
@@ -88,7 +89,6 @@ class BeforeAfter(QObject):
     tooltip = f"Key {FLIP_KEY}: the noisy image and the result in turn; held, as long as it is held."
 
     def __init__(self, viewer: "Viewer") -> None:
-        super().__init__()
         self._viewer_now = ref(viewer)
         self.flipped: Flipped | None = None
         self._members: list[Member] = []

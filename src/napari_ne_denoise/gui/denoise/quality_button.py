@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import PushButton
+from psygnal import Signal
 
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.noise.assessing import assess_result, judged_of, shown_channel
@@ -33,6 +34,8 @@ class QualityButton(PushButton):
     say, complain
         Show a message, or an error.
     """
+
+    answered = Signal(str)  # what was found
 
     def __init__(self, viewer: "Viewer", layer_now: Callable[[], Any], say: Callable[[str], None], complain: Callable[[str], None]) -> None:
         self._viewer, self._layer_now, self._say, self._complain = viewer, layer_now, say, complain
@@ -86,6 +89,7 @@ class QualityButton(PushButton):
         else:
             self.told = f"{name}: {progress.quality.describe()}."
             self._end(self.told, self._say)
+            self.answered.emit(self.told)
 
     def _end(self, text: str, tell: Callable[[str], None]) -> None:
         self.cancel()

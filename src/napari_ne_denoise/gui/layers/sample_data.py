@@ -3,7 +3,10 @@
 from importlib.resources import as_file, files
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from napari_ne_denoise.core.io import ImageFile, read_image
+from napari_ne_denoise.core.training.volumes import moving_vesicles
 from napari_ne_denoise.gui.layers.layer_files import file_as_layer
 
 LayerTuple: TypeAlias = tuple[Any, dict[str, Any], str]
@@ -39,6 +42,17 @@ def migration() -> list[LayerTuple]:
     """Nuclei of migrating cancer cells, 8 frames of 130×130 pixels of 16 bit (Tinevez and Jacquemet, CC BY 4.0)."""
     source = "J.-Y. Tinevez and G. Jacquemet, CC BY 4.0, https://zenodo.org/record/5206107"
     return [_layer("migration.ome.tif", source, contrast_limits=(1000, 34000))]
+
+
+def vesicles() -> list[LayerTuple]:
+    """Vesicles that move along filaments: 6 frames of 9 planes of 128×160 pixels of 16 bit, simulated, with the truth."""
+    source = "Simulated by napari-ne-denoise, CC0"
+    truth, noisy = moving_vesicles(np.random.default_rng(0))
+    sizes = {"T": (2.0, "s"), "Z": (0.3, "µm"), "Y": (0.1, "µm"), "X": (0.1, "µm")}
+    limits = [float(limit) for limit in np.percentile(noisy, (1, 99.9))]
+    named = ((truth, "moving vesicles, truth", False), (noisy, "moving vesicles", True))
+    layers = [(ImageFile(pixels, "TZYX", sizes, name=name), visible) for pixels, name, visible in named]
+    return [_as_layer(image, source, visible=visible, contrast_limits=limits) for image, visible in layers]
 
 
 def _layer(file: str, source: str, **look: Any) -> LayerTuple:

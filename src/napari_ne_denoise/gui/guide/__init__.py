@@ -1,0 +1,1 @@
+"""The first minute: a sample, the docks, and steps that tick themselves."""

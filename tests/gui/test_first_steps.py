@@ -1,0 +1,75 @@
+"""The first minute, as a user goes it: from the menu, with the mouse and the keys; the steps tick themselves."""
+
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+
+from napari_ne_denoise.gui.guide.first_steps import BEGIN, END
+from napari_ne_denoise.gui.layers.kinship import image_layers
+
+DOCKS = "First steps (NE Denoise)", "Denoise (NE Denoise)", "Adaptive filter (NE Denoise)"
+PLUGIN = ("Plugins", "NE Denoise", DOCKS[0])
+SAMPLE = ("File", "Open Sample", "NE Denoise", "First steps, guided")
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy):
+    return make_napari_viewer_proxy(show=True)
+
+
+@pytest.fixture
+def begun(viewer, menu_entry, until):
+    """The guide and the Denoise dock, opened from a menu."""
+
+    def begin(path):
+        menu_entry(viewer, *path).trigger()
+        until(lambda: all(name in viewer.window.dock_widgets for name in DOCKS[:2]))
+        return [viewer.window.dock_widgets[name] for name in DOCKS[:2]]
+
+    return begin
+
+
+def _click(dock, number):
+    """The button of a step."""
+    row = dock.rows[number]
+    QTest.mouseClick(row.button, Qt.MouseButton.LeftButton)
+
+
+@pytest.mark.parametrize("path", [PLUGIN, SAMPLE])
+def test_a_minute_in_four_steps(viewer, begun, until, path, no_thread_left):
+    guide, denoise = begun(path)
+    assert [layer.name for layer in viewer.layers] == ["actin clean", "actin noisy"]
+    assert denoise.layer.value.name == "actin noisy"
+    assert guide.done == [False] * 4
+    assert guide.message.value == BEGIN
+    canvas = viewer.__wrapped__.window._qt_viewer.canvas.native
+    denoise.button.native.click()
+    assert guide.done == [False] * 4  # it has only begun
+    until(lambda: guide.done == [True, False, False, False])
+    QTest.keyClick(canvas, Qt.Key.Key_N)
+    assert guide.done == [True, True, False, False]
+    QTest.keyClick(canvas, Qt.Key.Key_N)
+    _click(guide, 2)
+    assert DOCKS[2] in viewer.window.dock_widgets
+    viewer.layers.selection.active = viewer.layers["actin noisy denoised"]
+    QTest.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=QPoint(canvas.width() // 2, canvas.height() // 2))
+    until(lambda: guide.done == [True, True, True, False])
+    denoise.quality.native.click()
+    until(lambda: all(guide.done))
+    assert guide.message.value == END
+    no_thread_left()
+
+
+def test_an_image_of_ones_own_is_taken_and_a_closed_dock_can_be_opened_again(viewer, begun, until, noisy, close_dock):
+    viewer.add_image(noisy((64, 64)), name="mine")
+    guide, denoise = begun(PLUGIN)
+    assert [layer.name for layer in image_layers(viewer)] == ["mine"]
+    close_dock(denoise)
+    _click(guide, 0)
+    again = viewer.window.dock_widgets[DOCKS[1]]
+    assert again is not denoise
+    again.button.native.click()
+    until(lambda: guide.done == [True, False, False, False])
+    close_dock(guide)
+    QTest.keyClick(again.native, Qt.Key.Key_N)
+    assert guide.done == [True, False, False, False]
