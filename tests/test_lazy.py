@@ -1,13 +1,17 @@
 import pickle
 
+import cloudpickle
+import dask
 import dask.array as da
 import numpy as np
 import pytest
 
-from napari_ne_denoise import denoise
-from napari_ne_denoise.core import lazy
+from napari_ne_denoise import Denoiser, denoise, load_denoiser
+from napari_ne_denoise.core import lazy, precision
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.lazy import LazyResult, denoise_lazy
+from napari_ne_denoise.core.models.card import ModelCard
+from napari_ne_denoise.core.networks import FDnCNN
 from napari_ne_denoise.core.settings import DEFAULTS
 
 
@@ -15,6 +19,34 @@ def _stack(shape, seed=0):
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[: shape[-2], : shape[-1]]
     return (400 + 200 * np.sin(rows / 9) * np.cos(columns / 7) + rng.normal(0, 40, shape)).astype(np.uint16)
+
+
+@pytest.mark.parametrize("precision", ["float32", "auto"])
+@pytest.mark.parametrize(
+    ("shape", "chunks", "settings"),
+    [
+        ((83, 91), (17, 38), {}),
+        ((3, 83, 91), (2, 29, 91), {"axes": "TYX"}),
+        ((2, 61, 3, 53), (1, 20, 2, 53), {"axes": "TXCY"}),
+        ((2, 3, 2, 40, 45), (2, 2, 1, 13, 44), {"axes": "TCZYX", "hot_pixels": "repair"}),
+        ((61, 53, 3), (61, 9, 1), {"channel_axis": -1}),
+        ((5, 40, 45), (3, 40, 45), {"noise": "poisson-gaussian", "axes": "CYX"}),
+    ],
+)
+def test_arrays_of_dask_give_the_bits_of_arrays_in_memory(shape, chunks, settings, precision):
+    """Whatever their chunks: small planes are computed together in the one case, and one by one in the other."""
+    image = np.random.default_rng(1).poisson(60, shape).astype(np.uint16)
+    expected = denoise(image, precision=precision, **settings)
+    lazily = da.from_array(image, chunks=chunks)
+    np.testing.assert_array_equal(denoise(lazily, precision=precision, **settings), expected)
+    np.testing.assert_array_equal(denoise_lazy(lazily, precision=precision, **settings).compute(), expected)
+
+
+def test_planes_of_several_tiles_and_parts_give_the_bits_of_the_whole(monkeypatch):
+    monkeypatch.setattr(lazy, "SIDE", 64)
+    image = _stack((2, 150, 200))
+    found = denoise_lazy(da.from_array(image, chunks=(2, 33, 71)), tile_size=40, precision="float32")
+    np.testing.assert_array_equal(found.compute(), denoise(image, precision="float32"))
 
 
 @pytest.mark.parametrize("settings", [{}, {"strength": 0.4}, {"output_dtype": "input"}, {"axes": "XZY"}, {"noise": "poisson-gaussian"}])
@@ -69,6 +101,37 @@ def test_it_travels_to_other_processes():
     image = _stack((2, 40, 48))
     travelled = pickle.loads(pickle.dumps(LazyResult(image, DEFAULTS.changed(precision="float32"))))
     assert np.array_equal(travelled.array.compute(), denoise(image, precision="float32"))
+
+
+def test_tasks_carry_neither_the_image_nor_the_model():
+    """One task holds both, and all others need it: it travels to each process once."""
+    image = _stack((4, 60, 70))
+    (optimized,) = dask.optimize(denoise_lazy(image))
+    sizes = sorted(len(cloudpickle.dumps(task)) for task in dict(optimized.__dask_graph__()).values())
+    assert len(sizes) == 5
+    assert sizes[-1] > image.nbytes
+    assert sizes[-2] < 2000
+
+
+def test_what_another_process_decided_holds(monkeypatch):
+    there = pickle.dumps(LazyResult(_stack((40, 48)), DEFAULTS.changed(device="cpu", tile_size=None)))
+    decided = LazyResult(_stack((40, 48)), DEFAULTS.changed(device="cpu")).run
+    monkeypatch.setattr(precision, "is_faster", lambda *_: not decided.precisions.halves)
+    here = LazyResult(_stack((40, 48)), DEFAULTS.changed(device="cpu"))
+    assert dict(here.run.precisions.halves) != dict(decided.precisions.halves)
+    travelled = pickle.loads(there)
+    assert dict(travelled.run.precisions.halves) == dict(decided.precisions.halves)
+    assert travelled.run.tile_size == decided.tile_size
+    assert pickle.loads(there) is travelled
+
+
+def test_models_travel_by_name_or_with_their_weights():
+    fast = load_denoiser("fast")
+    assert len(pickle.dumps(fast)) < 200
+    assert pickle.loads(pickle.dumps(fast)) is fast
+    own = Denoiser(FDnCNN("norm-equiv", channels=4, depth=3).eval(), ModelCard("own"))
+    image = _stack((40, 48))
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(own))(image), own(image))
 
 
 def test_errors_come_at_once():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -140,6 +141,23 @@ def release_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def use_threads_of_worker() -> None:
+    """In a worker of dask.distributed, let torch take all threads that the worker was given: one piece is computed at a time.
+
+    Its nanny sets OMP_NUM_THREADS to 1, since it expects as many pieces as threads.  Elsewhere nothing happens.
+    """
+    if "distributed" not in sys.modules:
+        return
+    from distributed import get_worker
+
+    try:
+        threads = int(get_worker().state.nthreads)
+    except ValueError:  # no worker
+        return
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
 
 
 def smoke_test(device: str) -> str | None:

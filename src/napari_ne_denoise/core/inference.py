@@ -60,6 +60,12 @@ class Denoiser(OpenModel):
             raise SettingsError(f"model={settings['model']!r}: {self.name!r} is called itself; leave model out.")
         return collect(prepare_denoising(image, model=self, **settings))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens a registered model itself, once; of others the weights travel."""
+        if self.origin in {row.name for row in list_models()}:
+            return load_denoiser, (self.origin,)
+        return type(self), (self.network, self.card, self.sha256, self.origin)
+
 
 def load_denoiser(model: str | os.PathLike[str], *, mode: str | None = None) -> Denoiser:
     """Open a model.
@@ -158,9 +164,7 @@ def prepare_denoising(image: Any, settings: DenoiseSettings = DEFAULTS, **change
     treatments = Treatments(settings, reader, needs, lambda fixed: _calibrated(reader, denoiser, settings.axes, fixed))
     repairs = Repairs(settings, reader, treatments.noise_of)
     device = devices.choose_device(settings.device)
-    # the error is a share of the standard deviation only where that is what pixels are divided by, and the mean is subtracted
-    half_errors = denoiser.card.half_errors if denoiser.equivariance == "norm-equiv" else {}
-    precisions = choose_precisions(settings.precision, device, half_errors)
+    precisions = choose_precisions(settings.precision, device, denoiser.half_errors)
     tile_size = settings.tile_size or _choose_tile_size(denoiser, device, layout.plane_shape)
     return DenoisingRun(settings, reader, repairs, treatments, denoiser, device, precisions, tile_size)
 

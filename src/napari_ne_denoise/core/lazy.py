@@ -9,18 +9,23 @@ from uuid import uuid4
 
 import dask.array as da
 import numpy as np
+from dask import delayed
 
+from napari_ne_denoise.core.device import use_threads_of_worker
+from napari_ne_denoise.core.errors import ImageError
 from napari_ne_denoise.core.inference import prepare_denoising
 from napari_ne_denoise.core.jacobian.maps import Where, error_steps
 from napari_ne_denoise.core.noise.model import NoiseModel
 from napari_ne_denoise.core.regions import Regions
-from napari_ne_denoise.core.run import DenoisingRun
+from napari_ne_denoise.core.run import Decided, DenoisingRun
 from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings
 
 # pixels along a side of the largest part; a multiple of every stride.  Planes below half more are not cut.
 SIDE = 2048
 # bytes of parts that are kept once they were computed: who scrolls back, or reads a pixel, does not wait again
 KEPT = 2**28
+# results of other processes that stay open in this one, each with its network
+MOST_OPEN_HERE = 2
 
 
 @overload
@@ -48,7 +53,8 @@ def denoise_lazy(
     dask array
         With `return_std` two: the result, and its error bars, of float32.
         Of the image's shape.  Equal to what `denoise` gives, but for what half precision costs, in planes of more than nine megapixels.
-        Parts are computed one at a time in each process: each takes all cores.
+        Parts are computed one at a time in each process: each takes all cores, or all threads of a worker of dask.distributed.  Workers
+        open the model once each, and compute in the precision that was decided here, if their device is of the same kind.
 
     Raises
     ------
@@ -68,6 +74,8 @@ class LazyResult:
         As in `denoise`.
     settings
         All of them.
+    decided
+        What another process decided for the same result, so that both compute alike.  None: it is decided here.
 
     Attributes
     ----------
@@ -77,24 +85,34 @@ class LazyResult:
         The result, for dask.
     """
 
-    def __init__(self, image: Any, settings: DenoiseSettings) -> None:
+    def __init__(self, image: Any, settings: DenoiseSettings, decided: Decided | None = None) -> None:
         self._image, self._settings = image, settings
         self.run: DenoisingRun = prepare_denoising(image, settings)
+        self._travelled = decided is not None
+        if decided is not None:
+            self.run = decided.applied_to(self.run)
         self.dtype = self._prepare()
         self._computing = Lock()
         self._kept: OrderedDict[tuple[tuple[int, int], ...], np.ndarray] = OrderedDict()
+        self._name = f"{type(self).__name__}-{uuid4().hex}"
         ndim = len(self.run.shape)
         self.array: da.Array = da.map_blocks(
-            self._compute,
-            name=f"{type(self).__name__}-{uuid4().hex}",
+            _part,
+            # one task that all others need: it travels to each process once, not with every part
+            of=delayed(self, name=f"opened-{self._name}", traverse=False),
+            name=self._name,
             chunks=self._chunks(),
             dtype=self.dtype,
             meta=np.empty((0,) * ndim, self.dtype),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Another process prepares its own: neither networks nor locks travel."""
-        return LazyResult, (self._image, self._settings)
+        """Another process prepares its own, once: neither networks nor locks travel."""
+        return _opened_here, (self._name, type(self), self._image, self._how(), Decided.of(self.run))
+
+    def _how(self) -> tuple[Any, ...]:
+        """What was given beside the image."""
+        return (self._settings,)
 
     def _prepare(self) -> np.dtype[Any]:
         """Get ready to compute parts; the dtype that they will have."""
@@ -106,8 +124,8 @@ class LazyResult:
         inside = (layout.rows, layout.columns)
         return tuple(_cut(length) if axis in inside else (1,) * length for axis, length in enumerate(layout.shape))
 
-    def _compute(self, block_info: Any = None) -> np.ndarray:
-        where = tuple((int(start), int(stop)) for start, stop in block_info[None]["array-location"])
+    def part(self, where: tuple[tuple[int, int], ...]) -> np.ndarray:
+        """The result from start to stop along each axis; of one plane."""
         with self._computing:
             if where not in self._kept:
                 self._keep(where, self._part(where))
@@ -124,7 +142,8 @@ class LazyResult:
     def _keep(self, where: tuple[tuple[int, int], ...], values: np.ndarray) -> None:
         values.flags.writeable = False  # it is handed out again
         self._kept[where] = values
-        while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > KEPT:
+        most = 0 if self._travelled else KEPT  # workers hand over what they made, and dask keeps it
+        while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > most:
             self._kept.popitem(last=False)
 
 
@@ -133,18 +152,18 @@ class LazyErrorBars(LazyResult):
 
     Parameters
     ----------
-    image, settings
+    image, settings, decided
         As of `LazyResult`.
     noise
         Of the image.  None: it is found.
     """
 
-    def __init__(self, image: Any, settings: DenoiseSettings, noise: NoiseModel | None) -> None:
+    def __init__(self, image: Any, settings: DenoiseSettings, noise: NoiseModel | None, decided: Decided | None = None) -> None:
         self._noise = noise
-        super().__init__(image, settings)
+        super().__init__(image, settings, decided)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return LazyErrorBars, (self._image, self._settings, self._noise)
+    def _how(self) -> tuple[Any, ...]:
+        return self._settings, self._noise
 
     def _prepare(self) -> np.dtype[Any]:
         error_steps(self.run, self._noise)  # refuses at once what has none
@@ -159,6 +178,51 @@ class LazyErrorBars(LazyResult):
             shifted = tuple(slice(at.start - first, at.stop - first) for at, (first, _) in zip(index, where, strict=True))
             found[shifted] = step.values["error"].reshape(found[shifted].shape)
         return found
+
+
+def _part(of: LazyResult, block_info: Any = None) -> np.ndarray:
+    return of.part(tuple((int(start), int(stop)) for start, stop in block_info[None]["array-location"]))
+
+
+# results that came from other processes, by name
+_here: OrderedDict[str, LazyResult] = OrderedDict()
+_opening = Lock()
+
+
+def _opened_here(name: str, kind: type[LazyResult], image: Any, how: tuple[Any, ...], decided: Decided) -> LazyResult:
+    """A result that came from another process, prepared once, however often it comes."""
+    with _opening:
+        if name not in _here:
+            use_threads_of_worker()
+            _here[name] = kind(ReadHere(image) if isinstance(image, da.Array) else image, *how, decided=decided)
+        while len(_here) > MOST_OPEN_HERE:
+            _here.popitem(last=False)
+        return _here[name]
+
+
+class ReadHere:
+    """A dask array whose windows are read in the thread that asks for them.
+
+    A task that waits for other tasks would wait for ever where all threads are taken by such tasks.
+    """
+
+    def __init__(self, array: da.Array) -> None:
+        self.array, self.shape, self.dtype, self.ndim = array, array.shape, array.dtype, array.ndim
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        """A window.
+
+        Raises
+        ------
+        ImageError
+            If the array is kept in the memory of workers.
+        """
+        if any(type(value).__name__ == "Future" for value in self.array.__dask_graph__().values()):
+            raise ImageError(
+                "image: a dask array that was persisted lies in the memory of other processes; give it as it was before persist(), "
+                "or write it as OME-Zarr first."
+            )
+        return np.asarray(self.array[index].compute(scheduler="synchronous"))
 
 
 def _cut(length: int) -> tuple[int, ...]:

@@ -109,8 +109,13 @@ def choose_precisions(wanted: str, device: torch.device, half_errors: Mapping[st
         Of the model: by dtype, the root-mean-square error of half precision as a share of a plane's standard deviation.  A
         half precision that is not there was not measured, and is never chosen.
     """
-    errors = {half: half_errors[_name(half)] for half in HALVES if _name(half) in half_errors} if wanted == "auto" else {}
+    errors = measured_errors(wanted, half_errors)
     return Precisions(wanted, {half: error for half, error in errors.items() if is_faster(half, device)})
+
+
+def measured_errors(wanted: str, half_errors: Mapping[str, float]) -> dict[torch.dtype, float]:
+    """Of the half precisions that "auto" could take on some device; none if another was asked for."""
+    return {half: half_errors[_name(half)] for half in HALVES if _name(half) in half_errors} if wanted == "auto" else {}
 
 
 @lru_cache(maxsize=8)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from napari_ne_denoise.core.noise.treatment import UNTREATED, Treatment, Treatme
 from napari_ne_denoise.core.noise.whitening import RADIUS, Whitener
 from napari_ne_denoise.core.numerics import Numerics, blend, choose_numerics, declared_range, stack_numerics
 from napari_ne_denoise.core.pixels import PlaneReader, planes_from, result_dtype, to_dtype
-from napari_ne_denoise.core.precision import Precisions, headroom
+from napari_ne_denoise.core.precision import Precisions, headroom, measured_errors
 from napari_ne_denoise.core.settings import DenoiseSettings
 from napari_ne_denoise.core.statistics import PlaneStatistics, Read, stack_statistics
 from napari_ne_denoise.core.tiling import Grid, Tile, halve, inside, nearest_first, small_first, tile_plane, widened
@@ -56,6 +57,39 @@ class Step:
     total: int
     index: Index
     values: np.ndarray
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What "auto" became where it could become something else in another process: a trial of speed, and the memory that is free.
+
+    Attributes
+    ----------
+    device
+        Its kind: "cpu", "cuda", "mps".
+    halves
+        Half precisions that "auto" may take, by name, the best first.
+    tile_size
+        Side in pixels of the square that a tile keeps.
+    """
+
+    device: str
+    halves: tuple[str, ...]
+    tile_size: int
+
+    @classmethod
+    def of(cls, run: DenoisingRun) -> Decided:
+        """What was decided for a run."""
+        halves = tuple(str(half).removeprefix("torch.") for half in run.precisions.halves)
+        return cls(run.device.type, halves, run.tile_size)
+
+    def applied_to(self, run: DenoisingRun) -> DenoisingRun:
+        """A run that computes as that one did; as it was, if its device is of another kind."""
+        if run.device.type != self.device:
+            return run
+        errors = measured_errors(run.precisions.wanted, run.denoiser.half_errors)
+        halves = {half: error for half, error in errors.items() if str(half).removeprefix("torch.") in self.halves}
+        return replace(run, precisions=Precisions(run.precisions.wanted, halves), tile_size=self.tile_size)
 
 
 class _TooManyPlanes(Exception):
@@ -163,8 +197,8 @@ class DenoisingRun:
         total, done = math.prod(self.shape), 0
         point = (0, 0) if start_at is None else (start_at[self.layout.rows], start_at[self.layout.columns])
         try:
-            for planes in _in_groups(planes_from(self.layout, start_at), self._planes_at_once):
-                for plane, tile, values in self._denoise_planes(planes, point, first_side):
+            for planes in in_groups(planes_from(self.layout, start_at), self.planes_at_once):
+                for plane, tile, values in self.denoise_opened(self.open_planes(planes), partial(self._tiles, point, first_side)):
                     done += tile.pixels
                     yield Step(done, total, self.layout.window(plane, *tile.keep), self.layout.to_image(values))
                 first_side = None
@@ -177,24 +211,30 @@ class DenoisingRun:
         return Grid(self.denoiser.grid.reach + self.treatments.margin, self.denoiser.grid.stride)
 
     @property
-    def _planes_at_once(self) -> int:
+    def planes_at_once(self) -> int:
         """Small planes are computed together: one by one, they would cost more time in calling torch than in computing."""
         rows, columns = self.layout.plane_shape
         return max(1, PIXELS_AT_ONCE // (rows * columns)) if max(rows, columns) <= self.tile_size else 1
 
-    def _denoise_planes(
-        self, planes: Sequence[Index], point: tuple[int, int], first_side: int | None
-    ) -> Iterator[tuple[Index, Tile, np.ndarray]]:
-        opened = self.open_planes(planes)
+    def denoise_opened(self, opened: Sequence[OpenPlane], tiles_now: Callable[[], list[Tile]]) -> Iterator[tuple[Index, Tile, np.ndarray]]:
+        """Denoise planes that are open; of each tile of each plane (Y, X) what it keeps, in the dtype of the result.
+
+        Parameters
+        ----------
+        opened
+            At most `planes_at_once`.
+        tiles_now
+            The tiles, for the size that memory allows by now.
+        """
         for precision in dict.fromkeys(plane.precision for plane in opened):
             alike = [plane for plane in opened if plane.precision == precision]
-            yield from self._denoise_alike(alike, precision, point, first_side)
+            yield from self._denoise_alike(alike, precision, tiles_now)
 
     def _denoise_alike(
-        self, planes: Sequence[OpenPlane], precision: torch.dtype | None, point: tuple[int, int], first_side: int | None
+        self, planes: Sequence[OpenPlane], precision: torch.dtype | None, tiles_now: Callable[[], list[Tile]]
     ) -> Iterator[tuple[Index, Tile, np.ndarray]]:
         """Denoise planes of one precision together, or in halves where memory does not hold them all."""
-        tiles = self._tiles(point, first_side)
+        tiles = tiles_now()
         try:
             if len(planes) > 1 and len(tiles) > 1:  # tiles have become smaller than a plane
                 raise _TooManyPlanes
@@ -204,7 +244,7 @@ class DenoisingRun:
         except _TooManyPlanes:  # several have only one tile, so nothing was yielded
             middle = len(planes) // 2
             for part in (planes[:middle], planes[middle:]):
-                yield from self._denoise_alike(part, precision, point, first_side)
+                yield from self._denoise_alike(part, precision, tiles_now)
 
     def open_planes(self, planes: Sequence[Index]) -> list[OpenPlane]:
         """Take the statistics of planes, and decide by them how each is computed."""
@@ -329,7 +369,8 @@ class DenoisingRun:
             )
 
 
-def _in_groups(planes: Iterator[Index], size: int) -> Iterator[list[Index]]:
+def in_groups(planes: Iterator[Index], size: int) -> Iterator[list[Index]]:
+    """So many planes at once; the last group may have fewer."""
     while group := list(islice(planes, size)):
         yield group
 

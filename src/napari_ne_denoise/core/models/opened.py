@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from threading import Lock
 
 import numpy as np
@@ -57,6 +58,14 @@ class OpenModel:
     def equivariance(self) -> str:
         """The law that holds: "norm-equiv", "scale-equiv" or "ordinary" (none)."""
         return self.network.equivariance
+
+    @property
+    def half_errors(self) -> Mapping[str, float]:
+        """By dtype, the error of half precision as a share of a plane's standard deviation, where that was measured.
+
+        That is what pixels are divided by, and the mean is subtracted, for norm-equiv models only.
+        """
+        return self.card.half_errors if self.equivariance == "norm-equiv" else {}
 
     @property
     def blind(self) -> bool:
