@@ -31,6 +31,7 @@ from napari_ne_denoise.core.models import fetch, registry
 from napari_ne_denoise.core.models.card import ModelCard
 from napari_ne_denoise.core.models.files import write_model
 from napari_ne_denoise.core.networks import FDnCNN, NormalizedDenoiser
+from napari_ne_denoise.core.regions import Regions
 from napari_ne_denoise.core.run import DenoisingRun
 from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings
 
@@ -57,6 +58,14 @@ def noisy(*shape, dtype="uint16", seed=0):
 
 def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+def results_in(folder: Path) -> list[str]:
+    """What is in a folder beside the journal of a batch that is to go on."""
+    names = names_in(folder)
+    journals = [name for name in names if name.startswith("napari-ne-denoise.batch.")]
+    assert len(journals) == 1
+    return [name for name in names if name not in journals]
 
 
 @pytest.fixture
@@ -148,8 +157,7 @@ def test_results_remember_those_they_were_made_from(stack, model, tmp_path):
 def test_from_zarr_to_zarr_nothing_is_ever_whole_in_memory(stack, model, tmp_path, monkeypatch):
     """The image is read window by window, and its result written as it comes: the same numbers, sizes and record."""
     monkeypatch.setattr("napari_ne_denoise.core.pixels.LARGEST_PLANE_READ_ONCE", 0)
-    monkeypatch.setattr("napari_ne_denoise.core.io.zarr_files.LARGEST_PLANE_GATHERED", 0)
-    monkeypatch.setattr("napari_ne_denoise.core.batch.file.FileDenoising._write", None)
+    monkeypatch.setattr("napari_ne_denoise.core.batch.file.FileDenoising._whole", None)
     image = read_image(stack)
     write_image(tmp_path / "in.ome.zarr", image)
     options = ("--model", model, "--tile-size", 16, "--precision", "float32")
@@ -170,7 +178,7 @@ def test_from_zarr_to_zarr_nothing_is_ever_whole_in_memory(stack, model, tmp_pat
 
 
 def test_an_interruption_leaves_no_part_of_a_zarr(stack, model, tmp_path, monkeypatch):
-    monkeypatch.setattr(DenoisingRun, "steps", steps_that(interrupt))
+    monkeypatch.setattr(Regions, "steps", steps_that(interrupt, Regions.steps))
     result = run("denoise", stack, "-o", tmp_path / "out.ome.zarr", "--model", model)
     assert (result.exit_code, names_in(tmp_path)) == (130, ["stack.tif"])
 
@@ -181,7 +189,7 @@ def test_a_failing_input_does_not_stop_the_others(stack, model, tmp_path):
     out = tmp_path / "made" / "results"
     result = run("denoise", tmp_path / "text.tif", tmp_path / "missing.tif", tmp_path / "nan.npy", stack, "-o", out, "--model", model)
     assert result.exit_code == 1
-    assert names_in(out) == ["stack_denoised.ome.tif"]
+    assert results_in(out) == ["stack_denoised.ome.tif"]
     assert result.stdout == f"{out / 'stack_denoised.ome.tif'}\n"
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert [Path(line.split(": ")[1]).name for line in errors] == ["text.tif", "missing.tif", "nan.npy"]
@@ -300,12 +308,11 @@ def test_outputs_are_planned_before_any_work(tmp_path):
     assert [job.target for job in jobs.plan_jobs([b], tmp_path / "b.npy")] == [tmp_path / "b.npy"]
 
 
-def steps_that(act):
+def steps_that(act, steps=DenoisingRun.steps):
     """In place of `DenoisingRun.steps`: one step, and then what is to happen."""
-    steps = DenoisingRun.steps
 
-    def broken(self, **how):
-        yield next(steps(self, **how))
+    def broken(self, *what, **how):
+        yield next(steps(self, *what, **how))
         act()
 
     return broken
@@ -365,7 +372,7 @@ def test_a_mistake_of_ours_is_reported_and_does_not_stop_the_others(stack, model
     monkeypatch.setattr(DenoisingRun, "steps", steps_that(fail_once))
     np.save(tmp_path / "small.npy", noisy(16, 16))
     result = run("denoise", stack, tmp_path / "small.npy", "-o", tmp_path / "out", "--model", model)
-    assert (result.exit_code, names_in(tmp_path / "out")) == (1, ["small_denoised.ome.tif"])
+    assert (result.exit_code, results_in(tmp_path / "out")) == (1, ["small_denoised.ome.tif"])
     assert "unexpected: ZeroDivisionError('oops')" in result.stderr
     assert "Traceback" in result.stderr
 

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_ne_denoise.core.errors import FileError
-from napari_ne_denoise.core.io import ImageFile, check_target, read_image, read_provenance, stem, write_image, writing_parts, zarr_files
+from napari_ne_denoise.core.io import ImageFile, check_target, read_image, read_provenance, stem, write_image, zarr_files
+from napari_ne_denoise.core.io.zarr_files import ZarrParts
 
 RECORD = {"program": "napari-ne-denoise", "settings": {"sigma": None}, "note": 'µ < "λ"'}
 
@@ -135,22 +136,25 @@ def tiles(axes, shape):
             yield tuple(pieces.get(letter, at) for letter, at in zip(axes, plane, strict=True))
 
 
-@pytest.mark.parametrize("gathered", [0, 2**28])
 @pytest.mark.parametrize("axes", ["ZYX", "XZY", "YXS"])
-def test_parts_make_the_whole(tmp_path, monkeypatch, axes, gathered):
-    monkeypatch.setattr(zarr_files, "LARGEST_PLANE_GATHERED", gathered)
+def test_parts_make_the_whole_whoever_writes_them(tmp_path, monkeypatch, axes):
     monkeypatch.setattr(zarr_files, "CHUNK", 8)
     monkeypatch.setattr(zarr_files, "SHARD", 16)
     pixels = numbers([{"Y": 21, "X": 30}.get(letter, 3) for letter in axes], "float32")
-    with writing_parts(tmp_path / "a.zarr", ImageFile(pixels, axes), "float32") as parts:
-        for index in tiles(axes, pixels.shape):
-            parts.put(index, pixels[index])
-        assert names_in(tmp_path)[-1].endswith(".part")
-        parts.image = replace(parts.image, provenance=RECORD)
-    assert names_in(tmp_path) == ["a.zarr"]
-    found = read_image(tmp_path / "a.zarr")
+    image, folder = ImageFile(pixels, axes), tmp_path / "a.zarr"
+    writers = [ZarrParts(folder, image, np.dtype("float32"), folder, begun=begun) for begun in (False, True)]
+    for number, index in enumerate(tiles(axes, pixels.shape)):
+        writers[number % 2].put(index, pixels[index])
+    last = ZarrParts(folder, replace(image, provenance=RECORD), np.dtype("float32"), folder, begun=True)
+    last.finish()
+    last.finish()  # was broken off, for all it knows
+    found = read_image(folder)
     np.testing.assert_array_equal(np.asarray(found.pixels[...]), pixels)
     assert found.provenance == RECORD
+    write_image(tmp_path / "b.zarr", image)
+    for level in "012":
+        ours, theirs = (zarr.open_group(tmp_path / name, mode="r")[level] for name in ("a.zarr", "b.zarr"))
+        np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
 
 
 def version_four(folder, pixels, axes="tczyx", **more):
@@ -287,7 +291,7 @@ def test_a_failure_while_writing_leaves_what_was_there(tmp_path, monkeypatch, er
     def fail(*arguments):
         raise error
 
-    monkeypatch.setattr(zarr_files.ZarrParts, "_add_smaller_levels", fail)
+    monkeypatch.setattr(zarr_files, "widest", fail)
     with pytest.raises(FileError if isinstance(error, Exception) else Stopped) as raised:
         write_image(target, replace(image, pixels=image.pixels + 1), overwrite=True)
     if isinstance(error, OSError):
@@ -295,12 +299,6 @@ def test_a_failure_while_writing_leaves_what_was_there(tmp_path, monkeypatch, er
     assert names_in(tmp_path) == (["a.ome.zarr"] if existing else [])
     if existing:
         np.testing.assert_array_equal(np.asarray(read_image(target).pixels[...]), image.pixels)
-
-
-def test_errors_of_whoever_gives_the_parts_are_their_own(tmp_path):
-    with pytest.raises(ZeroDivisionError), writing_parts(tmp_path / "a.zarr", ImageFile(numbers((8, 9)), "YX"), "uint16"):
-        raise ZeroDivisionError
-    assert names_in(tmp_path) == []
 
 
 def test_an_existing_one_is_replaced_only_if_that_is_allowed_and_it_is_a_zarr(tmp_path):

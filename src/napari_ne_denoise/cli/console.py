@@ -78,7 +78,7 @@ def errors_end_the_program() -> Iterator[None]:
         say("error: memory ran out; close other programs, or take a part of the image")
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
-        say("interrupted; nothing was left half-written")
+        say("interrupted; nothing is half-written, and the same command goes on")
         raise typer.Exit(INTERRUPTED) from None
 
 

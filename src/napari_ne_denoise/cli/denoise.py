@@ -16,7 +16,7 @@ from napari_ne_denoise.core.errors import FileError, NEDenoiseError, SettingsErr
 from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings, HotPixels, Noise, Nonfinite, OutputDtype, Precision
 
 if TYPE_CHECKING:
-    from napari_ne_denoise.core.batch.jobs import Job
+    from napari_ne_denoise.core.batch.jobs import Job, Share
     from napari_ne_denoise.core.inference import Denoiser
 
 
@@ -59,13 +59,22 @@ def denoise(
     series: Annotated[int, typer.Option(help="Which image, of a TIFF file or an OME-Zarr that holds several.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
     skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave outputs that exist, to go on with a broken batch.")] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N", help="Do the I-th of N shares: of the files, in the order of their names, or of the parts of one OME-Zarr."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each input.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes; errors only.")] = False,
 ) -> None:
     """Denoise images; results are in the images' own units.
 
-    Prints the name of each file it wrote.  One input that fails does not stop the others.
+    Prints the name of each file it wrote.  One input that fails does not stop the others.  After it was broken off, however abruptly, the
+    same command goes on.
     """
+    from napari_ne_denoise.core.batch.jobs import Share
+
     settings_given = {
         "model": model, "axes": axes, "channel_axis": channel_axis, "sigma": sigma, "noise": noise, "device": device,
         "precision": precision, "tile_size": tile_size, "output_dtype": output_dtype, "nonfinite": nonfinite,
@@ -73,12 +82,15 @@ def denoise(
     }  # fmt: skip
     with errors_end_the_program():
         settings = DEFAULTS.changed(**settings_given | {"noise": noise_of(noise)})
-        jobs = _planned(inputs, out, overwrite, skip_existing)
+        share = None if shard is None else Share.parse(shard)
+        of_files, of_parts = (share, None) if len(inputs) > 1 else (None, share)
+        jobs = _planned(inputs, out, overwrite, skip_existing, of_files)
+        _check_shared(jobs, of_parts, with_std=std)
         for folder in {job.target.parent for job in jobs}:
             make_folder(folder)
         denoiser = _open(settings, quiet=quiet)
         codes = []
-        for record, code in _outcomes(jobs, series, settings, denoiser, with_std=std, quiet=quiet):
+        for record, code in _outcomes(jobs, series, settings, denoiser, of_parts, with_std=std, quiet=quiet):
             codes.append(code)
             if as_json:
                 print_json(record)
@@ -99,14 +111,26 @@ def noise_of(text: str) -> str | dict[str, Any]:
     return record
 
 
-def _planned(inputs: list[Path], out: Path, overwrite: bool, skip_existing: bool) -> list[Job]:
+def _planned(inputs: list[Path], out: Path, overwrite: bool, skip_existing: bool, share: Share | None) -> list[Job]:
     from napari_ne_denoise.core.batch.jobs import plan_jobs
 
     try:
-        return plan_jobs(inputs, out, overwrite=overwrite, skip_existing=skip_existing)
+        return plan_jobs(inputs, out, overwrite=overwrite, skip_existing=skip_existing, share=share)
     except FileError as error:  # nothing was tried yet
         say(f"error: {error}")
         raise typer.Exit(UNUSABLE) from None
+
+
+def _check_shared(jobs: list[Job], share: Share | None, *, with_std: bool) -> None:
+    from napari_ne_denoise.core.io import is_zarr
+
+    if share is not None and with_std:
+        raise SettingsError(f"--std with --shard {share}: error bars of a single image are computed by one job; leave one of them out.")
+    if share is not None and not is_zarr(jobs[0].target):
+        raise SettingsError(
+            f"--shard {share}: a single file is shared by several jobs only if its result is an OME-Zarr, into which all can write; "
+            "end OUT in .ome.zarr, or give several files."
+        )
 
 
 def _open(settings: DenoiseSettings, *, quiet: bool) -> Denoiser:
@@ -123,7 +147,7 @@ def _open(settings: DenoiseSettings, *, quiet: bool) -> Denoiser:
 
 
 def _outcomes(
-    jobs: Sequence[Job], series: int, settings: DenoiseSettings, denoiser: Denoiser, *, with_std: bool, quiet: bool
+    jobs: Sequence[Job], series: int, settings: DenoiseSettings, denoiser: Denoiser, share: Share | None, *, with_std: bool, quiet: bool
 ) -> Iterator[tuple[dict[str, Any], int]]:
     """Denoise all files; of each what is to be said of it, and its exit code."""
     from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun
@@ -132,7 +156,7 @@ def _outcomes(
     line = ProgressLine("", quiet=quiet)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        for event in run_jobs(jobs, settings, denoiser, series, with_std=with_std):
+        for event in run_jobs(jobs, settings, denoiser, series, share, with_std=with_std):
             if isinstance(event, JobBegun):
                 line = ProgressLine(_label(event.number, jobs), quiet=quiet)
             elif isinstance(event, JobAdvanced):
@@ -163,7 +187,7 @@ def _tell(record: dict[str, Any], error: Exception | None, *, quiet: bool) -> No
     if error is not None and not isinstance(error, NEDenoiseError):
         say("".join(traceback.format_exception(error)))
     if not quiet:
-        if record["status"] == "skipped":
+        if record["status"] == "skipped" and not record.get("notes"):
             say(f"note: {source}: skipped, since {record['output']} exists")
         for kind, texts in (("note", record.get("notes", [])), ("warning", record["warnings"])):
             for text in texts:

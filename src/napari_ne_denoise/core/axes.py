@@ -48,9 +48,17 @@ class PlaneLayout:
 
     def planes(self) -> Iterator[Index]:
         """Indices of all planes, each with ``slice(None)`` for rows and columns."""
-        counts = [1 if axis in (self.rows, self.columns) else length for axis, length in enumerate(self.shape)]
-        for position in np.ndindex(*counts):
+        for position in np.ndindex(*self._counts):
             yield self.plane_at(position)
+
+    def plane_number(self, number: int) -> Index:
+        """One of `planes`, by its number in their order."""
+        return self.plane_at(tuple(map(int, np.unravel_index(number, self._counts))))
+
+    @property
+    def _counts(self) -> tuple[int, ...]:
+        """How many planes there are along each axis."""
+        return tuple(1 if axis in (self.rows, self.columns) else length for axis, length in enumerate(self.shape))
 
     def plane_at(self, position: tuple[int, ...]) -> Index:
         """The index of the plane that holds an array position."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from threading import Lock
 from typing import Any, Literal, overload
 from uuid import uuid4
@@ -189,12 +190,12 @@ _here: OrderedDict[str, LazyResult] = OrderedDict()
 _opening = Lock()
 
 
-def _opened_here(name: str, kind: type[LazyResult], image: Any, how: tuple[Any, ...], decided: Decided) -> LazyResult:
+def _opened_here(name: str, kind: Callable[..., LazyResult], image: Any, how: tuple[Any, ...], decided: Decided) -> LazyResult:
     """A result that came from another process, prepared once, however often it comes."""
     with _opening:
         if name not in _here:
             use_threads_of_worker()
-            _here[name] = kind(ReadHere(image) if isinstance(image, da.Array) else image, *how, decided=decided)
+            _here[name] = kind(ReadHere(image) if isinstance(image, da.Array) else image, *how, decided)
         while len(_here) > MOST_OPEN_HERE:
             _here.popitem(last=False)
         return _here[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,8 +13,8 @@ from napari_ne_denoise.core.axes import Index
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.numerics import blend
 from napari_ne_denoise.core.pixels import to_dtype
-from napari_ne_denoise.core.run import DenoisingRun, OpenPlane
-from napari_ne_denoise.core.tiling import Window, inside, overlap, tile_window
+from napari_ne_denoise.core.run import DenoisingRun, OpenPlane, Step, in_groups
+from napari_ne_denoise.core.tiling import Tile, Window, inside, overlap, tile_window
 
 # bytes of a plane that is read whole if it is not in memory: so much is one chunk, or read soon enough
 LARGEST_PLANE_READ_ONCE = 2**25
@@ -64,17 +65,22 @@ class Regions:
     ----------
     run
         With everything decided.
+
+    Attributes
+    ----------
+    run
+        The same, reading as windows are read.
     """
 
     def __init__(self, run: DenoisingRun) -> None:
         reader = replace(run.reader, most_read_once=LARGEST_PLANE_READ_ONCE)
-        self._run = replace(run, reader=reader, repairs=run.repairs.reading_from(reader))
+        self.run = replace(run, reader=reader, repairs=run.repairs.reading_from(reader))
         self._opened: dict[tuple[int, ...], OpenPlane] = {}
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of a result."""
-        return self._run.dtype
+        return self.run.dtype
 
     def read(self, plane: Index, window: Window) -> np.ndarray:
         """The pixels (Y, X) of a window of a plane, as the image has them.
@@ -104,7 +110,7 @@ class Regions:
             If the window is empty or reaches beyond the plane, it cannot be read, or memory does not even hold the smallest tile.
         """
         self._check(window)
-        opened, run = self._open(plane), self._run
+        opened, run = self._open(plane), self.run
         shape = tuple(part.stop - part.start for part in window)
         noisy, denoised = np.empty(shape, run.reader.image.dtype), np.empty(shape, np.float64)
         tiles = tile_window(run.layout.plane_shape, window, run.tile_size, run.grid)
@@ -115,21 +121,50 @@ class Regions:
             denoised[inside(wanted, window)] = finished[inside(wanted, tile.keep)]
         return Region(noisy if opened.kept is None else opened.kept[window], denoised, self.dtype)
 
+    def steps(self, planes: Sequence[Index], window: Window) -> Iterator[Step]:
+        """Denoise a window of some planes, tile by tile, for whoever writes it; small planes are computed together, as in a whole run.
+
+        Parameters
+        ----------
+        planes
+            From the run's `PlaneLayout`.
+        window
+            Of each plane: rows and columns, with start and stop.
+
+        Raises
+        ------
+        NEDenoiseError
+            As `compute` does.
+        """
+        self._check(window)
+        layout, done = self.run.layout, 0
+        total = len(planes) * (window[0].stop - window[0].start) * (window[1].stop - window[1].start)
+
+        def tiles() -> list[Tile]:
+            return tile_window(layout.plane_shape, window, self.run.tile_size, self.run.grid)
+
+        for group in in_groups(iter(planes), self.run.planes_at_once):
+            opened = self.run.open_planes(group) if len(group) > 1 else [self._open(group[0])]
+            for plane, tile, values in self.run.denoise_opened(opened, tiles):
+                kept = overlap(tile.keep, window)
+                done += (kept[0].stop - kept[0].start) * (kept[1].stop - kept[1].start)
+                yield Step(done, total, layout.window(plane, *kept), layout.to_image(values[inside(kept, tile.keep)]))
+
     def close(self) -> None:
         """Forget all planes, and give memory of the device back."""
         self._opened.clear()
-        devices.release_memory(self._run.device)
+        devices.release_memory(self.run.device)
 
     def _open(self, plane: Index) -> OpenPlane:
         place = tuple(at for at in plane if isinstance(at, int))
         if place not in self._opened:
             while len(self._opened) >= MOST_OPEN:
                 del self._opened[next(iter(self._opened))]
-            (self._opened[place],) = self._run.open_planes([plane])
+            (self._opened[place],) = self.run.open_planes([plane])
         return self._opened[place]
 
     def _check(self, window: Window) -> None:
-        shape = self._run.layout.plane_shape
+        shape = self.run.layout.plane_shape
         if any(not 0 <= part.start < part.stop <= length for part, length in zip(window, shape, strict=True)):
             rows, columns = ((part.start, part.stop) for part in window)
             raise SettingsError(f"window: rows {rows} and columns {columns} are no part of a plane of {shape[0]}×{shape[1]} pixels.")

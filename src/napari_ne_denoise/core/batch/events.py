@@ -7,6 +7,8 @@ from typing import Any
 
 from napari_ne_denoise.core.batch.jobs import Job
 
+DONE, SKIPPED, FAILED, PARTLY = "done", "skipped", "failed", "partly"
+
 
 @dataclass(frozen=True)
 class JobBegun:
@@ -42,8 +44,8 @@ class JobEnded:
     number
         Of the job, from 0.
     record
-        "input", "output", "status" ("done", "skipped" or "failed"); of a finished one "seconds", "axes", "notes" and "provenance", of a
-        failed one "error" and "error_type".  Plain values that JSON can hold.
+        "input", "output", "status" ("done", "skipped", "failed", or "partly" where other jobs make the rest); of a finished one "seconds",
+        "axes", "notes" and "provenance", of a failed one "error" and "error_type".  Plain values that JSON can hold.
     error
         Why it failed.  None: it did not.
     """

@@ -3,18 +3,55 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_ne_denoise.core.batch.error_bars import error_bars_of
-from napari_ne_denoise.core.batch.jobs import Job
+from napari_ne_denoise.core.batch.events import PARTLY
+from napari_ne_denoise.core.batch.identity import way_of
+from napari_ne_denoise.core.batch.jobs import Job, Share
+from napari_ne_denoise.core.batch.unfinished import Unfinished, with_source
+from napari_ne_denoise.core.batch.work_folder import clear_finished
 from napari_ne_denoise.core.inference import Denoiser, DenoisingRun, Step, prepare_denoising
-from napari_ne_denoise.core.io import ImageFile, check_target, is_zarr, letters_for, read_image, with_channels, write_image, writing_parts
+from napari_ne_denoise.core.io import ImageFile, check_target, is_zarr, letters_for, read_image, with_channels, write_image
+from napari_ne_denoise.core.io.pyramid import DoAll, one_by_one
+from napari_ne_denoise.core.run import Decided
 from napari_ne_denoise.core.settings import DenoiseSettings
+
+
+@dataclass(frozen=True)
+class OpenedFile:
+    """A file with all that was decided about denoising it.
+
+    Attributes
+    ----------
+    image
+        What the file holds, with a letter for each axis.
+    run
+        What denoises it.
+    """
+
+    image: ImageFile
+    run: DenoisingRun
+
+    @classmethod
+    def of(cls, job: Job, settings: DenoiseSettings, denoiser: Denoiser, series: int) -> OpenedFile:
+        """Open what a job denoises, and see that its result can be written.
+
+        Raises
+        ------
+        NEDenoiseError
+            If it cannot be read, denoised with these settings, or written.
+        """
+        image = read_image(job.source, series)
+        axes = _axes(image, settings)
+        run = prepare_denoising(image.pixels, settings, model=denoiser, axes=axes)
+        written = (axes or letters_for(image.pixels.ndim, run.layout.rows, run.layout.columns, settings.channel_axis)).upper()
+        check_target(job.target, run.dtype, written)
+        return cls(replace(image, axes=written), run)
 
 
 @dataclass
@@ -29,6 +66,8 @@ class FileDenoising:
         How.
     series
         Which image of a file that holds several.
+    share
+        Which parts of an OME-Zarr are made here, where several jobs share it.  None: all.
     with_std
         Whether error bars are written too, in a file beside the result.
     """
@@ -37,6 +76,7 @@ class FileDenoising:
     settings: DenoiseSettings
     denoiser: Denoiser
     series: int = 0
+    share: Share | None = None
     with_std: bool = False
     record: dict[str, Any] = field(default_factory=dict)
 
@@ -49,43 +89,110 @@ class FileDenoising:
             If the file cannot be read, denoised or written.
         """
         started = time.perf_counter()
-        image = read_image(self.job.source, self.series)
-        axes = _axes(image, self.settings)
-        run = prepare_denoising(image.pixels, self.settings, model=self.denoiser, axes=axes)
-        written = (axes or letters_for(image.pixels.ndim, run.layout.rows, run.layout.columns, self.settings.channel_axis)).upper()
-        check_target(self.job.target, run.dtype, written)
-        write = self._stream if is_zarr(self.job.target) else self._write
-        bars = error_bars_of(run, self.job) if self.with_std else None  # refuses at once what has none
-        provenance = yield from write(run, replace(image, axes=written))
+        opened = OpenedFile.of(self.job, self.settings, self.denoiser, self.series)
+        bars = error_bars_of(opened.run, self.job) if self.with_std else None  # refuses at once what has none
+        write = self._in_parts if is_zarr(self.job.target) else self._whole
+        told = yield from write(opened)
         if bars is not None:
-            yield from bars.steps(replace(image, axes=written))
-        self.record = {
-            **({} if bars is None else {"std": str(bars.target)}),
-            "seconds": round(time.perf_counter() - started, 3),
-            "axes": written,
-            "notes": [*image.notes, *_unnamed(written), *_repaired(provenance)],
-            "provenance": provenance,
-        }
+            yield from bars.steps(opened.image)
+            told = {"std": str(bars.target)} | told
+        self.record = {"seconds": round(time.perf_counter() - started, 3)} | told
 
-    def _write(self, run: DenoisingRun, image: ImageFile) -> Generator[Step, None, dict[str, Any]]:
-        """Denoise in memory, then write; gives the record of it."""
+    def _whole(self, opened: OpenedFile) -> Generator[Step, None, dict[str, Any]]:
+        """Denoise in memory, then write; gives what can be said of it."""
+        image, run = opened.image, opened.run
         result = np.empty(run.shape, run.dtype)
         for step in run.steps(first_side=None):
             result[step.index] = step.values
             yield step
-        provenance = _with_source(run.provenance, self.job.source, image)
+        provenance = with_source(run.provenance, self.job.source, image)
         write_image(self.job.target, replace(image, pixels=result, provenance=provenance), overwrite=self.job.overwrite)
-        return provenance
+        return told_of(image, provenance)
 
-    def _stream(self, run: DenoisingRun, image: ImageFile) -> Generator[Step, None, dict[str, Any]]:
-        """Denoise into an OME-Zarr, so that neither the image nor its result need fit into memory; gives the record of it."""
-        with writing_parts(self.job.target, image, run.dtype, overwrite=self.job.overwrite) as parts:
-            for step in run.steps(first_side=None):
-                parts.put(step.index, step.values)
-                yield step
-            provenance = _with_source(run.provenance, self.job.source, image)
-            parts.image = replace(image, provenance=provenance)
-        return provenance
+    def _in_parts(self, opened: OpenedFile) -> Generator[Step, None, dict[str, Any]]:
+        """Denoise into an OME-Zarr, so that neither the image nor its result need fit into memory, and what is finished is not lost."""
+        result = begin_parts(self.job, opened, self.settings, self.denoiser, self.series, alone=self.share is None)
+        name = "all" if self.share is None else f"share-{self.share.number}-of-{self.share.count}"
+        with result.at_work(name, alone=self.share is None):
+            earlier = result.done()
+            waiting = left(range(len(result.parts)) if self.share is None else self.share.of(range(len(result.parts))), earlier)
+            yield from _made(result, waiting)
+            told = told_of_parts(result, opened, self.job, earlier)
+        clear_finished(self.job.target)
+        return told
+
+
+def begin_parts(
+    job: Job, opened: OpenedFile, settings: DenoiseSettings, denoiser: Denoiser, series: int, *, alone: bool, decided: Decided | None = None
+) -> Unfinished:
+    """Begin a large result, or go on with it.
+
+    Parameters
+    ----------
+    job, opened, settings, denoiser, series
+        What is made from what, and how.
+    alone
+        Whether no other process may be at work on it.
+    decided
+        What "auto" became.  None: as it did here.
+    """
+    way = way_of(job.source, settings, denoiser, series)
+    return Unfinished.begun(job.target, opened.image, opened.run, way, decided=decided, afresh=alone and job.overwrite)
+
+
+def _made(result: Unfinished, numbers: Sequence[int]) -> Iterator[Step]:
+    """Make parts, one after another; steps tell how far all of them are."""
+    maker, done = result.maker(), 0
+    total = sum(result.parts[number].pixels for number in numbers)
+    for number in numbers:
+        part = result.parts[number]
+        making, line = maker.steps(part), {}
+        while True:
+            try:
+                step = next(making)
+            except StopIteration as end:
+                line = end.value
+                break
+            yield replace(step, done=done + step.done, total=total)
+        result.add(line)
+        done += part.pixels
+
+
+def left(numbers: Sequence[int], done: Collection[int]) -> list[int]:
+    """Those parts that are not done."""
+    return [number for number in numbers if number not in done]
+
+
+def told_of_parts(result: Unfinished, opened: OpenedFile, job: Job, earlier: Collection[int], do_all: DoAll = one_by_one) -> dict[str, Any]:
+    """Finish a large result, if all of its parts are there; what can be said of it.
+
+    Parameters
+    ----------
+    result
+        That was worked on.
+    opened, job
+        What was denoised.
+    earlier
+        Numbers of the parts that were there before.
+    do_all
+        Does all pieces of one smaller size.
+    """
+    count = len(result.parts)
+    notes = [f"went on where it was broken off: {len(earlier)} of {count} parts were finished"] if earlier else []
+    missing = left(range(count), result.done())
+    if missing:
+        note = f"{len(missing)} of {count} parts are still to be made by other jobs; the one that makes the last will complete it"
+        return {"status": PARTLY, "axes": opened.image.axes, "notes": [*notes, note]}
+    provenance = result.finish(job.source, overwrite=job.overwrite, do_all=do_all)
+    if provenance is None:
+        return {"status": PARTLY, "axes": opened.image.axes, "notes": [*notes, "all parts are made, and another job completes it"]}
+    return told_of(opened.image, provenance, notes)
+
+
+def told_of(image: ImageFile, provenance: dict[str, Any], notes: Sequence[str] = ()) -> dict[str, Any]:
+    """What can be said of a result."""
+    assert image.axes is not None
+    return {"axes": image.axes, "notes": [*image.notes, *_unnamed(image.axes), *_repaired(provenance), *notes], "provenance": provenance}
 
 
 def _axes(image: ImageFile, settings: DenoiseSettings) -> str | None:
@@ -112,9 +219,3 @@ def _repaired(provenance: dict[str, Any]) -> list[str]:
         of = f" of channel {', '.join(map(str, found['channel']))}" if "channel" in found else ""
         notes.append(f"repaired {found['repaired']} hot or dead pixels{of} ({found['per_megapixel']:.3g} per megapixel; {found['where']})")
     return notes
-
-
-def _with_source(provenance: dict[str, Any], source: Path, image: ImageFile) -> dict[str, Any]:
-    """The record of this run, and in it those of the runs that made its input."""
-    earlier = {"provenance": image.provenance} if image.provenance else {}
-    return provenance | {"input": provenance["input"] | {"file": source.name} | earlier}

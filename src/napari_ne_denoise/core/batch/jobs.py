@@ -7,11 +7,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from napari_ne_denoise.core.batch.resume import Earlier
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.io import WRITABLE, check_target, is_zarr, stem
 
+SHARE_FORM = "I/N, such as 2/8 for the second of eight jobs"
 ENDING, ZARR_ENDING = "_denoised.ome.tif", "_denoised.ome.zarr"
+
+
+Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True)
@@ -26,15 +32,64 @@ class Job:
         Whether the target may be replaced.
     skipped
         Whether the target is there already and shall stay.
+    kept
+        Whether the target is what an earlier run finished that was broken off; it stays, whatever else.
     """
 
     source: Path
     target: Path
     overwrite: bool = False
     skipped: bool = False
+    kept: bool = False
 
 
-def plan_jobs(inputs: Sequence[Path], out: Path | None, *, overwrite: bool = False, skip_existing: bool = False) -> list[Job]:
+@dataclass(frozen=True)
+class Share:
+    """One of several jobs that share some work.
+
+    Attributes
+    ----------
+    number, count
+        Which, from 1, and of how many.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such share.
+    """
+
+    number: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count:
+            raise SettingsError(f"shard {self}: must be {SHARE_FORM}; they count from 1.")
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+    @classmethod
+    def parse(cls, text: str) -> Share:
+        """From the text "2/8".
+
+        Raises
+        ------
+        SettingsError
+            If it is none.
+        """
+        numbers = text.split("/")
+        if len(numbers) != 2 or not all(number.isascii() and number.isdigit() for number in numbers):
+            raise SettingsError(f"shard {text}: must be {SHARE_FORM}.")
+        return cls(int(numbers[0]), int(numbers[1]))
+
+    def of(self, things: Sequence[Thing]) -> Sequence[Thing]:
+        """Every so-many-th, so that shares are even."""
+        return things[self.number - 1 :: self.count]
+
+
+def plan_jobs(
+    inputs: Sequence[Path], out: Path | None, *, overwrite: bool = False, skip_existing: bool = False, share: Share | None = None
+) -> list[Job]:
     """Give each input its output.
 
     Parameters
@@ -45,7 +100,9 @@ def plan_jobs(inputs: Sequence[Path], out: Path | None, *, overwrite: bool = Fal
         A file, for a single input, if it ends like an image; otherwise a folder, which is made if it is not there.  None: each result lies
         beside its input.
     overwrite, skip_existing
-        What to do with outputs that exist; neither: refuse.
+        What to do with outputs that exist; neither: refuse, but for those that an earlier run finished that was broken off (`resume`).
+    share
+        Which of the jobs are wanted, in the order of their names, however they were given.  None: all.
 
     Raises
     ------
@@ -59,11 +116,22 @@ def plan_jobs(inputs: Sequence[Path], out: Path | None, *, overwrite: bool = Fal
     targets = _targets(inputs, out)
     _refuse_repeated(targets)
     _refuse_inputs(inputs, targets)
-    existing = [target for target in targets if target.exists()]
+    pairs = list(zip(inputs, targets, strict=True))
+    if share is not None:
+        pairs = list(share.of(sorted(pairs, key=lambda pair: (pair[0].name, str(pair[0])))))
+    targets = [target for _, target in pairs]
+    earlier = Earlier(targets)
+    half_done = {target for target in targets if earlier.is_half_done(target)}
+    existing = [target for target in targets if target.exists() and target not in half_done and earlier.way_of(target) is None]
     if existing and not overwrite and not skip_existing:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
         raise SettingsError(f"{existing[0]}{more}: exists already; say --overwrite to replace it, or --skip-existing to leave it as it is.")
-    return [Job(source, target, overwrite, skip_existing and target.exists()) for source, target in zip(inputs, targets, strict=True)]
+    jobs = []
+    for source, target in pairs:
+        kept = earlier.way_of(target) is not None
+        skipped = kept or (skip_existing and target.exists() and target not in half_done)
+        jobs.append(Job(source, target, overwrite or target in half_done, skipped, kept))
+    return jobs
 
 
 def _targets(inputs: Sequence[Path], out: Path | None) -> list[Path]:

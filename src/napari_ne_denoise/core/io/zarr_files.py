@@ -5,10 +5,8 @@ Reads versions 0.4 and 0.5, and bare zarr arrays; writes 0.5, in shards, with ha
 
 from __future__ import annotations
 
-import math
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,6 +18,7 @@ from napari_ne_denoise.core.io import ome_zarr
 from napari_ne_denoise.core.io.failures import NOT_WRITTEN, failures_named
 from napari_ne_denoise.core.io.image_file import ImageFile
 from napari_ne_denoise.core.io.letters import distinct_letters
+from napari_ne_denoise.core.io.pyramid import DoAll, FillWithMeans, Piece, RangeOf, halved_shape, one_by_one, pieces, widest
 from napari_ne_denoise.core.io.targets import is_folder_of_zarr, require_zarr
 
 if TYPE_CHECKING:
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 
 CHUNK = 512  # pixels; a chunk of float32 has 1 MiB
 SHARD = 2048  # pixels; one file for 4×4 chunks, so that a large image is not ten thousand files
-# bytes of a plane that is gathered before it is written, so that no shard is written twice
-LARGEST_PLANE_GATHERED = 2**28
+# what to say of failures where a further try goes on
+GOES_ON = "could not be written", "what is finished of it stays, and the same again goes on"
 
 
 def read_zarr(path: Path, series: int = 0) -> ImageFile:
@@ -113,18 +112,20 @@ def _transposed(pixels: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
 
 
 class ZarrParts:
-    """An OME-Zarr that is being written part by part.
+    """An OME-Zarr that is being written part by part, by one process or by several.
 
     Parameters
     ----------
     folder
-        Where; not there yet.
+        Where; not there yet, unless it is to be gone on with.
     image
         All but the pixels, of which only the shape counts.
     dtype
         Of the pixels to come.
     target
         What errors call it.
+    begun
+        Whether to go on with one that was begun with the same image and dtype.
 
     Raises
     ------
@@ -137,130 +138,80 @@ class ZarrParts:
         May be replaced until `finish`, for instance by one that knows how it was made.
     """
 
-    def __init__(self, folder: Path, image: ImageFile, dtype: np.dtype[Any], target: Path) -> None:
+    def __init__(self, folder: Path, image: ImageFile, dtype: np.dtype[Any], target: Path, *, begun: bool = False) -> None:
         import zarr
 
         assert image.axes is not None
-        self.image, self._target = image, target
+        self.image, self._folder, self._target = image, folder, target
+        self._failing = GOES_ON if begun else NOT_WRITTEN
         self._stored = ome_zarr.stored_axes(image.axes)
         shape = tuple(image.pixels.shape[axis] for axis in self._stored.order)
-        self._levels: list[zarr.Array[Any]] = []
         with self._failures():
-            self._group = zarr.open_group(folder, mode="w-", zarr_format=3)
-            self._add_level(shape, dtype.newbyteorder("="))
-        self._gathers = math.prod(shape[-2:]) * dtype.itemsize <= LARGEST_PLANE_GATHERED
-        self._plane: tuple[int, ...] | None = None
-        self._gathered = np.empty(shape[-2:] if self._gathers else (0, 0), dtype.newbyteorder("="))
+            self._group = zarr.open_group(folder, mode="r+" if begun else "w-", zarr_format=3)
+            self._full = cast("zarr.Array[Any]", self._group["0"]) if begun else self._add_level(0, shape, dtype.newbyteorder("="))
 
     def put(self, index: Index, values: np.ndarray) -> None:
         """Write a part of a plane, given as ``array[index] = values`` with numbers for all axes but rows and columns.
 
-        Parts of one plane come one after another.
+        Two processes may write at once where no shard is part of what both write.
         """
         plane = tuple(cast(int, index[axis]) for axis in self._stored.order[:-2])
         rows, columns = (cast(slice, index[axis]) for axis in self._stored.order[-2:])
-        upright = values if self._stored.order[-2] < self._stored.order[-1] else values.T
-        if not self._gathers:
-            with self._failures():
-                self._levels[0][_window(plane, rows, columns)] = upright
-            return
-        if plane != self._plane:
-            self._write_gathered()
-            self._plane = plane
-        self._gathered[rows, columns] = upright
-
-    def finish(self) -> None:
-        """Write the smaller sizes, and what is said of the image."""
-        self._write_gathered()
-        self._gathered = np.empty((0, 0))
+        where: Index = (*plane, rows, columns)
         with self._failures():
-            self._add_smaller_levels()
-            shapes = [level.shape for level in self._levels]
-            self._group.update_attributes(ome_zarr.attributes_of(self.image, shapes, _range(self._levels[-1])))
+            self._full[where] = values if self._stored.order[-2] < self._stored.order[-1] else values.T
 
-    def _add_smaller_levels(self) -> None:
-        while max(self._levels[-1].shape[-2:]) > CHUNK:
-            finer = self._levels[-1]
-            shape = (*finer.shape[:-2], *(-(-length // 2) for length in finer.shape[-2:]))
-            self._add_level(shape, finer.dtype)
-            _fill_with_means(finer, self._levels[-1])
+    def finish(self, do_all: DoAll = one_by_one) -> None:
+        """Write the smaller sizes, and what is said of the image; may be done again if it was broken off.
 
-    def _write_gathered(self) -> None:
-        if self._plane is not None:
-            with self._failures():
-                self._levels[0][_window(self._plane, slice(None), slice(None))] = self._gathered
-        self._plane = None
+        Parameters
+        ----------
+        do_all
+            Calls a function for each of the pieces of one size.
+        """
+        with self._failures():
+            shapes = [self._full.shape]
+            while max(shapes[-1][-2:]) > CHUNK:
+                shapes.append(halved_shape(shapes[-1]))
+                self._add_level(len(shapes) - 1, shapes[-1], self._full.dtype)
+                for _ in do_all(FillWithMeans(self._folder, len(shapes) - 1), self._pieces(shapes[-1])):
+                    pass
+            shown = widest(do_all(RangeOf(self._folder, len(shapes) - 1), self._pieces(shapes[-1])))
+            self._group.update_attributes(ome_zarr.attributes_of(self.image, shapes, shown))
+
+    @staticmethod
+    def _pieces(shape: tuple[int, ...]) -> list[Piece]:
+        return list(pieces(shape, SHARD))
 
     def _failures(self) -> AbstractContextManager[None]:
-        return failures_named(self._target, *NOT_WRITTEN)
+        return failures_named(self._target, *self._failing)
 
-    def _add_level(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def _add_level(self, number: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> zarr.Array[Any]:
         from zarr.codecs import BloscCodec
 
         ones, sides = (1,) * (len(shape) - 2), shape[-2:]
         chunks = tuple(min(CHUNK, length) for length in sides)
         shards = (*ones, *(min(SHARD, -(-length // chunk) * chunk) for length, chunk in zip(sides, chunks, strict=True)))
-        level = self._group.create_array(
-            str(len(self._levels)),
+        return self._group.create_array(
+            str(number),
             shape=shape,
             dtype=dtype,
             chunks=(*ones, *chunks),
             shards=None if shards == (*ones, *chunks) else shards,
             compressors=BloscCodec(cname="zstd", clevel=5, shuffle="shuffle"),
             dimension_names=list(self._stored.letters.lower()),
+            overwrite=number > 0,  # what is left of a try that was broken off
         )
-        self._levels.append(level)
 
 
 def write_zarr(folder: Path, image: ImageFile, target: Path) -> None:
     """Write a whole image, shard by shard, whatever kind of array its pixels are and however large."""
     assert image.axes is not None
     parts = ZarrParts(folder, image, np.dtype(image.pixels.dtype), target)
-    lengths = list(zip(image.axes, image.pixels.shape, strict=True))
-    rows, columns = (_pieces(length) for length in (dict(lengths)["Y"], dict(lengths)["X"]))
-    for plane in np.ndindex(*(1 if letter in "YX" else length for letter, length in lengths)):
-        for y, x in product(rows, columns):
-            pieces = {"Y": y, "X": x}
-            index = tuple(pieces.get(letter, at) for letter, at in zip(image.axes, plane, strict=True))
-            parts.put(index, np.asarray(image.pixels[index]))
+    lengths = dict(zip(image.axes, image.pixels.shape, strict=True))
+    others = [letter for letter in image.axes if letter not in "YX"]
+    for plane, y, x in pieces((*(lengths[letter] for letter in others), lengths["Y"], lengths["X"]), SHARD):
+        places: dict[str, int | slice] = {**dict(zip(others, plane, strict=True)), "Y": y, "X": x}
+        index = tuple(places[letter] for letter in image.axes)
+        parts.put(index, np.asarray(image.pixels[index]))
     parts.finish()
-
-
-def _pieces(length: int) -> list[slice]:
-    return [slice(start, min(start + SHARD, length)) for start in range(0, length, SHARD)]
-
-
-def _fill_with_means(finer: zarr.Array[Any], coarser: zarr.Array[Any]) -> None:
-    """Fill an array with the means of 2×2 pixels of another; at an odd end, of those that are there."""
-    pieces = [_pieces(length) for length in coarser.shape[-2:]]
-    for plane, (rows, columns) in product(np.ndindex(coarser.shape[:-2]), product(*pieces)):
-        pixels = np.asarray(finer[_window(plane, _doubled(rows), _doubled(columns))])
-        coarser[_window(plane, rows, columns)] = _halved(pixels)
-
-
-def _window(plane: tuple[int, ...], rows: slice, columns: slice) -> Index:
-    return (*plane, rows, columns)
-
-
-def _doubled(piece: slice) -> slice:
-    return slice(2 * piece.start, 2 * piece.stop)
-
-
-def _halved(pixels: np.ndarray) -> np.ndarray:
-    even = np.pad(pixels, [(0, length % 2) for length in pixels.shape], mode="edge")
-    wide = np.complex128 if pixels.dtype.kind == "c" else np.float64
-    with np.errstate(invalid="ignore"):  # infinities of both signs have no mean
-        means = even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2).mean(axis=(1, 3), dtype=wide)
-        return np.asarray((np.rint(means) if pixels.dtype.kind in "biu" else means).astype(pixels.dtype))
-
-
-def _range(array: zarr.Array[Any]) -> tuple[float, float]:
-    """Smallest and largest value, of those that are numbers."""
-    low, high = math.inf, -math.inf
-    for plane in np.ndindex(array.shape[:-2]):
-        values = np.asarray(array[plane])
-        real = np.abs(values) if values.dtype.kind == "c" else values
-        finite = real[np.isfinite(real)]
-        if finite.size:
-            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
-    return (low, high) if low <= high else (0.0, 1.0)

@@ -8,10 +8,10 @@ which nobody said that they are frames of one detector, are looked at one by one
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from napari_ne_denoise.core.tiling import Window, inside, widened
 
 MOST_FRAMES = 9  # that are looked at; odd, so that there is a majority
 SIDE = 512  # pixels of the squares that are searched at once
+
+# place of a detector or plane, frames that were looked at, whether its noise is known, place of a square, pixels found in it
+SquareCount: TypeAlias = tuple[tuple[int, ...], int, bool, tuple[int, int], int]
 
 
 class Repairs:
@@ -78,12 +81,27 @@ class Repairs:
 
     def as_record(self) -> list[dict[str, Any]]:
         """How many pixels were repaired so far, channel by channel; plain values that JSON can hold."""
+        return self.record_of(self.counts())
+
+    def counts(self) -> list[SquareCount]:
+        """How many were found so far in each square that was searched, of each detector or plane."""
         with self._searching:
             searches = list(self._searches.items())
-        found: dict[tuple[int, ...], list[_Search]] = {}
-        for place, search in searches:
-            found.setdefault(tuple(place[axis] for axis in self._channels), []).append(search)
-        return [_record(of_channel) | ({"channel": list(channel)} if channel else {}) for channel, of_channel in sorted(found.items())]
+        return [
+            (place, len(search.frames), search.lonely.knows_noise, square, len(places))
+            for place, search in searches
+            for square, places in search.found.items()
+        ]
+
+    def record_of(self, counts: Iterable[SquareCount]) -> list[dict[str, Any]]:
+        """The record of what several processes found of the same image; squares that two of them searched count once."""
+        found: dict[tuple[int, ...], list[SquareCount]] = {}
+        for place, *rest in counts:
+            found.setdefault(tuple(place[axis] for axis in self._channels), []).append((tuple(place), *rest))  # type: ignore[arg-type]
+        pixels = math.prod(self._reader.layout.plane_shape)
+        return [
+            _record(of_channel, pixels) | ({"channel": list(channel)} if channel else {}) for channel, of_channel in sorted(found.items())
+        ]
 
     def _search(self, plane: Index) -> _Search:
         noise = self._noise_of(plane)
@@ -138,16 +156,16 @@ class _Search:
         return {square: _most_often(places) for square, places in seen.items()}
 
 
-def _record(searches: Sequence[_Search]) -> dict[str, Any]:
-    """Of the planes of one channel."""
-    frames = len(searches[0].frames)
+def _record(counts: Sequence[SquareCount], pixels: int) -> dict[str, Any]:
+    """Of the planes of one channel, each of so many pixels."""
+    frames = counts[0][1]
     where = f"the same in all frames, as found in {frames} of them" if frames else "in each plane its own"
-    count = sum(len(places) for search in searches for places in search.found.values())
-    rows, columns = searches[0].reader.layout.plane_shape
+    count = sum({(place, tuple(square)): number for place, _, _, square, number in counts}.values())
+    places = {place for place, *_ in counts}
     return {
         "repaired": count,
-        "per_megapixel": round(1e6 * count / (len(searches) * rows * columns), 3),
-        "where": where if all(search.lonely.knows_noise for search in searches) else "no noise was found that pixels could stand out from",
+        "per_megapixel": round(1e6 * count / (len(places) * pixels), 3),
+        "where": where if all(known for _, _, known, _, _ in counts) else "no noise was found that pixels could stand out from",
     }
 
 

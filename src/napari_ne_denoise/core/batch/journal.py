@@ -1,0 +1,77 @@
+"""A journal: a line of JSON for each thing that was finished, so that work goes on after its process was killed at any moment."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import socket
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from napari_ne_denoise.core.io.failures import NOT_WRITTEN, failures_named
+
+BEGINNING, ENDING = "napari-ne-denoise", ".jsonl"
+
+
+class Journal:
+    """A journal of this process in a folder where several processes may keep theirs.
+
+    Parameters
+    ----------
+    folder
+        Where; it is made with the first line.
+    name
+        Of what it is the journal.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.path = folder / f"{BEGINNING}.{name}.{nowhere_else()}{ENDING}"
+
+    def add(self, **record: Any) -> None:
+        """Write a line, which is on its way to the disk when this returns.
+
+        Raises
+        ------
+        FileError
+            If it cannot be written.
+        """
+        with failures_named(self.path, *NOT_WRITTEN), open(self.path, "a+b") as file:
+            # after a line that was broken off, by a full disk for instance
+            begins = file.tell() == 0 or _last_byte(file) == b"\n"
+            file.write((b"" if begins else b"\n") + json.dumps(record).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def nowhere_else() -> str:
+    """A part of a name that nobody else takes, on whatever machine, and that tells who took it."""
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
+
+
+def journals_in(folder: Path, name: str) -> list[Path]:
+    """All journals of a name, of whatever process."""
+    return sorted(folder.glob(f"{BEGINNING}.{glob.escape(name)}.*{ENDING}"))
+
+
+def read_journals(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
+    """The lines of journals, each in its order; lines that were broken off are left out."""
+    for path in paths:
+        try:
+            lines = path.read_bytes().splitlines()
+        except FileNotFoundError:  # whoever it belonged to has finished
+            continue
+        for line in lines:
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict):
+                yield record
+
+
+def _last_byte(file: Any) -> bytes:
+    file.seek(-1, os.SEEK_END)
+    return bytes(file.read(1))

@@ -1,0 +1,157 @@
+"""Going on with a batch that was broken off: which of its results are there, and whether they were made as is asked for now."""
+
+from __future__ import annotations
+
+import glob
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_ne_denoise.core.batch.identity import differences, file_identity
+from napari_ne_denoise.core.batch.journal import Journal, journals_in, read_journals
+from napari_ne_denoise.core.batch.work_folder import way_of_finished, work_folder
+from napari_ne_denoise.core.errors import FileError, SettingsError
+
+if TYPE_CHECKING:
+    from napari_ne_denoise.core.batch.jobs import Job
+
+NAME = "batch"
+
+
+class Earlier:
+    """What earlier runs that were broken off did in the folders of some results.
+
+    Parameters
+    ----------
+    targets
+        The results.
+    """
+
+    def __init__(self, targets: Iterable[Path]) -> None:
+        self._lines: dict[Path, dict[str, Any]] = {}
+        for folder in {target.parent for target in targets}:
+            lines = [line for line in read_journals(journals_in(folder, NAME)) if isinstance(line.get("output"), str)]
+            # the last one counts, whichever process wrote it
+            self._lines |= {folder / line["output"]: line for line in sorted(lines, key=lambda line: float(line["time"]))}
+
+    def tried(self, target: Path) -> bool:
+        """Whether a run was broken off that was to make a result."""
+        return target in self._lines
+
+    def way_of(self, target: Path) -> dict[str, Any] | None:
+        """How a result that is there was made; None: there is none, or no run that was broken off made it.
+
+        A run notes what it will give a name to before it does, and what had that name: if something else has it now, that is the result.
+        """
+        line, there = self._lines.get(target), file_identity(target)
+        if there is None:
+            return None
+        if line is None or there == line.get("before"):
+            return way_of_finished(target)
+        changed_since = "made" in line and line["made"] != there
+        return None if changed_since or self.is_half_done(target) else line.get("way")
+
+    def is_half_done(self, target: Path) -> bool:
+        """Whether a run was broken off between a result and its error bars: the result is ours, but the job was not finished."""
+        line = self._lines.get(target, {})
+        with_bars = isinstance(line.get("way"), dict) and line["way"].get("error bars")
+        return bool(with_bars) and "made" not in line and file_identity(target) not in (None, line.get("before"))
+
+
+class BatchJournal:
+    """The journals of this process beside the results of a batch, one in each folder; gone when the batch is complete.
+
+    Parameters
+    ----------
+    targets
+        All results of the batch.
+    """
+
+    def __init__(self, targets: Sequence[Path]) -> None:
+        self._targets = set(targets)
+        self._journals = {folder: Journal(folder, NAME) for folder in {target.parent for target in targets}}
+        self._finished = self._complete = False
+
+    @contextmanager
+    def kept_while_incomplete(self) -> Iterator[None]:
+        """Remove journals that nobody will need: those of batches that are complete, or of which nothing was finished."""
+        try:
+            yield
+        finally:
+            if self._complete:
+                self._remove_covered()
+            elif not self._finished:
+                for journal in self._journals.values():
+                    journal.path.unlink(missing_ok=True)
+
+    def complete(self) -> None:
+        """Say that all results are there."""
+        self._complete = True
+
+    def begin(self, target: Path, way: Mapping[str, Any]) -> None:
+        """Note that a result is going to be made.
+
+        Raises
+        ------
+        FileError
+            If that cannot be written.
+        """
+        self._journals[target.parent].add(time=time.time(), output=target.name, before=file_identity(target), way=way)
+
+    def finish(self, target: Path, way: Mapping[str, Any]) -> None:
+        """Note that a result is there."""
+        self._finished = True
+        with suppress(FileError):  # it was begun, and has its name: that is enough
+            self._journals[target.parent].add(time=time.time(), output=target.name, made=file_identity(target), way=way)
+
+    def _remove_covered(self) -> None:
+        """Journals of this process, and of others that were broken off, whose results are all of this batch."""
+        for folder, journal in self._journals.items():
+            for path in {journal.path, *journals_in(folder, NAME)}:
+                outputs = {folder / str(line.get("output")) for line in read_journals([path])}
+                if path == journal.path or outputs <= self._targets:
+                    path.unlink(missing_ok=True)
+
+
+def settled(jobs: Sequence[Job], way_now: Callable[[Job], Mapping[str, Any]]) -> list[Job]:
+    """The jobs, of which those are to be done again that an earlier run did in another way, if results may be replaced.
+
+    Parameters
+    ----------
+    jobs
+        As they were planned.
+    way_now
+        All that a result would depend on if it was made now.
+
+    Raises
+    ------
+    SettingsError
+        If one was made in another way, and may not be replaced.
+    """
+    earlier = Earlier(job.target for job in jobs)
+    return [_settled(job, earlier.way_of(job.target), way_now) if job.skipped else job for job in jobs]
+
+
+def _settled(job: Job, before: Mapping[str, Any] | None, way_now: Callable[[Job], Mapping[str, Any]]) -> Job:
+    different = "" if before is None else differences(before, way_now(job))
+    if not different:
+        return job
+    if job.overwrite:
+        return replace(job, skipped=False, kept=False)
+    raise SettingsError(
+        f"{job.target}: is of a batch that was broken off, and that was made in another way: {different}. Do as then, to go on with it; "
+        "let results that exist be replaced; or choose another folder."
+    )
+
+
+def clear_leftovers(target: Path) -> None:
+    """Remove what a process that was killed left of a result under temporary names."""
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
+        with suppress(OSError):
+            path.unlink()
+    for path in target.parent.glob(f"{glob.escape(work_folder(target).name)}.*.new"):
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,287 @@
+"""A large result that is being made part by part, in a folder beside its name until it is complete.
+
+The folder holds a plan (what is made from what, and how), journals (which parts are finished) and the image.  Whoever comes with the same
+plan goes on: the same command after it was killed, several jobs at once, or workers of a cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from napari_ne_denoise.core.batch.identity import differences
+from napari_ne_denoise.core.batch.journal import Journal, journals_in, nowhere_else, read_journals
+from napari_ne_denoise.core.batch.parts import PartMaker, Parts
+from napari_ne_denoise.core.batch.work_folder import PARTS, PLAN, REPLACED, STORE, plan_in, work_folder
+from napari_ne_denoise.core.errors import FileError, ImageError, ModelError, SettingsError
+from napari_ne_denoise.core.io import ImageFile, zarr_files
+from napari_ne_denoise.core.io.failures import NOT_WRITTEN, failures_named
+from napari_ne_denoise.core.io.pyramid import DoAll, one_by_one
+from napari_ne_denoise.core.io.zarr_files import ZarrParts
+from napari_ne_denoise.core.run import Decided, DenoisingRun
+
+# what the same command meets again: nothing is kept for it
+_OF_NO_USE = (ImageError, SettingsError, ModelError)
+
+
+class Unfinished:
+    """A result in the making; `begun` and `gone_on_with` give one.
+
+    Parameters
+    ----------
+    target
+        What it will be.
+    image
+        All that is known of it but the pixels, of which only the shape counts.
+    run
+        What computes it, as the plan says.
+    plan
+        What is in the folder's plan.
+
+    Attributes
+    ----------
+    folder
+        Where it is made.
+    parts
+        How it is cut.
+    """
+
+    def __init__(self, target: Path, image: ImageFile, run: DenoisingRun, plan: Mapping[str, Any]) -> None:
+        self.target, self.folder, self._image = target, work_folder(target), image
+        decided = plan["decided"]
+        self.run = Decided(decided["device"], tuple(decided["halves"]), decided["tile_size"]).applied_to(run)
+        self.parts = Parts(run.layout, plan["side"])
+        self._journal = Journal(self.folder, PARTS)
+
+    @classmethod
+    def begun(
+        cls,
+        target: Path,
+        image: ImageFile,
+        run: DenoisingRun,
+        way: Mapping[str, Any],
+        *,
+        decided: Decided | None = None,
+        afresh: bool = False,
+    ) -> Unfinished:
+        """Begin, or go on with what was begun in the same way.
+
+        Parameters
+        ----------
+        target, image, run
+            What is made from what.
+        way
+            All that the result depends on.
+        decided
+            What "auto" became.  None: as it did for the run.
+        afresh
+            Whether to throw away what was begun in another way.
+
+        Raises
+        ------
+        SettingsError
+            If it was begun in another way.
+        FileError
+            If the folder cannot be made.
+        """
+        folder = work_folder(target)
+        if afresh and folder.exists() and differences(plan_in(folder).get("way", {}), way):
+            shutil.rmtree(folder, ignore_errors=True)
+        if not (folder / PLAN).exists():
+            new = {"way": way, "side": zarr_files.SHARD, "decided": asdict(decided or Decided.of(run))}
+            _make_folder(folder, new, image, run, target)
+        plan = plan_in(folder)
+        if different := differences(plan["way"], way):
+            raise SettingsError(
+                f"{target}: was begun in another way: {different}. Do as then, to go on with it; "
+                f"or remove the folder {folder}, to begin anew."
+            )
+        return cls(target, image, run, plan)
+
+    @classmethod
+    def gone_on_with(cls, target: Path, image: ImageFile, run: DenoisingRun) -> Unfinished:
+        """One that another process began, and looked at."""
+        return cls(target, image, run, plan_in(work_folder(target)))
+
+    def maker(self) -> PartMaker:
+        """What makes its parts."""
+        return PartMaker(self.run, self._written(self._image))
+
+    def done(self) -> set[int]:
+        """Numbers of the parts that are finished, whoever made them."""
+        return {line["part"] for line in self._lines()}
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Note that a part is finished, as its maker tells."""
+        self._journal.add(**line)
+
+    @contextmanager
+    def locked(self, name: str) -> Iterator[bool]:
+        """Whether nobody else has the lock of that name, which the system takes back from processes that die."""
+        lock = FileLock(self.folder / f"{name}.lock", timeout=0)
+        with failures_named(self.target, *NOT_WRITTEN):
+            free = _is_free(lock)
+        try:
+            yield free
+        finally:
+            lock.release()
+
+    @contextmanager
+    def at_work(self, name: str, *, alone: bool) -> Iterator[None]:
+        """Let nobody do the same work at once; of what fails, what a further try could use stays.
+
+        Parameters
+        ----------
+        name
+            Of the work.
+        alone
+            Whether no other process works on other parts, so that the folder can be removed where nothing in it is of use.
+
+        Raises
+        ------
+        FileError
+            If another process does that work.
+        """
+        with self.locked(name) as free:
+            if not free:
+                raise FileError(
+                    f"{self.target}: another process is at work on it, in {self.folder}; wait for it, or let jobs share the work (--shard)."
+                )
+            try:
+                yield
+            except BaseException as error:
+                if alone and (isinstance(error, _OF_NO_USE) or not self.done()):
+                    shutil.rmtree(self.folder, ignore_errors=True)
+                raise
+
+    def finish(self, source: Path, *, overwrite: bool, do_all: DoAll = one_by_one) -> dict[str, Any] | None:
+        """Write the smaller sizes and the record, and give it its name; the record, or None if another process does that or did.
+
+        Parameters
+        ----------
+        source
+            What it was made from.
+        overwrite
+            Whether an OME-Zarr of that name may be replaced.
+        do_all
+            Does all pieces of one smaller size.
+
+        Raises
+        ------
+        FileError
+            If it cannot be written, or something has got its name meanwhile.
+        """
+        with self.locked("finish") as free:
+            if not free or not self._has_image:
+                return None
+            provenance = with_source(self._provenance(), source, self._image)
+            parts = self._written(replace(self._image, provenance=provenance))
+            with failures_named(self.target, *zarr_files.GOES_ON):
+                _remove_torn_files(self.folder / STORE)
+                parts.finish(do_all)
+                self._give_name(overwrite)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return provenance
+
+    def _give_name(self, overwrite: bool) -> None:
+        if self.target.exists():
+            if not overwrite:
+                raise FileError(
+                    f"{self.target}: exists by now; move it away, and run this again to put in its place what is in {self.folder}."
+                )
+            os.replace(self.target, self.folder / REPLACED)
+        try:
+            os.replace(self.folder / STORE, self.target)
+        except OSError:
+            if (self.folder / REPLACED).exists():
+                os.replace(self.folder / REPLACED, self.target)
+            raise
+
+    @property
+    def _has_image(self) -> bool:
+        return (self.folder / STORE / "0" / "zarr.json").is_file()
+
+    def _written(self, image: ImageFile) -> ZarrParts:
+        return ZarrParts(self.folder / STORE, image, self.run.dtype, self.target, begun=True)
+
+    def _lines(self) -> list[dict[str, Any]]:
+        count = len(self.parts)
+        lines = read_journals(journals_in(self.folder, PARTS))
+        return [line for line in lines if isinstance(line.get("part"), int) and 0 <= line["part"] < count]
+
+    def _provenance(self) -> dict[str, Any]:
+        """The record of all runs that made parts, as if it had been one."""
+        lines = self._lines()
+        used: Counter[torch.dtype] = Counter()
+        for line in {line["part"]: line for line in lines}.values():  # a part that was made twice counts once
+            used.update({getattr(torch, name): count for name, count in line["used"].items()})
+        run = replace(self.run, precisions=replace(self.run.precisions, used=used))
+        noise = {tuple(found.get("channel", ())): found for line in lines for found in line.get("noise", [])}
+        record = run.provenance
+        record["decided"]["noise"] = [found for _, found in sorted(noise.items())]
+        if run.repairs.wanted:
+            record["decided"]["hot_pixels"] = run.repairs.record_of(square for line in lines for square in line.get("hot_pixels", []))
+        return record
+
+
+def with_source(provenance: dict[str, Any], source: Path, image: ImageFile) -> dict[str, Any]:
+    """The record of a run, and in it those of the runs that made its input."""
+    earlier = {"provenance": image.provenance} if image.provenance else {}
+    return provenance | {"input": provenance["input"] | {"file": source.name} | earlier}
+
+
+def _is_free(lock: FileLock) -> bool:
+    """Take a lock, unless another process has it; a file system that knows no locks gives it to all."""
+    try:
+        lock.acquire()
+    except Timeout:
+        return False
+    except NotImplementedError:
+        pass
+    return True
+
+
+def _make_folder(folder: Path, plan: Mapping[str, Any], image: ImageFile, run: DenoisingRun, target: Path) -> None:
+    """Make it complete, or not at all; where two processes do at once, one is the first and the other goes on with that."""
+    new = folder.with_name(f"{folder.name}.{nowhere_else()}.new")
+    try:
+        with failures_named(target, *NOT_WRITTEN):
+            new.mkdir()
+            ZarrParts(new / STORE, image, run.dtype, target)
+            (new / PLAN).write_text(json.dumps(plan))
+            with suppress(FileExistsError):
+                _rename_to_new(new, folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _rename_to_new(folder: Path, name: Path) -> None:
+    """Give a folder a name that nothing but an empty folder may have.
+
+    Raises
+    ------
+    FileExistsError
+        If something has it.
+    """
+    try:
+        os.rename(folder, name)
+    except OSError as error:  # how systems say that it is there differs
+        if (name / PLAN).exists():
+            raise FileExistsError(name) from error
+        raise
+
+
+def _remove_torn_files(store: Path) -> None:
+    """What zarr left under temporary names where it was killed."""
+    for path in store.rglob("*.partial"):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,41 @@
+"""The folder beside a large result in which it is made."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+ENDING = ".napari-ne-denoise"
+STORE, PLAN, REPLACED, PARTS = "image.ome.zarr", "plan.json", "replaced.ome.zarr", "parts"
+
+
+def work_folder(target: Path) -> Path:
+    """Where a large result is made."""
+    return target.with_name(f".{target.name}{ENDING}")
+
+
+def plan_in(folder: Path) -> dict[str, Any]:
+    """What is made there, from what and how; empty if there is no such folder."""
+    try:
+        plan = json.loads((folder / PLAN).read_bytes())
+    except FileNotFoundError:
+        return {}
+    assert isinstance(plan, dict)
+    return plan
+
+
+def way_of_finished(target: Path) -> dict[str, Any] | None:
+    """How a result was made that was given its name just before its process was killed; None: it was not."""
+    folder = work_folder(target)
+    if not target.exists() or (folder / STORE / "0").exists():
+        return None
+    way = plan_in(folder).get("way")
+    return way if isinstance(way, dict) else None
+
+
+def clear_finished(target: Path) -> None:
+    """Remove what is left of the making of a result that is there."""
+    if way_of_finished(target) is not None:
+        shutil.rmtree(work_folder(target), ignore_errors=True)

@@ -1,0 +1,376 @@
+"""Large results in parts, and batches that were broken off: what goes on, what is refused, who completes it."""
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from napari_ne_denoise import load_denoiser
+from napari_ne_denoise.cli import app
+from napari_ne_denoise.core.axes import plan_planes
+from napari_ne_denoise.core.batch import journal
+from napari_ne_denoise.core.batch.events import JobAdvanced, JobEnded
+from napari_ne_denoise.core.batch.jobs import Share, plan_jobs
+from napari_ne_denoise.core.batch.parts import Parts
+from napari_ne_denoise.core.batch.run import run_jobs
+from napari_ne_denoise.core.batch.unfinished import Unfinished
+from napari_ne_denoise.core.batch.work_folder import work_folder
+from napari_ne_denoise.core.errors import SettingsError
+from napari_ne_denoise.core.io import ImageFile, read_image, write_image, zarr_files
+from napari_ne_denoise.core.models.card import ModelCard
+from napari_ne_denoise.core.models.files import write_model
+from napari_ne_denoise.core.networks import FDnCNN
+from napari_ne_denoise.core.regions import Regions
+from napari_ne_denoise.core.run import DenoisingRun
+from napari_ne_denoise.core.settings import DenoiseSettings
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("models") / "tiny.safetensors"
+    write_model(FDnCNN("norm-equiv", channels=4, depth=3), ModelCard("tiny"), path)
+    return path
+
+
+@pytest.fixture
+def small_shards(monkeypatch):
+    monkeypatch.setattr(zarr_files, "CHUNK", 16)
+    monkeypatch.setattr(zarr_files, "SHARD", 32)
+
+
+@pytest.fixture
+def large(tmp_path) -> Path:
+    """An image of two planes, in twelve parts each where shards are small."""
+    image = np.random.default_rng(0).poisson(50, (2, 90, 120)).astype(np.uint16)
+    write_image(tmp_path / "in.ome.zarr", ImageFile(image, "ZYX"))
+    return tmp_path / "in.ome.zarr"
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["denoise", *map(str, arguments)])
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def pixels_of(path: Path) -> np.ndarray:
+    return np.asarray(read_image(path).pixels[...])
+
+
+def stop_after(monkeypatch, count: int, error: BaseException) -> None:
+    """Let so many parts be made, and raise then."""
+    add, added = Unfinished.add, []
+
+    def add_some(self, line):
+        add(self, line)
+        added.append(line)
+        if len(added) == count:
+            raise error
+
+    monkeypatch.setattr(Unfinished, "add", add_some)
+
+
+@pytest.mark.parametrize("shape", [(90, 120), (5, 7), (3, 33, 32), (200, 6, 5), (2, 3, 65, 10)])
+def test_parts_hold_each_pixel_once_and_no_shard_twice(shape):
+    parts = Parts(plan_planes(shape, channel_axis=None), 32)
+    count = np.zeros((np.prod(shape[:-2], dtype=int), *shape[-2:]), int)
+    shards = []
+    for number in range(len(parts)):
+        part = parts[number]
+        assert part.number == number
+        count[part.planes.start : part.planes.stop, *part.window] += 1
+        shards += [(plane, *(along.start // 32 for along in part.window)) for plane in part.planes]
+        assert part.pixels == len(part.planes) * np.zeros(shape[-2:])[part.window].size
+    assert (count == 1).all()
+    assert len(set(shards)) == len(shards)
+
+
+@pytest.mark.parametrize("options", [(), ("--hot-pixels", "repair"), ("--noise", "poisson-gaussian"), ("--strength", "0.5")])
+def test_a_result_in_parts_is_the_result(large, model, tmp_path, small_shards, options):
+    assert run(large, "-o", tmp_path / "parts.ome.zarr", "--model", model, "--precision", "float32", *options).exit_code == 0
+    assert run(large, "-o", tmp_path / "whole.ome.tif", "--model", model, "--precision", "float32", *options).exit_code == 0
+    parts, whole = (read_image(tmp_path / name) for name in ("parts.ome.zarr", "whole.ome.tif"))
+    np.testing.assert_array_equal(np.asarray(parts.pixels[...]), whole.pixels)
+    for record in (parts.provenance, whole.provenance):
+        del record["made"]
+    assert parts.provenance == whole.provenance
+
+
+def test_it_goes_on_with_what_is_finished(large, model, tmp_path, small_shards, monkeypatch):
+    arguments = (large, "-o", tmp_path / "out.ome.zarr", "--model", model)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 7, KeyboardInterrupt())
+        broken = run(*arguments)
+    assert (broken.exit_code, "the same command goes on" in broken.stderr) == (130, True)
+    assert not (tmp_path / "out.ome.zarr").exists()
+    made, steps = [], Regions.steps
+    monkeypatch.setattr(Regions, "steps", lambda self, planes, window: made.append(window) or steps(self, planes, window))
+    result = run(*arguments)
+    assert (result.exit_code, len(made)) == (0, 24 - 7)
+    assert "7 of 24 parts were finished" in result.stderr
+    assert names_in(tmp_path) == ["in.ome.zarr", "out.ome.zarr"]
+    monkeypatch.undo()
+    assert run(large, "-o", tmp_path / "again.ome.zarr", "--model", model).exit_code == 0
+    np.testing.assert_array_equal(pixels_of(tmp_path / "out.ome.zarr"), pixels_of(tmp_path / "again.ome.zarr"))
+
+
+def test_another_way_or_another_image_is_not_mixed_in(large, model, tmp_path, small_shards, monkeypatch):
+    arguments = (large, "-o", tmp_path / "out.ome.zarr", "--model", model)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 7, KeyboardInterrupt())
+        run(*arguments)
+    other = run(*arguments, "--strength", "0.5")
+    assert other.exit_code == 2
+    assert "strength was 1.0, now 0.5" in other.stderr
+    assert str(work_folder(tmp_path / "out.ome.zarr")) in other.stderr
+    with monkeypatch.context() as patch:
+        patch.setattr("napari_ne_denoise.core.batch.identity.package_version", lambda name: "0.0")
+        assert "version of torch was" in run(*arguments).stderr
+    zarr_json = large / "0" / "zarr.json"
+    zarr_json.write_text(zarr_json.read_text() + " ")
+    changed = run(*arguments)
+    assert (changed.exit_code, "the image has changed (in.ome.zarr, " in changed.stderr) == (2, True)
+    assert run(*arguments, "--overwrite").exit_code == 0  # begins anew
+    assert names_in(tmp_path) == ["in.ome.zarr", "out.ome.zarr"]
+
+
+def test_what_a_further_try_cannot_use_is_not_kept(large, model, tmp_path, small_shards):
+    image = np.ones((2, 90, 120), np.float32)
+    image[1, 80, 100] = np.nan
+    write_image(tmp_path / "nan.ome.zarr", ImageFile(image, "ZYX"))
+    result = run(tmp_path / "nan.ome.zarr", "-o", tmp_path / "out.ome.zarr", "--model", model)
+    assert (result.exit_code, "NaN" in result.stderr) == (1, True)
+    assert names_in(tmp_path) == ["in.ome.zarr", "nan.ome.zarr"]
+
+
+def test_jobs_share_a_large_result_and_the_last_one_completes_it(large, model, tmp_path, small_shards):
+    out = tmp_path / "out.ome.zarr"
+    arguments = (large, "-o", out, "--model", model, "--json")
+    for number in (3, 1):
+        result = run(*arguments, "--shard", f"{number}/3")
+        assert (result.exit_code, json.loads(result.stdout)["status"]) == (0, "partly")
+        assert not out.exists()
+    assert "8 of 24 parts are still to be made by other jobs" in json.loads(result.stdout)["notes"][-1]
+    again = json.loads(run(*arguments, "--shard", "1/3").stdout)  # as Slurm does with jobs whose node failed
+    assert again["status"] == "partly"
+    assert json.loads(run(*arguments, "--shard", "2/3").stdout)["status"] == "done"
+    assert names_in(tmp_path) == ["in.ome.zarr", "out.ome.zarr"]
+    assert run(large, "-o", tmp_path / "alone.ome.zarr", "--model", model).exit_code == 0
+    np.testing.assert_array_equal(pixels_of(out), pixels_of(tmp_path / "alone.ome.zarr"))
+    records = [read_image(path).provenance for path in (out, tmp_path / "alone.ome.zarr")]
+    for record in records:
+        del record["made"]
+    assert records[0] == records[1]
+
+
+def test_two_that_make_the_last_part_at_once_complete_it_once(large, model, tmp_path, small_shards):
+    """Each has its own lock on its share, and one of them completes."""
+    job = plan_jobs([large], tmp_path / "out.ome.zarr")
+    denoiser, ended = load_denoiser(model), []
+    together = threading.Barrier(4)
+
+    def work(number):
+        for event in run_jobs(job, DenoiseSettings(device="cpu"), denoiser, share=Share(number, 4)):
+            if isinstance(event, JobAdvanced) and event.done == event.total:
+                together.wait(60)
+            if isinstance(event, JobEnded):
+                ended.append(event.record["status"])
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(ended) == ["done", "partly", "partly", "partly"]
+    assert names_in(tmp_path) == ["in.ome.zarr", "out.ome.zarr"]
+    assert run(large, "-o", tmp_path / "alone.ome.zarr", "--model", model).exit_code == 0
+    np.testing.assert_array_equal(pixels_of(tmp_path / "out.ome.zarr"), pixels_of(tmp_path / "alone.ome.zarr"))
+
+
+def test_what_is_at_work_already_is_said(large, model, tmp_path, small_shards):
+    job = plan_jobs([large], tmp_path / "out.ome.zarr")
+    events = run_jobs(job, DenoiseSettings(device="cpu"), load_denoiser(model))
+    while not isinstance(next(events), JobAdvanced):
+        pass
+    second = run(large, "-o", tmp_path / "out.ome.zarr", "--model", model, "--device", "cpu")
+    assert (second.exit_code, "another process is at work on it" in second.stderr) == (1, True)
+    assert [event.record["status"] for event in events if isinstance(event, JobEnded)] == ["done"]
+
+
+def test_a_share_of_files_is_fixed_by_their_names(model, tmp_path):
+    inputs = [tmp_path / f"{number}.npy" for number in range(5)]
+    for path in inputs:
+        np.save(path, np.random.default_rng(0).poisson(50, (20, 20)))
+    arguments = ("-o", tmp_path / "out", "--model", model)
+    assert run(*inputs[::-1], *arguments, "--shard", "2/2").exit_code == 0
+    assert names_in(tmp_path / "out") == ["1_denoised.ome.tif", "3_denoised.ome.tif"]
+    assert run(*inputs, *arguments, "--shard", "1/2").exit_code == 0  # those of the other share are there, and do not matter
+    assert names_in(tmp_path / "out") == [f"{number}_denoised.ome.tif" for number in range(5)]
+    assert run(*inputs, *arguments, "--shard", "7/9").exit_code == 0  # none
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "1", "a/b", "1/2/3", "-1/3", "1/0", ""])
+def test_what_is_no_share_is_refused(model, tmp_path, text):
+    with pytest.raises(SettingsError, match="I/N, such as 2/8"):
+        Share.parse(text)
+
+
+def test_a_tiff_cannot_be_shared(large, model, tmp_path):
+    result = run(large, "-o", tmp_path / "out.ome.tif", "--model", model, "--shard", "1/2")
+    assert (result.exit_code, "end OUT in .ome.zarr" in result.stderr) == (2, True)
+
+
+@pytest.fixture
+def files(tmp_path) -> list[Path]:
+    paths = [tmp_path / f"{number}.npy" for number in range(4)]
+    for number, path in enumerate(paths):
+        np.save(path, np.random.default_rng(number).poisson(50, (40, 30 + 200 * (number == 1))))
+    return paths
+
+
+def broken_off(files, out, model, monkeypatch, count=2):
+    """A batch that was killed, for all that is left of it, after so many files."""
+    steps, begun = DenoisingRun.steps, []
+
+    def some(self, **how):
+        begun.append(self)
+        if len(begun) > count:
+            raise KeyboardInterrupt
+        return steps(self, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DenoisingRun, "steps", some)
+        assert run(*files, "-o", out, "--model", model).exit_code == 130
+
+
+def test_a_batch_goes_on_without_being_told_to(files, model, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    broken_off(files, out, model, monkeypatch)
+    before = {path.name: path.stat().st_mtime_ns for path in out.glob("*.tif")}
+    assert len(before) == 2
+    (out / f".{files[2].stem}_denoised.ome.tif.4711.part").write_bytes(b"half")
+    result = run(*files, "-o", out, "--model", model)
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 2)
+    assert result.stderr.count("an earlier run that was broken off finished it") == 2
+    assert names_in(out) == [f"{number}_denoised.ome.tif" for number in range(4)]
+    assert {name: (out / name).stat().st_mtime_ns for name in before} == before
+    assert run(*files, "-o", out, "--model", model).exit_code == 2  # it is complete, and exists
+
+
+def test_a_batch_does_not_mix_ways(files, model, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    broken_off(files, out, model, monkeypatch)
+    for options in ((), ("--skip-existing",)):
+        result = run(*files, "-o", out, "--model", model, "--strength", "0.5", *options)
+        assert (result.exit_code, "strength was 1.0, now 0.5" in result.stderr) == (2, True)
+        assert len(list(out.glob("*.tif"))) == 2
+    np.save(files[0], np.zeros((30, 30)))
+    changed = run(*files, "-o", out, "--model", model)
+    assert (changed.exit_code, "the image has changed (0.npy, " in changed.stderr) == (2, True)
+    replaced = run(*files, "-o", out, "--model", model, "--strength", "0.5", "--overwrite")
+    assert (replaced.exit_code, len(replaced.stdout.splitlines())) == (0, 4)
+    assert {read_image(path).provenance["settings"]["strength"] for path in out.iterdir()} == {0.5}
+
+
+def test_a_result_that_somebody_replaced_is_not_taken_for_ours(files, model, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    broken_off(files, out, model, monkeypatch)
+    (out / "0_denoised.ome.tif").write_text("a thesis")
+    result = run(*files, "-o", out, "--model", model)
+    assert (result.exit_code, "0_denoised.ome.tif: exists already" in result.stderr) == (2, True)
+
+
+def test_a_file_that_vanishes_costs_itself_only(files, model, tmp_path):
+    jobs, denoiser = plan_jobs(files, tmp_path), load_denoiser(model)
+    ended = []
+    for event in run_jobs(jobs, DenoiseSettings(), denoiser):
+        if isinstance(event, JobEnded):
+            ended.append(event.record)
+            files[2].unlink(missing_ok=True)
+    assert [record["status"] for record in ended] == ["done", "done", "failed", "done"]
+    assert "there is no such file" in ended[2]["error"]
+    np.save(files[2], np.ones((20, 20)))  # it is back
+    again = [event for event in run_jobs(plan_jobs(files, tmp_path), DenoiseSettings(), denoiser) if isinstance(event, JobEnded)]
+    assert [event.record["status"] for event in again] == ["skipped", "skipped", "done", "skipped"]
+    assert not list(tmp_path.glob("*.jsonl"))
+
+
+@pytest.fixture
+def mounted(tmp_path):
+    """Mounts a file system in memory, with options; skips where that is not allowed."""
+    places = []
+
+    def mount(name: str, options: str) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, check=False).returncode:
+            pytest.skip("only root may mount")
+        places.append(folder)
+        return folder
+
+    yield mount
+    for place in places:
+        subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts as Linux does")
+def test_a_full_disk_costs_what_does_not_fit(files, model, tmp_path, mounted):
+    out = mounted("small", "size=48k")
+    result = run(*files, "-o", out, "--model", model, "--json")
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.exit_code == 1
+    assert [record["status"] for record in records].count("done") >= 1
+    assert records[1]["status"] == "failed"
+    assert "the disk is full" in records[1]["error"]
+    for record in records:
+        assert Path(record["output"]).exists() == (record["status"] == "done")
+        if record["status"] == "done":
+            assert read_image(record["output"]).pixels.shape == (40, 30)
+    assert not list(out.glob(".*"))
+    subprocess.run(["mount", "-o", "remount,size=4m", out], check=True)  # somebody made room
+    again = run(*files, "-o", out, "--model", model)
+    assert again.exit_code == 0, again.stderr
+    assert names_in(out) == [f"{number}_denoised.ome.tif" for number in range(4)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts as Linux does")
+def test_a_large_result_goes_on_once_there_is_room(large, model, tmp_path, mounted, small_shards):
+    out = mounted("small", "size=160k") / "out.ome.zarr"
+    arguments = (large, "-o", out, "--model", model)
+    full = run(*arguments)
+    assert (full.exit_code, "the disk is full" in full.stderr, out.exists()) == (1, True, False)
+    subprocess.run(["mount", "-o", "remount,size=40m", out.parent], check=True)
+    again = run(*arguments)
+    assert again.exit_code == 0, again.stderr
+    assert "of 24 parts were finished" in again.stderr
+    assert run(large, "-o", tmp_path / "other.ome.zarr", "--model", model).exit_code == 0
+    np.testing.assert_array_equal(pixels_of(out), pixels_of(tmp_path / "other.ome.zarr"))
+    assert names_in(out.parent) == ["out.ome.zarr"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts as Linux does")
+def test_a_folder_that_cannot_be_written_costs_its_own_results(files, large, model, mounted):
+    denoiser, readonly = load_denoiser(model), mounted("readonly", "size=1m,ro")
+    jobs = [*plan_jobs(files[:1], readonly), *plan_jobs([large], readonly), *plan_jobs(files[3:], None)]
+    ended = [event.record for event in run_jobs(jobs, DenoiseSettings(), denoiser) if isinstance(event, JobEnded)]
+    assert [record["status"] for record in ended] == ["failed", "failed", "done"]
+    assert all("Read-only file system" in record["error"] for record in ended[:2])
+
+
+def test_lines_that_were_broken_off_are_left_out(tmp_path):
+    written = journal.Journal(tmp_path, "batch")
+    written.add(output="a")
+    with open(written.path, "ab") as file:
+        file.write(b'{"output": "b')
+    written.add(output="c")
+    (tmp_path / f"{journal.BEGINNING}.batch.elsewhere-1.jsonl").write_bytes(b"\x00\x00\n[1]\n")
+    assert [line["output"] for line in journal.read_journals(journal.journals_in(tmp_path, "batch"))] == ["a", "c"]
+    assert list(journal.read_journals([tmp_path / "none"])) == []
