@@ -116,9 +116,10 @@ def test_the_table_holds_what_was_found(study, tmp_path):
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(study.table())
     with path.open(newline="", encoding="utf-8") as file:
-        head, *rows = csv.reader(file)
+        head, *rows, only_scale, only_shift, both = csv.reader(file)
     assert len(head) == 9
     assert [row[0] for row in rows] == [each.name for each in NORMALISATIONS]
+    assert [float(row[2]) for row in (only_scale, only_shift, both)] == pytest.approx(list(vars(study.ordinary.errors).values()), rel=0.01)
     for row, found in zip(rows, study.ordinary.differences, strict=True):
         assert [float(text) for text in row[1:5]] == pytest.approx(
             [found.rms, found.largest, found.rms / study.noise, found.largest / study.noise], rel=0.01

@@ -11,6 +11,7 @@ FILTER = ("Layers", "Visualize", "Adaptive filter (NE Denoise)")
 COMPARE = ("Layers", "Visualize", "Compare (NE Denoise)")
 MAPS = ("Layers", "Visualize", "Filter maps (NE Denoise)")
 SPECTRUM = ("Layers", "Visualize", "Spectrum (NE Denoise)")
+LAB = ("Layers", "Visualize", "Normalisation lab (NE Denoise)")
 SAMPLE = ("File", "Open Sample", "NE Denoise", "Actin, noisy and clean")
 
 
@@ -19,7 +20,7 @@ def test_the_manifest_is_valid():
     manifest.validate_imports()
 
 
-@pytest.mark.parametrize("path", [DENOISE, FILTER, COMPARE, MAPS, SPECTRUM, SAMPLE, ("Plugins", "NE Denoise", "Denoise (NE Denoise)")])
+@pytest.mark.parametrize("path", [DENOISE, FILTER, COMPARE, MAPS, SPECTRUM, LAB, SAMPLE, ("Plugins", "NE Denoise", "Denoise (NE Denoise)")])
 def test_menu_entries_really_appear(viewer, menu_entry, path):
     assert menu_entry(viewer, *path).isEnabled()
 
@@ -45,7 +46,7 @@ def test_from_the_menu_to_a_result(viewer, menu_entry, until):
 
 
 def test_a_dock_can_be_closed_and_opened_again(viewer, menu_entry, close_dock, no_thread_left):
-    for path in (DENOISE, FILTER, COMPARE, MAPS, SPECTRUM):
+    for path in (DENOISE, FILTER, COMPARE, MAPS, SPECTRUM, LAB):
         menu_entry(viewer, *path).trigger()
         close_dock(viewer.window.dock_widgets[path[-1]])
         assert path[-1] not in viewer.window.dock_widgets

@@ -30,6 +30,7 @@ LAW_SIDE = 96  # of its middle, where the law itself is measured in float64
 # fewer than in the tests of the law: here a person waits
 SCALES, SHIFTS = (1e-3, 1e3), (-100.0, 1e3)
 FAR = 1e4  # values so many times the noise leave float32 too few digits
+LAWS = {"f(λy) − λf(y)": "scale", "f(y + μ) − f(y) − μ": "shift", "f(λy + μ) − λf(y) − μ": "both"}
 NO_DIFFERENCE = 1e-3  # of the noise: one of arithmetic
 
 
@@ -100,13 +101,17 @@ class NormalisationStudy:
         return " ".join(_conclusion(network, self.noise) for network in self.networks)
 
     def table(self) -> list[tuple[str, ...]]:
-        """Rows of text with a head: normalisation, and for each network the difference in image units and in units of the noise."""
+        """Rows of text with a head: normalisation, and for each network the difference in image units and in units of the noise.
+
+        The last three rows hold the largest errors of the law, in image units.
+        """
         head = ["normalisation"]
         for network in self.networks:
             head += [f"{network.name}: {what}" for what in ("rms", "largest", "rms / noise", "largest / noise")]
         columns = [[_numbers(found, self.noise) for found in network.differences] for network in self.networks]
         rows = [(found.name, *one, *other) for found, one, other in zip(self.ours.differences, *columns, strict=True)]
-        return [tuple(head), *rows]
+        laws = [(said, *(_law_cells(network.errors, law) for network in self.networks)) for said, law in LAWS.items()]
+        return [tuple(head), *rows, *((said, *one, *other) for said, one, other in laws)]
 
 
 @dataclass(frozen=True)
@@ -259,6 +264,10 @@ def law_errors(function: Callable[[np.ndarray], np.ndarray], part: np.ndarray) -
 
     found = measure_equivariance(wanted, middle, scales=SCALES, shifts=SHIFTS)
     return found.in_units_of(function(middle))
+
+
+def _law_cells(errors: EquivarianceErrors, law: str) -> tuple[str, ...]:
+    return "", f"{getattr(errors, law):.3g}", "", ""
 
 
 def _numbers(found: NormalisationDifference, noise: float) -> tuple[str, ...]:

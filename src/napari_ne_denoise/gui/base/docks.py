@@ -3,7 +3,7 @@
 from magicgui.widgets import Label
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFormLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 NO_IMAGE = "Open an image, or File ▸ Open Sample."
 
@@ -18,6 +18,16 @@ def form(*fields: ValueWidget) -> "Rows":
     for field in fields:
         rows.add(field.label, field.native, str(field.tooltip))
     return rows
+
+
+def side_by_side(*parts: QWidget) -> QWidget:
+    """Widgets beside each other."""
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for part in parts:
+        layout.addWidget(part)
+    return row
 
 
 class Rows(QWidget):

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, ComboBox, ProgressBar, PushButton
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.jacobian.patch_sizes import SIDE, pixels_to_compute
 from napari_ne_denoise.core.tiling import Window
 from napari_ne_denoise.gui.base.boxes import tame_box
 from napari_ne_denoise.gui.base.choices import layer_box
-from napari_ne_denoise.gui.base.docks import NO_IMAGE, Fold, Message, form
+from napari_ne_denoise.gui.base.docks import NO_IMAGE, Fold, Message, form, side_by_side
 from napari_ne_denoise.gui.base.layer_dock import LayerDock
 from napari_ne_denoise.gui.base.pace import duration
 from napari_ne_denoise.gui.base.readout import Readout
@@ -66,7 +65,7 @@ class SpectrumWidget(LayerDock):
         self._rest.setInterval(REST)
         super().__init__(viewer, layer, [self.cost, self.button, self.bar, self.message, self.headline], results_too=True)
         self.column.insertWidget(0, form(self.layer, self.side))
-        self.column.insertWidget(1, _side_by_side(self.follow.native, self.fetch.native))
+        self.column.insertWidget(1, side_by_side(self.follow.native, self.fetch.native))
         self.numbers = Fold("Numbers", self.readout, "What else there is to say of the patch.")
         self._found = (self.view, self.pictures, self.numbers)
         for part in self._found:
@@ -258,12 +257,3 @@ def compute_spectrum(plan: PlanePlan, window: Window) -> "Iterator[SpectrumStep]
     from napari_ne_denoise.core.jacobian.spectrum import iter_patch_spectrum  # brings torch
 
     yield from iter_patch_spectrum(plan.image(), window, strength=plan.strength, **plan.settings)
-
-
-def _side_by_side(*parts: QWidget) -> QWidget:
-    row = QWidget()
-    layout = QHBoxLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    for part in parts:
-        layout.addWidget(part)
-    return row

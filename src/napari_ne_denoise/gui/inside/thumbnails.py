@@ -54,7 +54,11 @@ class Thumbnails(QWidget):
             caption = self.fontMetrics().elidedText(row.caption, Qt.TextElideMode.ElideRight, text.width())
             painter.drawText(text, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, caption)
             for picture, place in zip(row.pictures, places, strict=True):
-                painter.drawImage(_fitted(picture.pixels.shape, place), image_of(picture.pixels))
+                area = _fitted(picture.pixels.shape, place)
+                painter.drawImage(area, image_of(picture.pixels))
+                painter.setPen(self.palette().mid().color())  # a picture in which nothing is to be seen is still one
+                painter.drawRect(area.adjusted(0, 0, -1, -1))
+                painter.setPen(self.palette().windowText().color())
 
     def event(self, event: QEvent | None) -> bool:
         """Tell what is under the mouse."""
