@@ -56,7 +56,7 @@ CASES = {
     "fast": (lambda: load_denoiser("fast"), {}, True),
     "FDnCNN": (lambda: small_model(chain()), {}, True),
     "DRUNet": (lambda: small_model(DRUNet(channels=(4, 8, 8), blocks=1)), {}, True),
-    "scale-equiv": (lambda: small_model(DRUNet("scale-equiv", channels=(4, 8, 8), blocks=1)), {}, False),
+    "scale-equiv": (lambda: small_model(chain("scale-equiv")), {}, False),
     "ordinary": (lambda: small_model(ShuffleUNet("ordinary", channels=(8, 16), blocks=1)), {}, False),
     "told sigma": (lambda: small_model(chain(blind=False)), {"sigma": 50.0}, True),
     "WNE": (lambda: small_model(NormalizedDenoiser(chain("ordinary"))), {}, True),
@@ -341,3 +341,20 @@ def test_filters_are_computed_whatever_mode_the_caller_is_in():
     with torch.inference_mode():
         inside = adaptive_filter(y, (20, 20), model=model)
     np.testing.assert_array_equal(adaptive_filter(y, (20, 20), model=model).weights, inside.weights)
+
+
+def test_only_a_model_with_a_law_gives_the_same_filter_in_another_unit_and_with_another_offset(case, image):
+    settings, _ = case
+    filters = prepare_filters(image, **settings)
+    one, other = filters.at((40, 37)), filters.rescaled(0.6, -30).at((40, 37))
+    law = filters.run.denoiser.network.equivariance
+    assert (change_of(one.weights, other.weights) < 1e-6) == (law == "norm-equiv" and not filters.run.denoiser.is_wrapped)
+    assert explained(other) == pytest.approx(other.value, rel=1e-9)
+    if law == "scale-equiv":
+        assert change_of(one.weights, filters.rescaled(0.6, 0).at((40, 37)).weights) < 1e-6
+
+
+def test_strength_can_be_chosen_for_each_filter(image):
+    filters = prepare_filters(image)
+    expected = adaptive_filter(image, (40, 37), strength=0.3)
+    np.testing.assert_array_equal(filters.at((40, 37), strength=0.3).weights, expected.weights)

@@ -6,12 +6,17 @@ from qtpy.QtCore import QPoint, Qt
 
 from napari_ne_denoise import adaptive_filter, adaptive_maps, denoise
 from napari_ne_denoise.core.errors import ModelError
+from napari_ne_denoise.core.inference import prepare_denoising
+from napari_ne_denoise.core.io import read_provenance
 from napari_ne_denoise.core.jacobian import filters
+from napari_ne_denoise.core.jacobian.weights import Filter
 from napari_ne_denoise.core.provenance import KEY
+from napari_ne_denoise.gui.base.docks import Fold
 from napari_ne_denoise.gui.denoise.denoise_widget import DenoiseWidget
 from napari_ne_denoise.gui.inside import filtering
 from napari_ne_denoise.gui.inside.filter_layer import is_filter
-from napari_ne_denoise.gui.inside.filter_widget import INSTRUCTION, LIVE, PINNED, ROWS, FilterWidget
+from napari_ne_denoise.gui.inside.filter_making import FilterMaking
+from napari_ne_denoise.gui.inside.filter_widget import INSTRUCTION, LIVE, PINNED, ROWS, STABILISED, FilterWidget
 from napari_ne_denoise.gui.layers.layer_data import HELPER_KEY, SOURCE_KEY, read_layer
 
 
@@ -114,19 +119,19 @@ def test_the_filter_follows_the_mouse_and_is_exact_where_that_rests(make_napari_
     hover(viewer, 0, 0)
     world = hover(viewer, 30, 20)
     until(lambda: dock.message.value == LIVE)
-    until(lambda: dock.current is not None and not dock.current[0].is_live)
+    until(lambda: dock.current is not None and not dock.current.pixel.is_live)
     position = tuple(int(at) for at in np.rint(world))
-    assert dock.current[0].position == position
-    assert np.array_equal(dock.current[1].weights, adaptive_filter(image, position).weights)
+    assert dock.current.pixel.position == position
+    assert np.array_equal(dock.current.filter.weights, adaptive_filter(image, position).weights)
     pinned = click(viewer, -40, 10)
     until(lambda: dock.message.value == PINNED)
     assert not dock.follow.value
     hover(viewer, 50, 50)
     qtbot.wait(50)
-    assert dock.current[0].position == tuple(int(at) for at in np.rint(pinned))
+    assert dock.current.pixel.position == tuple(int(at) for at in np.rint(pinned))
     dock.follow.value = True
     world = hover(viewer, 51, 52)
-    until(lambda: dock.current[0].position == tuple(int(at) for at in np.rint(world)))
+    until(lambda: dock.current.pixel.position == tuple(int(at) for at in np.rint(world)))
 
 
 def test_while_the_mouse_moves_every_filter_that_is_ready_is_shown(viewer, dock, noisy, until, monkeypatch):
@@ -147,7 +152,7 @@ def test_where_the_mouse_passes_float32_is_enough(viewer, dock, noisy, until):
     viewer.add_image(image)
     dock.hover((30, 31))
     until(lambda: dock.current is not None)
-    pixel, found = dock.current
+    pixel, found = dock.current.pixel, dock.current.filter
     assert pixel.is_live
     np.testing.assert_allclose(found.weights, adaptive_filter(image, (30, 31)).weights, atol=1e-5)
 
@@ -184,15 +189,15 @@ def test_pins_are_kept_with_what_their_filters_do(viewer, dock, show, noisy, unt
         np.testing.assert_allclose(pins.data_to_world(pins.data[row]), layer.data_to_world(at))
         expected, said = adaptive_filter(image, at), pins.features.iloc[row]
         power = np.square(expected.weights).sum()
-        assert said["sum"] == pytest.approx(1)
-        assert said["output"] == pytest.approx(said["Σw·y"])
+        assert said["sum of weights"] == pytest.approx(1)
+        assert said["output"] == pytest.approx(said["Σ w·y"])
         assert said["output"] == pytest.approx(expected.output)
         assert said["pixels averaged"] == pytest.approx(1 / power)
         assert said["residual noise"] == pytest.approx(40 * np.sqrt(power), rel=0.25)
         region = {"region": (slice(at[1], at[1] + 1), slice(at[2], at[2] + 1)), "position": at, "axes": "ZYX"}
         of_map = adaptive_maps(image, ["width", "orientation"], **region)
-        assert said["width"] == pytest.approx(of_map["width"][at], rel=0.01)
-        assert (said["orientation"] - of_map["orientation"][at] + 90) % 180 - 90 == pytest.approx(0, abs=2)
+        assert said["width (px)"] == pytest.approx(of_map["width"][at], rel=0.01)
+        assert (said["orientation (°)"] - of_map["orientation"][at] + 90) % 180 - 90 == pytest.approx(0, abs=2)
     assert dock.layer.choices == (layer,)
     assert viewer.layers.selection.active != pins
 
@@ -360,11 +365,11 @@ def test_a_filter_or_another_helper_is_never_offered_for_denoising(viewer, dock,
 def test_the_latest_click_wins(viewer, dock, noisy, until, monkeypatch):
     computed = []
 
-    def note(pixel, compute=filtering.compute_filter):
+    def note(making, pixel, beside, compute=FilterMaking.compute):
         computed.append(pixel.position)
-        yield from compute(pixel)
+        yield from compute(making, pixel, beside)
 
-    monkeypatch.setattr("napari_ne_denoise.gui.inside.filter_widget.compute_filter", note)
+    monkeypatch.setattr(FilterMaking, "compute", note)
     viewer.add_image(noisy((64, 64)))
     for column in (10, 20, 30):
         dock.show_at((5, column))
@@ -373,11 +378,11 @@ def test_the_latest_click_wins(viewer, dock, noisy, until, monkeypatch):
 
 
 def test_near_the_border_the_share_of_the_mean_is_told(viewer, dock, noisy):
-    found = SimpleNamespace(weights=np.full((2, 2), 0.2), origin=(0, 0), mean_weight=0.2, total=1.0, output=5.0, weighted_sum=5.0)
+    found = Filter(np.full((2, 2), 0.2), (0, 0), mean_weight=0.2, total=1.0, output=5.0, weighted_sum=5.0, value=5.0)
     viewer.add_image(noisy((64, 64)))
     pixel = filtering.pixel_at(viewer, viewer.layers[0], (0, 0))
-    assert filtering.describe(pixel, found)["of these"] == "80.0 % pixels, 20.0 % image mean"
-    dock.readout.show_values(filtering.describe(pixel, found))
+    assert filtering.describe(pixel, found, {})["of these"] == "80.0 % pixels, 20.0 % image mean"
+    dock.readout.show_values(filtering.describe(pixel, found, {}))
     assert not dock.readout.is_hidden("of these")
 
 
@@ -395,7 +400,7 @@ def test_an_error_is_shown_and_the_next_click_works(viewer, dock, show, noisy, u
 
     viewer.add_image(noisy((64, 64)))
     with monkeypatch.context() as patch:
-        patch.setattr(filters, "adaptive_filter", fail)
+        patch.setattr(filters, "prepare_filters", fail)
         dock.show_at((30, 31))
         until(lambda: dock.message.value == "no such model")
     assert dock.message.is_error
@@ -414,7 +419,7 @@ def test_beside_pixels_that_are_no_numbers(viewer, dock, show, noisy):
 
 def _press(viewer, world, button=1, drag=0, modifiers=()):
     """Send a press, a move and a release to the viewer's own callbacks, as its canvas does."""
-    event = SimpleNamespace(type="mouse_press", button=button, modifiers=modifiers, pos=np.array([50, 50]), position=world)
+    event = SimpleNamespace(type="mouse_press", button=button, modifiers=modifiers, pos=np.array([50, 50]), position=world, handled=False)
     for callback in viewer.mouse_drag_callbacks:
         generator = callback(viewer, event)
         if next(generator, "ended") == "ended":
@@ -471,7 +476,7 @@ def test_a_closed_dock_lets_go_of_the_viewer(viewer, dock, noisy, close_dock, no
     callbacks = len(viewer.mouse_drag_callbacks)
     dock.show_at((30, 31))
     close_dock(dock)
-    assert len(viewer.mouse_drag_callbacks) == callbacks - 1
+    assert len(viewer.mouse_drag_callbacks) == callbacks - 2
     no_thread_left()
     qtbot.wait(50)  # late slots would raise here
     viewer.add_image(noisy((64, 64)))
@@ -492,14 +497,220 @@ def test_the_view_tells_the_weight_under_the_mouse(dock):
     assert dock.view.text_at(QPoint(int(240 * 0.7), int(240 * 0.3))) == "weight +0.2500\n-1 in y, +1 in x"
 
 
-def test_a_result_behind_a_noise_transform_has_no_filter_of_the_image(viewer, dock, noisy):
-    layer = viewer.add_image(noisy((64, 64)), name="cells")
-    result = _result_of(viewer, layer)
-    result.metadata = {**result.metadata, KEY: {"decided": {"noise": [{"stabilised": True}]}}}
-    dock.layer.value = result
-    dock.show_at((10, 10))
-    assert dock.message.is_error
-    assert 'Denoise again with "Noise" at "none"' in dock.message.value
+def test_a_result_behind_a_noise_transform_has_the_filter_of_the_stabilised_image(viewer, dock, show):
+    image = np.random.default_rng(0).poisson(20 + 10 * np.indices((96, 96))[0] // 8 * 8).astype(np.uint16)
+    source = read_layer(viewer.add_image(image, name="cells"), wishes={"noise": "poisson-gaussian"})
+    look = source.result_look()
+    run = prepare_denoising(image, **source.settings)
+    look["metadata"] |= {SOURCE_KEY: source, KEY: run.provenance}
+    dock.layer.value = viewer.add_image(denoise(image, noise="poisson-gaussian"), **look)
+    show(48, 40)
+    found = dock.current.filter
+    assert found.domain == "stabilised"
+    assert found.weights == pytest.approx(adaptive_filter(image, (48, 40), noise="poisson-gaussian").weights)
+    assert dock.message.value == STABILISED
+    assert dock.readout.value("Σ w·y") == dock.readout.value("Network gave") == f"{filtering.number(found.value)} (stabilised)"
+    assert float(dock.readout.value("Output value")) == pytest.approx(found.output, rel=1e-2)
+
+
+def test_a_record_that_makes_no_sense_is_no_obstacle(viewer, dock, show, noisy):
+    result = _result_of(viewer, viewer.add_image(noisy((64, 64)), name="cells"))
     result.metadata = {**result.metadata, KEY: {"decided": {"noise": "anything"}, "settings": {"strength": "much"}}}
-    dock.show_at((10, 10))
+    dock.layer.value = result
+    show(10, 10)
     assert not dock.message.is_error
+
+
+# --- comparing
+
+
+def test_another_model_beside_shows_where_laws_fail(viewer, dock, show, noisy, until):
+    image = noisy((64, 64))
+    viewer.add_image(image)
+    show(30, 31)
+    assert not dock.pair.isVisibleTo(dock.native)
+    dock.beside.value = "ordinary-twin"
+    until(lambda: dock.pair.isVisibleTo(dock.native))
+    assert not dock.view.isVisibleTo(dock.native)
+    twin = adaptive_filter(image, (30, 31), model="ordinary-twin")
+    assert dock.pair.values("Sum of weights") == ("1.000", f"{twin.total:.3f}")
+    assert dock.pair.values("Besides") == ("", f"{twin.constant:+.4g}")
+    ours, theirs = dock.pair.values("Unit, offset")
+    assert ours == "0 %"
+    assert float(theirs.split()[0]) > 1
+    assert [title.text() for title in dock.pair.titles] == ["fast", "ordinary-twin"]
+    assert "apart" in dock.pair.apart.text()
+    dock.beside.value = ""
+    until(lambda: dock.view.isVisibleTo(dock.native))
+
+
+def test_two_selected_pins_are_compared(make_napari_viewer_proxy, noisy, until, click, qtbot):
+    viewer = make_napari_viewer_proxy(show=True)
+    image = noisy((96, 120))
+    viewer.add_image(image)
+    dock = _docked(viewer)
+    dock.keep.value = True
+    qtbot.wait(200)
+    for right, down in ((40, 10), (-60, -30)):
+        count = sum(len(layer.data) for layer in _pins(viewer))
+        click(viewer, right, down)
+        until(lambda count=count: sum(len(layer.data) for layer in _pins(viewer)) == count + 1)
+    (pins,) = _pins(viewer)
+    viewer.layers.selection.active = pins
+    pins.mode = "select"
+    canvas = viewer.__wrapped__.window._qt_viewer.canvas.native
+    middle = QPoint(canvas.width() // 2, canvas.height() // 2)
+    qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=middle + QPoint(40, 10))
+    qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ShiftModifier, middle + QPoint(-60, -30))
+    until(lambda: dock.pair.isVisibleTo(dock.native))
+    assert [title.text() for title in dock.pair.titles] == ["pin 1", "pin 2"]
+    expected = [adaptive_filter(image, tuple(int(at) for at in place)).output for place in np.rint(pins.data)]
+    assert [float(value) for value in dock.pair.values("Output value")] == pytest.approx(expected, rel=1e-3)
+
+
+# --- pins and grids over the image
+
+
+def test_filters_of_pins_lie_over_the_image_in_their_planes(viewer, dock, show, noisy, until):
+    image = noisy((3, 64, 64))
+    layer = viewer.add_image(image, axis_labels=("z", "y", "x"), scale=(2, 0.5, 0.5), translate=(0, 3, 4))
+    dock.keep.value = True
+    places = ((1, 30, 31), (0, 12, 50), (1, 33, 34))
+    for number, at in enumerate(places, start=1):
+        show(*layer.data_to_world(at))
+        until(lambda number=number: bool(_pins(viewer)) and len(_pins(viewer)[0].data) == number)
+    dock.pins.draw.value = "together"
+    (drawn,) = [other for other in viewer.layers if other.name == "filters of pins"]
+    weights = np.asarray(drawn.data)
+    assert weights.shape[0] == 3
+    assert not weights[2].any()
+    for at in ((1, 30, 31), (0, 12, 50)):
+        found = adaptive_filter(image, at, support=3)
+        here = np.rint(drawn.world_to_data(layer.data_to_world(at))).astype(int)
+        peak = np.abs(adaptive_filter(image, at, support=41).weights).max()
+        assert weights[tuple(here)] == pytest.approx(found.weights[1, 1] / peak, abs=1e-6)
+    dock.pins.draw.value = "each"
+    assert [other.name for other in viewer.layers if other.name.startswith("filter of pin")] == [f"filter of pin {k}" for k in (1, 2, 3)]
+    dock.pins.draw.value = "none"
+    assert not [other for other in viewer.layers if "of pin" in other.name]
+
+
+def test_pins_outlive_results_and_tell_of_the_new_one_when_asked(viewer, dock, show, noisy, until):
+    image = noisy((64, 64))
+    layer = viewer.add_image(image)
+    first = _result_of(viewer, layer)
+    dock.keep.value = True
+    show(30, 31)
+    until(lambda: bool(_pins(viewer)))
+    (pins,) = _pins(viewer)
+    before = pins.features["pixels averaged"][0]
+    viewer.layers.remove(first)
+    source = read_layer(layer, "quality")
+    look = source.result_look()
+    look["metadata"][SOURCE_KEY] = source
+    dock.layer.value = viewer.add_image(denoise(image, model="quality"), **look)
+    assert _pins(viewer) == [pins]
+    dock.pins.renew.native.click()
+    until(lambda: pins.features["pixels averaged"][0] != before)
+    expected = adaptive_filter(image, (30, 31), model="quality")
+    assert pins.features["pixels averaged"][0] == pytest.approx(expected.pixels_averaged)
+    assert "quality" in dock.message.value
+
+
+def test_features_have_units(viewer, dock, show, noisy, until):
+    viewer.add_image(noisy((64, 64)), scale=(0.2, 0.2), units=("um", "um"))
+    dock.keep.value = True
+    show(6, 7)
+    until(lambda: bool(_pins(viewer)))
+    (pins,) = _pins(viewer)
+    wanted = ["sum of weights", "output", "Σ w·y", "pixels averaged", "width (px)", "orientation (°)", "residual noise", "width (µm)"]
+    assert list(pins.features.columns) == wanted
+    assert pins.features["width (µm)"][0] == pytest.approx(0.2 * pins.features["width (px)"][0])
+
+
+def test_pins_can_be_saved(viewer, dock, show, noisy, until, tmp_path):
+    image = noisy((64, 64))
+    viewer.add_image(image, name="cells")
+    dock.pins.write(tmp_path / "none.tif")
+    assert "no pins" in dock.message.value
+    dock.keep.value = True
+    show(30, 31)
+    until(lambda: bool(_pins(viewer)))
+    for name in ("pins.tif", "pins.npy", "pins.png"):
+        dock.pins.write(tmp_path / name)
+        until(lambda name=name: dock.message.value == f"Saved {name}.")
+    record = read_provenance(tmp_path / "pins.tif")["filters"][0]
+    assert record["position"] == [30, 31]
+    assert record["output"] == pytest.approx(adaptive_filter(image, (30, 31)).output)
+
+
+def test_a_grid_of_filters_over_what_is_visible(make_napari_viewer_proxy, noisy, until, tmp_path, qtbot):
+    viewer = make_napari_viewer_proxy(show=True)
+    image = noisy((2, 96, 120))
+    viewer.add_image(image, scale=(3, 0.5, 0.5))
+    dock = _docked(viewer)
+    viewer.dims.set_point(0, 3)
+    qtbot.wait(200)
+    dock.grid.count.value = 4
+    dock.side.value = 21
+    dock.grid.button.native.click()
+    assert dock.grid.button.text == "Cancel"
+    until(lambda: dock.grid.button.text == "Draw")
+    (drawn,) = [layer for layer in viewer.layers if layer.name == "filters on a grid"]
+    weights = np.asarray(drawn.data)
+    assert weights.shape[0] == 2
+    assert not weights[0].any()
+    assert np.abs(weights[1]).max() == pytest.approx(1)
+    positions = [each.pixel.position for each in dock.grid.found]
+    rows, columns = ({position[axis] for position in positions} for axis in (1, 2))
+    assert len(positions) == len(rows) * len(columns)
+    assert max(len(rows), len(columns)) == 4
+    assert {position[0] for position in positions} == {1}
+    dock.grid.write(tmp_path / "grid.png")
+    until(lambda: dock.message.value == "Saved grid.png.")
+    dock.grid.button.native.click()
+    until(lambda: dock.grid.button.text == "Draw")
+    assert [layer.name for layer in viewer.layers].count("filters on a grid") == 1
+
+
+def test_a_grid_can_be_cancelled(viewer, dock, noisy, no_thread_left):
+    viewer.add_image(noisy((64, 64)))
+    dock.grid.count.value = 40
+    dock.grid.button.native.click()
+    dock.grid.button.native.click()
+    assert dock.message.value == "Cancelled."
+    no_thread_left()
+    assert not [layer for layer in viewer.layers if layer.name == "filters on a grid"]
+
+
+def test_a_drag_takes_the_filter_that_stays_along(make_napari_viewer_proxy, noisy, until, click, qtbot):
+    viewer = make_napari_viewer_proxy(show=True)
+    image = noisy((96, 120))
+    viewer.add_image(image)
+    dock = _docked(viewer)
+    qtbot.wait(200)
+    click(viewer, 0, 0)
+    until(lambda: dock.message.value == PINNED)
+    centre = viewer.scene.camera.center
+    canvas = viewer.__wrapped__.window._qt_viewer.canvas.native
+    middle = QPoint(canvas.width() // 2, canvas.height() // 2)
+    qtbot.mousePress(canvas, Qt.MouseButton.LeftButton, pos=middle)
+    for step in range(1, 7):
+        qtbot.mouseMove(canvas, middle + QPoint(8 * step, 4 * step))
+        qtbot.wait(30)
+    until(lambda: dock.current.pixel.is_live)
+    qtbot.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=middle + QPoint(48, 24))
+    until(lambda: not dock.current.pixel.is_live)
+    assert dock.current.pixel.position == tuple(int(at) for at in np.rint(viewer.cursor.position))
+    assert dock.current.pixel.position != (48, 60)
+    assert viewer.scene.camera.center == centre
+    assert not dock.follow.value
+
+
+def test_the_dock_fits_into_300_pixels(viewer, dock):
+    content = dock.column.parentWidget()
+    assert content.minimumSizeHint().width() <= 285  # beside a scroll bar
+    dock.pair.show()
+    for fold in dock.native.findChildren(Fold):
+        fold.head.setChecked(True)
+    assert content.minimumSizeHint().width() <= 285

@@ -210,10 +210,10 @@ def test_the_filter_of_a_result_is_that_at_its_strength(viewer, dock, run, noisy
     filters.show_at((20, 30))
     until(lambda: filters.current is not None)
     full = adaptive_filter(image, (20, 30))
-    assert filters.current[1].weights == pytest.approx(full.weights)
+    assert filters.current.filter.weights == pytest.approx(full.weights)
     dock.form.strength.slider.setValue(25)
-    until(lambda: filters.current[1].weights.max() > 0.75)
-    pixel, found = filters.current
+    until(lambda: filters.current.filter.weights.max() > 0.75)
+    pixel, found = filters.current.pixel, filters.current.filter
     expected = 0.25 * full.weights
     expected[20 - full.origin[0], 30 - full.origin[1]] += 0.75
     np.testing.assert_allclose(found.weights, expected)
@@ -286,5 +286,5 @@ def test_the_filter_of_a_repaired_image_makes_its_pixel(viewer, dock, run, with_
     filters.layer.value = viewer.layers["cells denoised"]
     filters.show_at((41, 50))
     until(lambda: filters.current is not None)
-    pixel, found = filters.current
+    pixel, found = filters.current.pixel, filters.current.filter
     assert found.weighted_sum == pytest.approx(pixel.value, rel=1e-3)

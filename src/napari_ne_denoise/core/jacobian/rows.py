@@ -21,7 +21,7 @@ from napari_ne_denoise.core.jacobian.weights import Filter
 from napari_ne_denoise.core.networks.network import DenoisingNetwork
 from napari_ne_denoise.core.noise.model import NoiseModel
 from napari_ne_denoise.core.noise.whitening import RADIUS
-from napari_ne_denoise.core.numerics import blend
+from napari_ne_denoise.core.numerics import Numerics, blend
 from napari_ne_denoise.core.run import DenoisingRun, OpenPlane
 from napari_ne_denoise.core.tiling import Window, inside, read_window, round_up, widened
 
@@ -41,10 +41,12 @@ class PixelFilters:
     ----------
     run
         With everything decided.
+    scale, shift
+        The network is given scale · x + shift of what it would be given, and its output is taken back: without effect where its law holds.
     """
 
-    def __init__(self, run: DenoisingRun) -> None:
-        self.run = run
+    def __init__(self, run: DenoisingRun, scale: float = 1.0, shift: float = 0.0) -> None:
+        self.run, self._scale, self._shift = run, scale, shift
         self._opened: dict[tuple[int, ...], OpenPlane] = {}
         self._opening = Lock()
 
@@ -65,16 +67,33 @@ class PixelFilters:
         """Pixels (Y, X) of the plane of a position, hot ones repaired and those that are no numbers filled."""
         return np.asarray(self._open(self.layout.plane_at(tuple(position))).raw(*window))
 
-    def at(self, position: tuple[int, ...], precision: torch.dtype = torch.float64) -> Filter:
-        """The filter of one pixel."""
-        (found,) = self.of([position], precision)
+    def at(self, position: tuple[int, ...], precision: torch.dtype = torch.float64, strength: float | None = None) -> Filter:
+        """The filter of one pixel; settings as in `of`."""
+        (found,) = self.of([position], precision, strength)
         return found
 
-    def of(self, positions: Sequence[tuple[int, ...]], precision: torch.dtype = torch.float64) -> Iterator[Filter]:
-        """The filters of several pixels, in their order; can be ended between two layers of the network (`interruption`)."""
+    def of(
+        self, positions: Sequence[tuple[int, ...]], precision: torch.dtype = torch.float64, strength: float | None = None
+    ) -> Iterator[Filter]:
+        """The filters of several pixels, in their order; can be ended between two layers of the network (`interruption`).
+
+        Parameters
+        ----------
+        positions
+            In the array.
+        precision
+            Of the network.
+        strength
+            As in `adaptive_filter`.  None: that of the run.
+        """
+        share = self.run.settings.strength if strength is None else strength
         for batch in _alike(self._question(position) for position in positions):
             check_if_wanted()
-            yield from self._answers(batch, precision)
+            yield from self._answers(batch, precision, share)
+
+    def rescaled(self, scale: float, shift: float) -> PixelFilters:
+        """The same where the network is given another unit and offset."""
+        return PixelFilters(self.run, scale, shift)
 
     def _open(self, plane: Index) -> OpenPlane:
         place = tuple(at for at in plane if isinstance(at, int))
@@ -82,7 +101,8 @@ class PixelFilters:
             if place not in self._opened:
                 while len(self._opened) >= MOST_OPEN:
                     del self._opened[next(iter(self._opened))]
-                (self._opened[place],) = self.run.open_planes([plane])
+                (opened,) = self.run.open_planes([plane])
+                self._opened[place] = replace(opened, numerics=_mapped(opened.numerics, self._scale, self._shift))
             return self._opened[place]
 
     def _question(self, position: tuple[int, ...]) -> _Question:
@@ -98,7 +118,7 @@ class PixelFilters:
         seed[inside(wanted, block)] = counts
         return _Question(position, plane, pixel, window, block, seed, plane.raw(*window))
 
-    def _answers(self, batch: Sequence[_Question], precision: torch.dtype) -> Iterator[Filter]:
+    def _answers(self, batch: Sequence[_Question], precision: torch.dtype, strength: float) -> Iterator[Filter]:
         if batch[0].plane.precision is None:  # of one value, and given back as it is
             return (question.untouched() for question in batch)
         denoiser, sigmas = self.run.denoiser, [question.plane.numerics.sigma for question in batch]
@@ -110,11 +130,8 @@ class PixelFilters:
             inside(batch[0].block, batch[0].window),
             np.stack([question.seed for question in batch]),
         )
-        wrapped, ordinary = denoiser.is_wrapped, denoiser.equivariance == "ordinary"
-        strength = self.run.settings.strength
-        return (
-            _weakened(question, _accounted(question, row, wrapped, ordinary), strength) for question, row in zip(batch, rows, strict=True)
-        )
+        wrapped, law = denoiser.is_wrapped, denoiser.equivariance
+        return (_weakened(question, _accounted(question, row, wrapped, law), strength) for question, row in zip(batch, rows, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,7 +235,7 @@ def _as_array(gradient: Tensor | None, count: int) -> np.ndarray:
     return np.zeros(count) if gradient is None else np.asarray(gradient.double().numpy())
 
 
-def _accounted(question: _Question, row: _Row, wrapped: bool, ordinary: bool) -> Filter:
+def _accounted(question: _Question, row: _Row, wrapped: bool, law: str) -> Filter:
     """The filter at full strength: everything that adds up to the pixel."""
     numerics, treatment, seen = question.plane.numerics, question.plane.treatment, question.seen
     weights, output = _of_the_image(question, row)
@@ -241,7 +258,7 @@ def _accounted(question: _Question, row: _Row, wrapped: bool, ordinary: bool) ->
         value=value,
         from_sigma=from_sigma,
         from_spread=rest if wrapped else 0.0,
-        constant=rest if ordinary and not wrapped else 0.0,
+        constant=rest if law == "ordinary" or (law == "scale-equiv" and numerics.shift) else 0.0,
         slope=1.0 if treatment.stabilizer is None else float(back[2] - back[1]) / (2 * STEP),
     )
 
@@ -280,6 +297,15 @@ def _weakened(question: _Question, found: Filter, strength: float) -> Filter:
         from_spread=strength * found.from_spread,
         constant=strength * found.constant,
     )
+
+
+def _mapped(numerics: Numerics, scale: float, shift: float) -> Numerics:
+    """What gives the network scale · x + shift."""
+    if (scale, shift) == (1.0, 0.0):
+        return numerics
+    unit = numerics.scale / scale
+    sigma = None if numerics.sigma is None else scale * numerics.sigma
+    return Numerics(numerics.shift - shift * unit, unit, scale * numerics.mean + shift, sigma)
 
 
 def _pixel(point: tuple[int, int]) -> Window:

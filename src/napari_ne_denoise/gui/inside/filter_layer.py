@@ -1,11 +1,14 @@
-"""Where the weights of a filter lie in the viewer."""
+"""Where the weights of filters lie in the viewer."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import dask.array as da
 import numpy as np
 
+from napari_ne_denoise.core.axes import PlaneLayout
 from napari_ne_denoise.core.provenance import KEY
-from napari_ne_denoise.core.tiling import inside, square_around
 from napari_ne_denoise.gui.inside.weight_colours import COLOURMAP, limit_of
 from napari_ne_denoise.gui.layers.layer_data import HELPER_KEY
 from napari_ne_denoise.gui.layers.places import place_at
@@ -18,9 +21,17 @@ FILTER_KEY = f"{KEY} filter"
 NAME = "adaptive filter"
 
 
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Weights with all axes of a layer, and the place of the first one in its array."""
+
+    weights: np.ndarray
+    origin: tuple[int, ...]
+
+
 def is_filter(layer: "Image") -> bool:
-    """Whether a layer shows a filter."""
-    return FILTER_KEY in layer.metadata
+    """Whether a layer shows the filter of the dock."""
+    return layer.metadata.get(FILTER_KEY) is True
 
 
 def hide_filter(viewer: "Viewer") -> None:
@@ -29,35 +40,96 @@ def hide_filter(viewer: "Viewer") -> None:
         viewer.layers.remove(layer)
 
 
-def show_filter(viewer: "Viewer", layer: "Image", weights: np.ndarray, origin: tuple[int, ...]) -> None:
-    """Show weights on an image layer: in the one filter layer there is, or in a new one.
+def show_filter(viewer: "Viewer", layer: "Image", piece: Piece) -> None:
+    """Show weights on an image layer: in the one filter layer there is, or in a new one."""
+    look = _look(layer, piece)
+    existing = next((other for other in viewer.layers if is_filter(other)), None)
+    if existing is not None and existing.ndim == layer.ndim:
+        _change(existing, piece.weights, look)
+        return
+    if existing is not None:
+        viewer.layers.remove(existing)
+    _add(viewer, piece.weights, NAME, True, look)
+
+
+def replace_layers(viewer: "Viewer", layer: "Image", kind: str, pieces: Sequence[Piece], names: Sequence[str], layout: PlaneLayout) -> None:
+    """Show several filters on an image layer, in place of those of the same kind.
 
     Parameters
     ----------
     viewer, layer
         Where, and on what.
-    weights
-        With the axes of the layer.
-    origin
-        Place of the first weight in the layer's array.
+    kind
+        Which layers these take the place of.
+    pieces, names
+        Filters, and either one name for a layer of all, or one for each.
+    layout
+        Which axes are rows and columns.
     """
-    active = viewer.layers.selection.active
-    look = _look(layer, weights, origin)
-    existing = next((other for other in viewer.layers if is_filter(other)), None)
-    if existing is not None and existing.ndim == layer.ndim:
-        _change(existing, weights, look)
+    remove_layers(viewer, kind)
+    if not pieces:
         return
-    if existing is not None:
-        viewer.layers.remove(existing)
-    notes = {FILTER_KEY: True, HELPER_KEY: True}
-    viewer.add_image(weights, name=NAME, colormap=COLOURMAP, blending="translucent_no_depth", metadata=notes, rgb=False, **look)
+    if len(names) == 1:
+        # a wide filter has small weights: each is drawn by its own largest
+        together = mosaic(layer, [Piece(piece.weights / limit_of(piece.weights), piece.origin) for piece in pieces], layout)
+        _add(viewer, together.weights, names[0], kind, {**place_at(layer, together.origin), "contrast_limits": (-1.0, 1.0)})
+        return
+    for piece, name in zip(pieces, names, strict=True):
+        _add(viewer, piece.weights, name, kind, _look(layer, piece))
+
+
+def remove_layers(viewer: "Viewer", kind: str) -> None:
+    """Take the layers of a kind away."""
+    for layer in [layer for layer in viewer.layers if layer.metadata.get(FILTER_KEY) == kind]:
+        viewer.layers.remove(layer)
+
+
+def mosaic(layer: "Image", pieces: Sequence[Piece], layout: PlaneLayout) -> Piece:
+    """All pieces in one array, with all planes of the layer; where some overlap, the larger weight is seen.
+
+    Of several planes each is put together when it is shown.
+    """
+    inner = (layout.rows, layout.columns)
+    first = [min(piece.origin[axis] for piece in pieces) for axis in inner]
+    last = [max(piece.origin[axis] + piece.weights.shape[axis] for piece in pieces) for axis in inner]
+    lengths, origin = list(layer.data.shape if not layer.multiscale else layer.data[0].shape)[: layer.ndim], [0] * layer.ndim
+    for axis, start, stop in zip(inner, first, last, strict=True):
+        lengths[axis], origin[axis] = stop - start, start
+    chunks = tuple((length,) if axis in inner else (1,) * length for axis, length in enumerate(lengths))
+
+    def plane(block_info: Any = None) -> np.ndarray:
+        where = block_info[None]["chunk-location"]
+        drawn = np.zeros([length if axis in inner else 1 for axis, length in enumerate(lengths)], np.float32)
+        for piece in pieces:
+            if all(piece.origin[axis] == where[axis] for axis in range(layer.ndim) if axis not in inner):
+                _draw(drawn, piece, inner, origin)
+        return drawn
+
+    if layer.ndim == 2:
+        return Piece(plane({None: {"chunk-location": (0, 0)}}), tuple(origin))
+    return Piece(da.map_blocks(plane, chunks=chunks, dtype=np.float32, meta=np.zeros((0,) * layer.ndim, np.float32)), tuple(origin))
+
+
+def _draw(drawn: np.ndarray, piece: Piece, inner: tuple[int, int], origin: Sequence[int]) -> None:
+    window = tuple(
+        slice(at - start, at - start + length) if axis in inner else slice(None)
+        for axis, (at, start, length) in enumerate(zip(piece.origin, origin, piece.weights.shape, strict=True))
+    )
+    there = drawn[window]
+    there[...] = np.where(np.abs(piece.weights) > np.abs(there), piece.weights, there)
+
+
+def _add(viewer: "Viewer", weights: Any, name: str, kind: str | bool, look: dict[str, Any]) -> None:
+    active = viewer.layers.selection.active
+    notes = {FILTER_KEY: kind, HELPER_KEY: True}
+    viewer.add_image(weights, name=name, colormap=COLOURMAP, blending="translucent_no_depth", metadata=notes, rgb=False, **look)
     # napari makes a new layer the active one: the user is still looking at the image
     viewer.layers.selection.active = active
 
 
-def _look(layer: "Image", weights: np.ndarray, origin: tuple[int, ...]) -> dict[str, Any]:
-    limit = limit_of(weights)
-    return {**place_at(layer, origin), "contrast_limits": (-limit, limit)}
+def _look(layer: "Image", piece: Piece) -> dict[str, Any]:
+    limit = limit_of(piece.weights)
+    return {**place_at(layer, piece.origin), "contrast_limits": (-limit, limit)}
 
 
 def _change(existing: "Image", weights: np.ndarray, look: dict[str, Any]) -> None:
@@ -72,10 +144,3 @@ def _change(existing: "Image", weights: np.ndarray, look: dict[str, Any]) -> Non
 
 def _is_equal(one: Any, other: Any) -> bool:
     return np.array_equal(np.asarray(getattr(one, "affine_matrix", one)), np.asarray(other))
-
-
-def crop(weights: np.ndarray, origin: tuple[int, int], point: tuple[int, int], side: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """Weights (Y, X) in a square around a point, cut off where the filter ends, and the place of its first one."""
-    within = slice(origin[0], origin[0] + weights.shape[0]), slice(origin[1], origin[1] + weights.shape[1])
-    square = square_around(point, side, within)
-    return weights[inside(square, within)], (square[0].start, square[1].start)

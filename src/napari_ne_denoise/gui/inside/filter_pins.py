@@ -1,51 +1,51 @@
-"""Pixels whose filters are kept, as points with what there is to say of each."""
+"""Pixels whose filters are kept: points with what there is to say of each, and their filters over the image."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from magicgui.widgets import CheckBox, PushButton
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_ne_denoise.core.noise.estimation import estimate_noise
+from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.provenance import KEY
-from napari_ne_denoise.gui.inside.filtering import Pixel
-from napari_ne_denoise.gui.layers.layer_data import HELPER_KEY, channel_of
+from napari_ne_denoise.gui.base.boxes import choice_box, offer
+from napari_ne_denoise.gui.base.docks import Message, form
+from napari_ne_denoise.gui.base.workers import Task
+from napari_ne_denoise.gui.inside.filter_layer import remove_layers, replace_layers
+from napari_ne_denoise.gui.inside.filter_making import FilterMaking, Found
+from napari_ne_denoise.gui.inside.filtering import Pixel, layout_of, piece_of, pixel_at, pixel_size
+from napari_ne_denoise.gui.layers.layer_data import HELPER_KEY
 from napari_ne_denoise.gui.layers.places import place_at
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
-
-    from napari_ne_denoise.core.jacobian.filters import Filter
 
 PINS_KEY = f"{KEY} pins"
 NAME = "filter pins"
 SIZE = 3  # pixels of the image
 BORDER = 0.2  # of the size
 COLOUR = "#ff5a1f"
+KIND = "pins"  # of the layers of their filters
+NONE, TOGETHER, EACH = "none", "together", "each"
+KINDS = "Weights (*.tif);;Weights (*.npy);;Figure (*.png)"
 
 
-def describe_pin(pixel: Pixel, found: "Filter") -> Iterator[dict[str, float]]:
-    """The work of a thread: a value for each feature.
-
-    Width is in pixels and orientation in degrees, as in the maps; the noise that is left is that at the brightness of the output.
-    """
-    from napari_ne_denoise.core.jacobian.measures import shape_of  # brings torch
-
-    source, energy = pixel.source, float((found.weights**2).sum())
-    channel = channel_of(source, pixel.position)
-    noise = estimate_noise(source.data, source.axes, channel_axis=source.channel_axis, channel=channel, nonfinite="keep")
-    shape = shape_of(found.weights)
-    yield {
-        "sum": found.total,
-        "output": found.output,
-        "Σw·y": found.weighted_sum,
-        "pixels averaged": 1 / energy if energy else np.nan,
-        "width": shape["width"],
-        "orientation": shape["orientation"],
-        "residual noise": float(noise.std(np.float64(found.output))) * energy**0.5,
-    }
+def features_of(found: Found) -> dict[str, float]:
+    """A value for each feature of a point, their units in their names."""
+    size, unit = pixel_size(found.pixel)
+    return {**found.numbers, **({f"width ({unit})": found.numbers["width (px)"] * size} if unit else {})}
 
 
-def add_pin(viewer: "Viewer", pixel: Pixel, features: dict[str, float]) -> Any:
+def pins_of(viewer: "Viewer", pixel: Pixel) -> Any:
+    """The points of the noisy image of a pixel; None if there are none."""
+    name = pixel.source.name
+    kept = (layer for layer in viewer.layers if layer.metadata.get(PINS_KEY) == name and layer.ndim == pixel.layer.ndim)
+    return next(kept, None)
+
+
+def add_pin(viewer: "Viewer", pixel: Pixel, features: Mapping[str, float]) -> Any:
     """Add a point at a pixel, with its features, to the pins of its noisy image, whichever result of that was clicked.
 
     Returns
@@ -53,18 +53,210 @@ def add_pin(viewer: "Viewer", pixel: Pixel, features: dict[str, float]) -> Any:
     Points
         The layer of the pins.
     """
-    world, name = pixel.layer.data_to_world(pixel.layer_position), pixel.source.name
-    kept = (layer for layer in viewer.layers if layer.metadata.get(PINS_KEY) == name and layer.ndim == pixel.layer.ndim)
-    pins = next(kept, None)
+    world, pins = pixel.layer.data_to_world(pixel.layer_position), pins_of(viewer, pixel)
     if pins is None:
         active = viewer.layers.selection.active
         look = {"size": SIZE, "face_color": "transparent", "border_color": COLOUR, "border_width": BORDER, "symbol": "square"}
-        look |= {"name": NAME, "metadata": {PINS_KEY: name, HELPER_KEY: True}, **place_at(pixel.layer, (0,) * pixel.layer.ndim)}
-        table = {key: [value] for key, value in features.items()}
-        pins = viewer.add_points([pixel.layer_position], features=table, **look)
+        look |= {"name": NAME, "metadata": {PINS_KEY: pixel.source.name, HELPER_KEY: True}}
+        look |= place_at(pixel.layer, (0,) * pixel.layer.ndim)
+        pins = viewer.add_points([pixel.layer_position], features={key: [value] for key, value in features.items()}, **look)
         viewer.layers.selection.active = active
         return pins
-    pins.feature_defaults = features
+    pins.feature_defaults = {name: features.get(name, np.nan) for name in pins.features.columns}
     pins.add([pins.world_to_data(world)])
     pins.selected_data = set()
     return pins
+
+
+class PinsPart:
+    """The part of the dock that keeps pins, draws their filters, and compares two of them.
+
+    Parameters
+    ----------
+    viewer, making
+        Where, and what computes.
+    layer
+        Gives the layer that is clicked on now.
+    side
+        Gives the side of the squares of weights.
+    message
+        What to say things in.
+    compare
+        Called with two filters and what they are called.
+    """
+
+    def __init__(
+        self,
+        viewer: "Viewer",
+        making: FilterMaking,
+        layer: Callable[[], Any],
+        side: Callable[[], int],
+        message: Message,
+        compare: Callable[[tuple[Found, Found], tuple[str, str]], None],
+    ) -> None:
+        self._viewer, self._making, self._layer, self._side, self._message, self._compare = viewer, making, layer, side, message, compare
+        self._found: dict[tuple[Any, ...], Found] = {}
+        self._task: Task | None = None
+        self._watched: Any = None
+        self.keep = CheckBox(
+            name="keep",
+            text="Keep pins",
+            value=False,
+            tooltip="Let every click leave a point, whose features say what its filter does, units in their names;\n"
+            "residual noise is that at the brightness of the pixel, in image units. Save them as any points of napari.",
+        )
+        self.draw = choice_box("draw", "Draw", "Draw the filters of all pins over the image, in their planes.")
+        offer(
+            self.draw,
+            [
+                ("no filters of pins", NONE, ""),
+                ("all in one layer", TOGETHER, "Each filter by its own largest weight; where some overlap, the larger weight is seen."),
+                ("a layer for each", EACH, "Each with a contrast of its own."),
+            ],
+        )
+        self.renew = PushButton(text="Update", tooltip="Compute the filters of all pins again, for the layer that is chosen above.")
+        self.save = PushButton(text="Save…", tooltip="Save the filters of all pins: weights as TIFF or NPY, or a figure as PNG.")
+        self.content = QWidget()
+        self._lay_out()
+        self.draw.changed.connect(self.redraw)
+        self.renew.changed.connect(self.update)
+        self.save.changed.connect(self._ask_where)
+
+    def _lay_out(self) -> None:
+        column = QVBoxLayout(self.content)
+        column.setContentsMargins(0, 0, 0, 0)
+        row = QWidget()
+        buttons = QHBoxLayout(row)
+        buttons.setContentsMargins(0, 0, 0, 0)
+        for button in (self.renew, self.save):
+            buttons.addWidget(button.native)
+        for part in (form(self.draw), row):
+            column.addWidget(part)
+
+    def add(self, found: Found) -> None:
+        """Leave a pin at a pixel whose filter is known."""
+        if found.pixel.layer in self._viewer.layers:
+            self._found[_key(found.pixel)] = found
+            self._watch(add_pin(self._viewer, found.pixel, features_of(found)))
+            self.redraw()
+
+    def pixels(self) -> list[Pixel]:
+        """Of the chosen layer, where its pins are; those outside of it are left out."""
+        layer = self._layer()
+        if layer is None:
+            return []
+        found = []
+        try:
+            pins = pins_of(self._viewer, pixel_at(self._viewer, layer, layer.data_to_world((0,) * layer.ndim)))
+        except NEDenoiseError as error:
+            self._message.complain(str(error))
+            return []
+        for place in () if pins is None else pins.data:
+            try:
+                found.append(pixel_at(self._viewer, layer, tuple(pins.data_to_world(place))))
+            except NEDenoiseError:
+                continue
+        self._watch(pins)
+        return found
+
+    def update(self) -> None:
+        """Compute the filters of all pins again for the chosen layer, and write what is found into their features."""
+        self._found.clear()
+        self._when_known(self.pixels(), self._write_features)
+
+    def redraw(self, *_: object) -> None:
+        """Draw the filters of all pins as wished."""
+        if self.draw.value == NONE:
+            remove_layers(self._viewer, KIND)
+        elif pixels := self.pixels():
+            self._when_known(pixels, self._draw)
+        else:
+            remove_layers(self._viewer, KIND)
+
+    def write(self, path: Path) -> None:
+        """Save the filters of all pins."""
+        self._when_known(self.pixels(), lambda found: self._start(self._making.write, path, found, self._side(), found=self._say_written))
+
+    def stop(self) -> None:
+        """Hear nothing more of what is computed."""
+        if self._task is not None:
+            self._task.stop()
+        self._watch(None)
+
+    def _say_written(self, name: str) -> None:
+        self._task = None
+        self._message.say(f"Saved {name}.")
+
+    def _when_known(self, pixels: list[Pixel], use: Callable[[list[Found]], None]) -> None:
+        """Compute what is missing, then use all."""
+        if not pixels:
+            self._message.complain("There are no pins of this image: check Keep pins, and click.")
+            return
+        missing = [pixel for pixel in pixels if _key(pixel) not in self._found]
+        if not missing:
+            use([self._found[_key(pixel)] for pixel in pixels])
+            return
+
+        def take(found: Found) -> None:
+            self._found[_key(found.pixel)] = found
+            if all(_key(pixel) in self._found for pixel in pixels):
+                self._task = None
+                use([self._found[_key(pixel)] for pixel in pixels])
+
+        self._start(self._making.several, missing, found=take)
+
+    def _start(self, work: Callable[..., Any], *arguments: Any, found: Callable[[Any], None]) -> None:
+        if self._task is not None:
+            self._task.stop()
+        self._task = Task("computing filters of pins", work, *arguments, found=found, failed=self._message.complain)
+        self._task.start()
+
+    def _draw(self, found: list[Found]) -> None:
+        layer = found[0].pixel.layer
+        if layer not in self._viewer.layers or self.draw.value == NONE:
+            return
+        pieces = [piece_of(each.pixel, each.filter, self._side()) for each in found]
+        each_named = [f"filter of pin {number}" for number in range(1, len(found) + 1)]
+        names = each_named if self.draw.value == EACH and len(found) > 1 else ["filters of pins"]
+        replace_layers(self._viewer, layer, KIND, pieces, names, layout_of(found[0].pixel))
+
+    def _write_features(self, found: list[Found]) -> None:
+        pins = pins_of(self._viewer, found[0].pixel)
+        if pins is not None and len(pins.data) == len(found):
+            rows = [features_of(each) for each in found]
+            pins.features = {name: [row.get(name, np.nan) for row in rows] for name in rows[0]}
+        self._message.say(f"The pins say what {found[0].model} does at strength {found[0].pixel.strength:g}.")
+        self.redraw()
+
+    def _watch(self, pins: Any) -> None:
+        if pins is self._watched:
+            return
+        if self._watched is not None:
+            self._watched.selected_data.events.items_changed.disconnect(self._notice_selection)
+        self._watched = pins
+        if pins is not None:
+            pins.selected_data.events.items_changed.connect(self._notice_selection)
+
+    def _notice_selection(self, *_: object) -> None:
+        """Two selected pins are compared."""
+        numbers = sorted(self._watched.selected_data)
+        pixels = self.pixels()
+        if len(numbers) != 2 or len(pixels) != len(self._watched.data):
+            return
+        names = (f"pin {numbers[0] + 1}", f"pin {numbers[1] + 1}")
+        self._when_known([pixels[number] for number in numbers], lambda found: self._compare((found[0], found[1]), names))
+
+    def _ask_where(self) -> None:
+        path, kind = QFileDialog.getSaveFileName(self.content, "Save the filters of all pins", "filters.tif", KINDS)
+        if path:
+            self.write(with_ending(path, kind))
+
+
+def with_ending(path: str, kind: str) -> Path:
+    """A path that was chosen in a dialog, with the ending of the kind that was chosen if it has none."""
+    chosen = Path(path)
+    return chosen if chosen.suffix else chosen.with_suffix(kind[kind.index("*") + 1 : -1])
+
+
+def _key(pixel: Pixel) -> tuple[Any, ...]:
+    return id(pixel.layer), pixel.position, pixel.strength

@@ -13,10 +13,20 @@ GAP = 6
 
 
 class FilterView(QWidget):
-    """Paints weights (Y, X); empty until `show_weights`."""
+    """Paints weights (Y, X); empty until `show_weights`.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    side
+        Of the square, in screen pixels.
+    empty
+        What stands in it before.
+    """
+
+    def __init__(self, side: int = SIDE, empty: str = "no pixel clicked yet") -> None:
         super().__init__()
+        self._side, self._empty = side, empty
+        self._limit: float | None = None
         self._weights: np.ndarray | None = None
         self._centre = (0, 0)
         self._caption = ""
@@ -24,11 +34,14 @@ class FilterView(QWidget):
 
     def sizeHint(self) -> QSize:
         """Of the square, the scale and its numbers."""
-        return QSize(SIDE, SIDE + GAP + SCALE_HEIGHT + self.fontMetrics().height() + GAP)
+        return QSize(self._side, self._side + GAP + SCALE_HEIGHT + self.fontMetrics().height() + GAP)
 
-    def show_weights(self, weights: np.ndarray, centre: tuple[int, int], caption: str = "") -> None:
-        """Show weights, mark the pixel that they made, and write a caption over them."""
-        self._weights, self._centre, self._caption = weights, centre, caption
+    def show_weights(self, weights: np.ndarray, centre: tuple[int, int], caption: str = "", limit: float | None = None) -> None:
+        """Show weights, mark the pixel that they made, and write a caption over them.
+
+        Colours go from minus to plus a limit; None: the largest weight.
+        """
+        self._weights, self._centre, self._caption, self._limit = weights, centre, caption, limit
         self.update()
 
     def clear(self) -> None:
@@ -44,9 +57,9 @@ class FilterView(QWidget):
             frame.setStyle(Qt.PenStyle.DotLine)
             painter.setPen(frame)
             painter.drawRect(self._square().adjusted(0, 0, -1, -1))
-            painter.drawText(self._square(), Qt.AlignmentFlag.AlignCenter, "no pixel clicked yet")
+            painter.drawText(self._square(), Qt.AlignmentFlag.AlignCenter, self._empty)
             return
-        limit = limit_of(self._weights)
+        limit = self._limit or limit_of(self._weights)
         area = self._image_area()
         painter.drawImage(area, _image(to_rgba(self._weights, limit)))
         painter.setPen(frame)
@@ -73,12 +86,12 @@ class FilterView(QWidget):
         return f"weight {self._weights[row, column]:+.4f}\n{row - self._centre[0]:+d} in y, {column - self._centre[1]:+d} in x"
 
     def _square(self) -> QRect:
-        return QRect((self.width() - SIDE) // 2, 0, SIDE, SIDE)
+        return QRect((self.width() - self._side) // 2, 0, self._side, self._side)
 
     def _image_area(self) -> QRect:
         assert self._weights is not None
         rows, columns = self._weights.shape
-        zoom = SIDE / max(rows, columns)
+        zoom = self._side / max(rows, columns)
         area = QRect(0, 0, max(round(columns * zoom), 1), max(round(rows * zoom), 1))
         area.moveCenter(self._square().center())
         return area
@@ -93,9 +106,9 @@ class FilterView(QWidget):
         painter.drawRect(pixel.adjusted(-1, -1, 0, 0))
 
     def _paint_scale(self, painter: QPainter, limit: float) -> None:
-        bar = QRect(self._square().left(), SIDE + GAP, SIDE, SCALE_HEIGHT)
-        painter.drawImage(bar, _image(to_rgba(np.linspace(-limit, limit, SIDE)[None], limit)))
-        numbers = QRect(bar.left(), bar.bottom() + 2, SIDE, self.fontMetrics().height())
+        bar = QRect(self._square().left(), self._side + GAP, self._side, SCALE_HEIGHT)
+        painter.drawImage(bar, _image(to_rgba(np.linspace(-limit, limit, self._side)[None], limit)))
+        numbers = QRect(bar.left(), bar.bottom() + 2, self._side, self.fontMetrics().height())
         for text, side in ((f"−{limit:.2g}", "AlignLeft"), ("0", "AlignHCenter"), (f"+{limit:.2g}", "AlignRight")):
             painter.drawText(numbers, getattr(Qt.AlignmentFlag, side), text)
 

@@ -1,17 +1,17 @@
 """From a clicked pixel to the filter that made it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_ne_denoise.core.axes import plan_planes
+from napari_ne_denoise.core.axes import PlaneLayout, plan_planes
 from napari_ne_denoise.core.errors import ImageError
 from napari_ne_denoise.core.noise.repaired import RepairedImage
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.core.settings import DEFAULTS
-from napari_ne_denoise.gui.inside.filter_layer import crop
+from napari_ne_denoise.gui.inside.filter_layer import Piece
 from napari_ne_denoise.gui.layers.kinship import is_result, noisy_of
 from napari_ne_denoise.gui.layers.layer_data import BLEND_KEY, Source, finest, read_layer
 from napari_ne_denoise.gui.layers.records import settings_in
@@ -78,7 +78,7 @@ def pixel_at(viewer: "Viewer", layer: "Image", world: tuple[float, ...]) -> Pixe
         If it is outside the layer, or the layer's noisy image is not there.
     """
     shown = tuple(int(at) for at in np.rint(layer.world_to_data(world)))
-    source = noisy_source_of(viewer, layer)
+    source = any_source_of(viewer, layer)
     if any(not 0 <= at < length for at, length in zip(shown, finest(layer).shape, strict=False)):
         raise ImageError("This is outside the image.")
     if source.rgb:
@@ -105,16 +105,28 @@ def strength_of(layer: "Image") -> float:
 
 
 def noisy_source_of(viewer: "Viewer", layer: "Image") -> Source:
+    """What a layer was made from, or the layer itself if it was not made by denoising; for what needs filters of the image itself.
+
+    Raises
+    ------
+    ImageError
+        If it is not there, or if what was made of it first leaves its pixels without such filters.
+    """
+    if is_result(layer):
+        _refuse_if_treated(layer.metadata.get(KEY, {}))
+    return any_source_of(viewer, layer)
+
+
+def any_source_of(viewer: "Viewer", layer: "Image") -> Source:
     """What a layer was made from, or the layer itself if it was not made by denoising.
 
     Raises
     ------
     ImageError
-        If it is not there, or if what was made of it first leaves its pixels without filters.
+        If it is not there.
     """
     if not is_result(layer):
         return read_layer(layer)
-    _refuse_if_treated(layer.metadata.get(KEY, {}))
     source = noisy_of(viewer, layer)
     if source is not None:
         return source
@@ -134,20 +146,6 @@ def _refuse_if_treated(record: Any) -> None:
         )
 
 
-def compute_filter(pixel: Pixel) -> Iterator["Filter"]:
-    """The work of a thread: all weights that the network gave.
-
-    Where the mouse is passing they come from a pass in float32, which takes a twentieth of the time; where it rests or clicks, in float64.
-    """
-    from napari_ne_denoise.core.jacobian.filters import adaptive_filter  # brings torch
-
-    source = pixel.source
-    model, axes, channel_axis = source.model or DEFAULTS.model, source.axes, source.channel_axis
-    image = seen_by_network(source)
-    settings: dict[str, Any] = {"model": model, "axes": axes, "channel_axis": channel_axis, "strength": pixel.strength}
-    yield adaptive_filter(image, pixel.position, **settings, precision="float32" if pixel.is_live else "float64")
-
-
 def seen_by_network(source: Source) -> Any:
     """The noisy image, with its hot pixels repaired if that was wished; in a thread."""
     from napari_ne_denoise.core.inference import prepare_denoising
@@ -158,45 +156,79 @@ def seen_by_network(source: Source) -> Any:
     return RepairedImage(run.repairs, run.layout, source.data.dtype)
 
 
+def layout_of(pixel: Pixel) -> PlaneLayout:
+    """How the array of its image is cut into planes."""
+    return plan_planes(pixel.source.data.shape, pixel.source.axes, pixel.source.channel_axis)
+
+
+def point_of(pixel: Pixel) -> tuple[int, int]:
+    """Its row and column in its plane."""
+    layout = layout_of(pixel)
+    return pixel.position[layout.rows], pixel.position[layout.columns]
+
+
 def cut_out(pixel: Pixel, found: "Filter", side: int) -> tuple[np.ndarray, tuple[int, int]]:
     """The weights (Y, X) in a square around the pixel, and the pixel's place in it."""
-    layout = plan_planes(pixel.source.data.shape, pixel.source.axes, pixel.source.channel_axis)
-    point = pixel.position[layout.rows], pixel.position[layout.columns]
-    weights, origin = crop(found.weights, found.origin, point, side)
-    return weights, (point[0] - origin[0], point[1] - origin[1])
+    point = point_of(pixel)
+    cut = found.around(point, side)
+    return cut.weights, (point[0] - cut.origin[0], point[1] - cut.origin[1])
 
 
-def on_layer_axes(pixel: Pixel, weights: np.ndarray, centre: tuple[int, int]) -> tuple[np.ndarray, tuple[int, ...]]:
-    """The same weights with all axes of the layer, and the place of the first one in it.
-
-    Parameters
-    ----------
-    pixel
-        That they belong to.
-    weights, centre
-        From `cut_out`.
-    """
-    layout = plan_planes(pixel.source.data.shape, pixel.source.axes, pixel.source.channel_axis)
+def piece_of(pixel: Pixel, found: "Filter", side: int, seen: Callable[[np.ndarray], np.ndarray] = np.asarray) -> Piece:
+    """The weights in a square around the pixel, with all axes of its layer, as they are to be seen."""
+    weights, centre = cut_out(pixel, found, side)
+    layout = layout_of(pixel)
     lengths, origin = [1] * len(layout.shape), list(pixel.layer_position)
     for axis, length, at in zip((layout.rows, layout.columns), weights.shape, centre, strict=True):
         lengths[axis] = length
         origin[axis] -= at
-    return layout.to_image(weights).reshape(lengths[: pixel.layer.ndim]), tuple(origin)
+    return Piece(layout.to_image(seen(weights)).reshape(lengths[: pixel.layer.ndim]), tuple(origin))
 
 
-def describe(pixel: Pixel, found: "Filter") -> dict[str, str]:
-    """What there is to say of a filter: a value for each name."""
-    mean, energy = found.mean_weight, float((found.weights**2).sum())
+def describe(pixel: Pixel, found: "Filter", numbers: Mapping[str, float]) -> dict[str, str]:
+    """What there is to say of a filter: a value for each name; numbers are empty while the mouse passes."""
+    mean, stabilised = found.mean_weight, found.domain == "stabilised"
     share = f"{100 * (found.total - mean):.1f} % pixels, {100 * mean:.1f} % image mean" if abs(mean) > 5e-4 else ""
+    unit = " (stabilised)" if stabilised else ""
     return {
         "Pixel": _where(pixel),
         "World": _where_in_world(pixel),
         "Sum of weights": f"{found.total:.3f}",
         "of these": share,
         "Output value": number(found.output if pixel.value is None else pixel.value),
-        "Σ w·y": number(found.weighted_sum),
-        "Pixels averaged": f"{1 / energy:.1f}" if energy else "–",
+        "Network gave": f"{number(found.value)}{unit}" if stabilised else "",
+        "Σ w·y": f"{number(found.weighted_sum)}{unit}",
+        "Besides": besides(found),
+        "Pixels averaged": f"{found.pixels_averaged:.1f}" if np.isfinite(found.pixels_averaged) else "–",
+        "Width": _width(pixel, numbers),
+        "Noise left": number(numbers["residual noise"]) if numbers else "",
     }
+
+
+def besides(found: "Filter") -> str:
+    """What the pixel has besides weights times image: each with its share of the value; empty if nothing."""
+    parts = (("from σ", found.from_sigma), ("from the image's spread", found.from_spread), ("from constants", found.constant))
+    said = [f"{value:+.4g} {name} ({100 * value / found.value:.3g} %)" for name, value in parts if value and found.value]
+    return ", ".join(said)
+
+
+def _width(pixel: Pixel, numbers: Mapping[str, float]) -> str:
+    if not numbers:
+        return ""
+    width, turned = numbers["width (px)"], numbers["orientation (°)"]
+    size, unit = pixel_size(pixel)
+    in_unit = f" = {width * size:.3g} {unit}" if unit else ""
+    return f"{width:.3g} px{in_unit}, longest at {turned:.0f}°"
+
+
+def pixel_size(pixel: Pixel) -> tuple[float, str]:
+    """Side of a pixel and its unit, where rows and columns share both; else no unit."""
+    layout = layout_of(pixel)
+    scales, units = ([values[axis] for axis in (layout.rows, layout.columns)] for values in (pixel.layer.scale, pixel.layer.units))
+    name = f"{units[0]:~P}"
+    if not np.isclose(*scales) or units[0] != units[1] or name in ("", "px", "pixel"):
+        return 1.0, ""
+    return float(scales[0]), name
 
 
 def number(value: float) -> str:

@@ -146,7 +146,7 @@ def plan_maps(viewer: "Viewer", layer: "Image", names: tuple[str, ...], where: s
     window = tuple(slice(place, place + 1) for place in at)
     rows, columns = (slice(0, length) for length in layout.plane_shape)
     if where == VISIBLE:
-        rows, columns = _visible(viewer, layer, layout)
+        rows, columns = visible_window(viewer, layer, layout)
     if where == WHOLE:
         window = source.window[: layer.ndim]
     else:
@@ -238,7 +238,7 @@ def layout_of(source: Source) -> PlaneLayout:
     return plan_planes(shape[:-1] if source.rgb else shape, axes_without_colours(source), None)
 
 
-def _visible(viewer: "Viewer", layer: "Image", layout: PlaneLayout) -> Window:
+def visible_window(viewer: "Viewer", layer: "Image", layout: PlaneLayout) -> Window:
     """Rows and columns that the canvas shows."""
     corners = np.asarray(layer.corner_pixels, float)
     missing = viewer.dims.ndim - layer.ndim
