@@ -184,3 +184,32 @@ def test_random_fields_are_one_endless_plane():
 def test_what_is_refused_says_why(settings, said):
     with pytest.raises(SettingsError, match=said):
         adaptive_maps(noisy(40, 40), **settings)
+
+
+def test_what_no_gaussian_keeps_has_no_width_but_a_direction():
+    """Of a thin fibre: stripes along it must be coarse, and all others may be fine."""
+    found = measures.shapes(np.array([20.0, 4.0, 3.4, 8.0]))
+    assert np.isnan(found["width"])
+    assert np.isnan(found["elongation"])
+    assert found["resolution"] > 0
+    assert min(found["orientation"], 180 - found["orientation"]) < 15
+
+
+def test_the_contrast_of_stripes_is_that_of_each_filter():
+    image, at, period, direction = noisy(64, 64), (30, 33), 7.0, 30.0
+    settings = {"region": (slice(30, 31), slice(33, 34)), "period": period}
+    found = adaptive_maps(image, ["contrast"], direction=direction, **settings)["contrast"][at]
+    each = adaptive_filter(image, at)
+    y, x = (np.arange(length) + first for length, first in zip(each.weights.shape, each.origin, strict=True))
+    angle = np.radians(direction)
+    waves = np.exp(2j * np.pi / period * (np.cos(angle) * x + np.sin(angle) * y[:, None]))
+    assert found == pytest.approx(abs((each.weights * waves).sum()), abs=1e-3)
+    mean = adaptive_maps(image, ["contrast"], **settings)["contrast"][at]
+    expected = [adaptive_maps(image, ["contrast"], direction=each, **settings)["contrast"][at] for each in DIRECTIONS]
+    assert mean == pytest.approx(np.mean(expected), abs=1e-4)
+
+
+@pytest.mark.parametrize(("settings", "said"), [({"period": 1.5}, "nothing finer"), ({"direction": np.nan}, "must be degrees")])
+def test_stripes_that_are_none_are_refused(settings, said):
+    with pytest.raises(SettingsError, match=said):
+        adaptive_maps(noisy(40, 40), ["contrast"], **settings)

@@ -20,7 +20,7 @@ from napari_ne_denoise.gui.compare.residual_layer import COLOURMAP, RESIDUAL_KEY
 from napari_ne_denoise.gui.compare.views import CURTAIN, FLIP, SIDES
 from napari_ne_denoise.gui.denoise.denoise_widget import DenoiseWidget
 from napari_ne_denoise.gui.layers.kinship import is_helper
-from napari_ne_denoise.gui.layers.layer_data import SOURCE_KEY, read_layer
+from napari_ne_denoise.gui.layers.layer_data import HELPER_KEY, MAP_KEY, SOURCE_KEY, read_layer
 
 PLACE = {"scale": (0.5, 0.25), "translate": (3, -4), "rotate": 20, "shear": [0.2], "affine": [[1, 0.1, 2], [0, 1.5, 3], [0, 0, 1]]}
 
@@ -617,6 +617,26 @@ def test_the_profile_of_a_line_that_is_drawn(shown, noisy, until, qtbot):
     width = line.edge_width[0]
     shown.scene.camera.zoom *= 2
     assert line.edge_width[0] == pytest.approx(width / 2)
+
+
+def test_the_profile_shows_error_bars_where_a_map_tells_them(viewer, dock, noisy, until, profile):
+    after = _result_of(viewer, viewer.add_image(noisy((64, 80)), name="cells", scale=(0.5, 0.5)))
+    noise = profile().error
+    assert "noise" in dock.profile.legend.text()
+    bars = np.random.default_rng(0).uniform(1, 2, (64, 60))
+    record = {"map": "error", "of_layer": after.name}
+    place = {"scale": after.scale, "translate": after.data_to_world((0, 10))}
+    layer = viewer.add_image(bars, metadata={HELPER_KEY: True, MAP_KEY: record}, **place)
+    found = dock.profile.current
+    inside = (found.places[:, 1] >= 10) & (found.places[:, 1] < 70)
+    assert inside.any()
+    assert np.array_equal(found.error[inside], bars[found.places[inside, 0], found.places[inside, 1] - 10])
+    assert np.isnan(found.error[~inside]).all()
+    assert "error" in dock.profile.legend.text()
+    layer.data = 2 * bars
+    assert np.array_equal(dock.profile.current.error[inside], 2 * found.error[inside])
+    viewer.layers.remove(layer)
+    assert np.array_equal(dock.profile.current.error, noise)
 
 
 def test_the_profile_follows_the_plane_and_its_channel(viewer, dock, noisy, until, profile):

@@ -4,14 +4,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_ne_denoise import adaptive_maps, denoise
+from napari_ne_denoise import NoiseModel, adaptive_maps, denoise
+from napari_ne_denoise.core.io import read_image
 from napari_ne_denoise.core.jacobian import maps
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.denoise.denoise_widget import DenoiseWidget
 from napari_ne_denoise.gui.inside import mapping
-from napari_ne_denoise.gui.inside.map_layer import MAP_KEY, is_map
+from napari_ne_denoise.gui.inside.map_layer import is_map
 from napari_ne_denoise.gui.inside.maps_widget import NO_MAP, MapsWidget
-from napari_ne_denoise.gui.layers.layer_data import SOURCE_KEY, read_layer
+from napari_ne_denoise.gui.layers.layer_data import MAP_KEY, SOURCE_KEY, read_layer
 
 MAPS = ("Layers", "Visualize", "Filter maps (NE Denoise)")
 TIMEOUT = 60  # seconds
@@ -180,14 +181,88 @@ def test_of_a_result_its_plane_and_its_strength_count(viewer, dock, noisy, compu
     assert found.metadata[MAP_KEY]["strength"] == 0.5
 
 
-@pytest.mark.parametrize(("done", "words"), [("stabilised", "same at every brightness"), ("whitened", "white")])
-def test_where_the_network_saw_something_else_it_says_so(viewer, dock, noisy, done, words):
-    layer = viewer.add_image(noisy((32, 32)))
-    viewer.layers.selection.active = _result_of(viewer, layer, decided={"noise": [{done: True}]})
-    dock.button.native.click()
-    assert dock.message.is_error
-    assert words in dock.message.value
-    assert not _maps(viewer)
+def test_where_the_network_saw_stabilised_noise_it_says_so(viewer, dock, noisy, compute):
+    image = noisy((64, 64)).astype(float)
+    layer = viewer.add_image(image)
+    noise = NoiseModel(gain=1.0, offset=0.0, read_noise=1.0)
+    record = {"settings": {"noise": noise.as_record()}, "decided": {"noise": [{"stabilised": True}]}}
+    viewer.layers.selection.active = _result_of(viewer, layer, **record)
+    _tick(dock, "self_weight", "residual_noise")
+    compute(dock)
+    found = _maps(viewer)
+    expected = adaptive_maps(image, ["self_weight", "residual_noise"], noise=noise)
+    for name, layer in found.items():
+        np.testing.assert_allclose(layer.data, expected[name], rtol=1e-3, atol=1e-5)
+    dock.map.value = found["self_weight"]
+    assert "same at every brightness" in dock.meaning.value
+    dock.map.value = found["residual_noise"]
+    assert "same at every brightness" not in dock.meaning.value
+    assert found["residual_noise"].metadata[MAP_KEY]["noise"] == [noise.as_record()]
+
+
+def test_the_contrast_of_chosen_stripes_in_the_unit_of_the_layer(viewer, dock, noisy, compute):
+    image = noisy((48, 48))
+    assert dock.stripes.rows.isHidden()
+    layer = viewer.add_image(image, name="cells", scale=(0.1, 0.1), units=("um", "um"))
+    _tick(dock, "contrast")
+    assert not dock.stripes.rows.isHidden()
+    assert dock.stripes.period.native.suffix() == " µm"
+    assert dock.stripes.period.value == pytest.approx(0.6)
+    dock.stripes.period.value = 0.8
+    dock.stripes.direction.value = 90.0
+    compute(dock)
+    found = _maps(viewer)["contrast"]
+    expected = adaptive_maps(image, ["contrast"], period=8.0, direction=90.0)["contrast"]
+    np.testing.assert_allclose(found.data, expected, rtol=1e-3, atol=1e-4)
+    assert found.name == "cells contrast at 0.8 µm, 90°"
+    assert "0.8 µm, 90°" in dock.meaning.value
+    dock.stripes.direction.value = "every"
+    compute(dock)  # another contrast is another map
+    assert len([layer for layer in viewer.layers if is_map(layer)]) == 2
+    viewer.layers.remove(layer)
+    viewer.add_image(image)
+    assert dock.stripes.period.value == pytest.approx(8)
+    assert dock.stripes.period.native.suffix() == " px"
+
+
+def test_directions_are_drawn_as_lines_along_them(viewer, dock, noisy, compute):
+    y, x = np.mgrid[:64, :64]
+    image = 100 + 60 * np.exp(-(((y - 32) / 2) ** 2)) + 8 * np.random.default_rng(0).standard_normal(x.shape)
+    layer = viewer.add_image(image, name="fibre", scale=(0.5, 0.5), units=("um", "um"))
+    _tick(dock, "orientation")
+    compute(dock)
+    assert not dock.lines.native.isHidden()
+    dock.lines.native.click()
+    lines = viewer.layers["fibre orientation (°) lines"]
+    np.testing.assert_allclose(lines.data_to_world((7, 3)), layer.data_to_world((7, 3)))
+    middles = lines.data[:, 0] + lines.data[:, 1] / 2
+    directions = _maps(viewer)["orientation"].data
+    for (row, column), (down, across) in zip(middles, lines.data[:, 1], strict=True):
+        angle = np.degrees(np.arctan2(down, across)) % 180
+        expected = directions[int(row), int(column)]
+        assert (angle - expected + 90) % 180 - 90 == pytest.approx(0, abs=0.1)
+    dock.lines.native.click()  # the same ones again
+    assert sum("lines" in each.name for each in viewer.layers) == 1
+    assert viewer.layers.selection.active == layer
+
+
+def test_pixels_without_a_value_are_counted(viewer, dock, noisy, compute):
+    image = noisy((32, 32)).astype(float)
+    image[:8] = np.nan
+    viewer.add_image(image)
+    compute(dock)
+    assert dock.readout.value("No value") == "25.0% of the pixels"
+
+
+def test_a_map_that_is_saved_keeps_how_it_was_made(viewer, dock, noisy, compute, tmp_path):
+    viewer.add_image(noisy((64, 64)), name="cells", scale=(0.2, 0.2), units=("um", "um"))
+    _tick(dock, "error")
+    compute(dock)
+    _maps(viewer)["error"].save(str(tmp_path / "error.ome.tif"), plugin=KEY)
+    saved = read_image(tmp_path / "error.ome.tif")
+    assert saved.pixel_size["X"] == (0.2, "µm")
+    assert (saved.provenance["map"], saved.provenance["unit"], saved.provenance["of_layer"]) == ("error", "image", "cells")
+    assert saved.provenance["noise"]
 
 
 def test_a_model_that_cannot_be_opened_is_told(viewer, dock, noisy, until):
@@ -308,7 +383,8 @@ def test_a_round_filter_has_no_direction(viewer, dock, noisy, compute, monkeypat
     assert round_ones.any()
     assert np.array_equal(np.isnan(found.data), round_ones)
     assert found.contrast_limits == [0, 180]
-    assert dock.readout.isHidden()
+    assert dock.readout.is_hidden("Median")  # directions have no order
+    assert dock.readout.value("No value") == f"{round_ones.mean():.1%} of the pixels"
 
 
 def test_the_noise_that_was_found_is_in_the_record(viewer, dock, noisy, compute):

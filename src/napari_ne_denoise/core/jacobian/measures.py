@@ -186,12 +186,12 @@ def shapes(periods: np.ndarray) -> dict[str, np.ndarray]:
     Returns
     -------
     dict of ndarray
-        By name of the map.  NaN where there is no such Gaussian; a resolution there is everywhere.
+        By name of the map.  Width and elongation are NaN where there is no such Gaussian, such as on thin fibres.
     """
     xx, diagonal, yy, other = np.square(periods)
     middle, mixed = (xx + yy + diagonal + other) / 4, (diagonal - other) / 2
     apart = np.hypot((xx - yy) / 2, mixed)
-    # weights of both signs may keep contrasts that no Gaussian keeps: along its shorter axis the square of the period would be negative
+    # weights of both signs may keep contrasts that no Gaussian keeps: the square of its shorter axis would be negative
     fits = middle > apart
     longer = np.sqrt(np.where(fits, middle + apart, np.nan))
     shorter = np.sqrt(np.where(fits, np.maximum(middle - apart, 1 / FREQUENCIES[-1] ** 2), np.nan))
@@ -199,5 +199,5 @@ def shapes(periods: np.ndarray) -> dict[str, np.ndarray]:
         "resolution": np.sqrt(middle),
         "width": FWHM_IN_PERIODS * (longer + shorter) / 2,
         "elongation": np.maximum(longer / shorter, 1.0),
-        "orientation": np.where(fits, np.degrees(np.arctan2(2 * mixed, xx - yy) / 2) % 180, np.nan),
+        "orientation": np.degrees(np.arctan2(2 * mixed, xx - yy) / 2) % 180,
     }

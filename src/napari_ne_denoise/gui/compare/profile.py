@@ -8,8 +8,11 @@ import numpy as np
 
 from napari_ne_denoise.core.noise.residual import noise_std
 from napari_ne_denoise.gui.compare.comparing import Pair
+from napari_ne_denoise.gui.layers.layer_data import MAP_KEY
 
 if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
     from napari_ne_denoise.core.noise.model import NoiseModel
     from napari_ne_denoise.gui.layers.places import ShownPlane
 
@@ -83,6 +86,28 @@ def profile_along(pair: Pair, shown: "ShownPlane", planes: tuple[Any, Any], ends
 def noise_band(noise: "NoiseModel") -> ErrorOf:
     """± one standard deviation of the noise of the image at the denoised brightness."""
     return lambda denoised, places: noise_std(denoised, noise)
+
+
+def error_map_of(viewer: "Viewer", layer: Any) -> Any:
+    """The finished map of error bars of a result; None if there is none."""
+    for other in reversed(viewer.layers):
+        record = other.metadata.get(MAP_KEY, {})
+        if record.get("map") == "error" and record.get("of_layer") == layer.name and other.ndim == layer.ndim:
+            return other
+    return None
+
+
+def error_bars(bars: Any, layer: Any) -> ErrorOf:
+    """± one error bar, read from a map; NaN where it was not computed."""
+
+    def read(_: np.ndarray, places: np.ndarray) -> np.ndarray:
+        there = np.rint([bars.world_to_data(layer.data_to_world(place)) for place in places[:, : layer.ndim]]).astype(int)
+        inside = ((there >= 0) & (there < bars.data.shape)).all(1)
+        found = np.full(len(there), np.nan)
+        found[inside] = bars.data[tuple(there[inside].T)]
+        return found
+
+    return read
 
 
 def unit_of(layer: Any, shown: "ShownPlane") -> str:

@@ -10,7 +10,7 @@ from napari_ne_denoise.core.errors import ImageError
 from napari_ne_denoise.gui.base.plots import LINE
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.compare.comparing import Pair
-from napari_ne_denoise.gui.compare.profile import GREEN, ErrorOf, Profile, noise_band, profile_along
+from napari_ne_denoise.gui.compare.profile import GREEN, ErrorOf, Profile, error_bars, error_map_of, noise_band, profile_along
 from napari_ne_denoise.gui.compare.profile_line import ProfileLine
 from napari_ne_denoise.gui.compare.profile_view import ProfileView
 from napari_ne_denoise.gui.layers.layer_data import channel_of
@@ -42,6 +42,7 @@ class ProfilePart(QWidget):
         self._line: ProfileLine | None = None
         self._planes: tuple[ShownPlane, tuple[Any, Any]] | None = None
         self._errors: dict[int | None, ErrorOf | None] = {}
+        self._bars: Any = None  # the map of error bars that is heard
         self._task: Task | None = None
         self._sought: int | None = None  # the channel whose noise the task is looking for
         self.current: Profile | None = None
@@ -75,6 +76,9 @@ class ProfilePart(QWidget):
                 self._line = ProfileLine(self._viewer, pair.after, self._draw, ends)
                 self._pair = pair
                 pair.after.events.set_data.connect(self._draw)  # tiles of a result come one by one
+                for event in self._events_of_layers:
+                    event.connect(self._maps_changed)
+                self._maps_changed()
             except ImageError as error:
                 self._complain(str(error))
         self.setVisible(self.is_shown)
@@ -86,6 +90,9 @@ class ProfilePart(QWidget):
         self._pair = self._line = self._task = self._planes = None
         if pair is not None:
             pair.after.events.set_data.disconnect(self._draw)
+            for event in self._events_of_layers:
+                event.disconnect(self._maps_changed)
+            self._hear(None)
         if task is not None:
             task.stop()
         if line is not None:
@@ -99,6 +106,26 @@ class ProfilePart(QWidget):
             path.write_text(self.current.as_table(), encoding="utf-8")
         except OSError as error:
             self._complain(f"{path}: could not be written ({error.strerror or error}); choose another place.")
+
+    @property
+    def _events_of_layers(self) -> tuple[Any, ...]:
+        """What tells that a map of error bars may have come or gone."""
+        return self._viewer.layers.events.inserted, self._viewer.layers.events.removed
+
+    def _maps_changed(self, *_: object) -> None:
+        """Draw anew, also as a map of error bars fills."""
+        bars = None if self._pair is None else error_map_of(self._viewer, self._pair.after)
+        if bars is not self._bars:
+            self._hear(bars)
+            self._draw()
+
+    def _hear(self, bars: Any) -> None:
+        """Draw anew whenever this map of error bars changes, and no other one."""
+        if self._bars is not None:
+            self._bars.events.set_data.disconnect(self._draw)
+        self._bars = bars
+        if bars is not None:
+            bars.events.set_data.connect(self._draw)
 
     def _lay_out(self) -> None:
         column, row = QVBoxLayout(self), QHBoxLayout()
@@ -119,7 +146,7 @@ class ProfilePart(QWidget):
                 return  # another view: the last profile stays
             error_of = self._error_in(self._pair, shown)
             self.current = profile_along(self._pair, shown, self._read(self._pair, shown), self._line.ends, error_of)
-            self._explain(self._pair, error_of is not None)
+            self._explain(self._pair, error_of is not None, error_map_of(self._viewer, self._pair.after) is not None)
         self.view.show_profile(self.current)
         for button in (self.copy, self.save):
             button.setEnabled(self.current is not None)
@@ -132,7 +159,10 @@ class ProfilePart(QWidget):
         return self._planes[1]
 
     def _error_in(self, pair: Pair, shown: ShownPlane) -> ErrorOf | None:
-        """What is drawn around the line: the noise of the channel, once it is found."""
+        """What is drawn around the line: error bars if there is a map of them, else the noise of the channel, once it is found."""
+        bars = error_map_of(self._viewer, pair.after)
+        if bars is not None:
+            return error_bars(bars, pair.after)
         place = (*shown.position, GREEN) if pair.rgb else shown.position
         channel = channel_of(pair.source, tuple(at + start for at, start in zip(place, pair.origin, strict=True)))
         if channel not in self._errors and (self._task is None or channel != self._sought):
@@ -156,8 +186,9 @@ class ProfilePart(QWidget):
         self._task = Task(f"noise of {pair.before.name}", find_noise_of, pair.source, channel, found=take, failed=fail)
         self._task.start()
 
-    def _explain(self, pair: Pair, with_error: bool) -> None:
-        band = f' &nbsp; <span style="color:{LINE}">▒</span>&nbsp;±&nbsp;noise' if with_error else ""
+    def _explain(self, pair: Pair, with_error: bool, of_map: bool) -> None:
+        what = "error&nbsp;bar" if of_map else "noise"
+        band = f' &nbsp; <span style="color:{LINE}">▒</span>&nbsp;±&nbsp;{what}' if with_error else ""
         colour = " (green)" if pair.rgb else ""
         self.legend.setText(f'● before &nbsp; <span style="color:{LINE}">━</span> after{colour}{band}<br>{HINT}')
 

@@ -19,8 +19,9 @@ class ProfileView(Plot):
         super().__init__(
             "distance",
             "intensity",
-            "Both images along the line, in image units.\nPoints: before. Line: after. Band: ± the standard deviation of the noise\n"
-            "of one pixel before denoising: two thirds of the points are to be in it.",
+            "Both images along the line, in image units.\nPoints: before. Line: after. Band: ± the error bar, where the Filter maps\n"
+            "dock has made a map of errors, else ± the standard deviation of the noise of one pixel before denoising,\n"
+            "so that two thirds of the points are to be in it.",
         )
         self.band = pyqtgraph.PlotCurveItem(), pyqtgraph.PlotCurveItem()  # its lower and upper edge
         self._filled = pyqtgraph.FillBetweenItem(*self.band, brush=band_colour())
@@ -48,7 +49,7 @@ class ProfileView(Plot):
             self._show_range(profile)
         if profile is not None and error is not None:
             for edge, sign in zip(self.band, (-1, 1), strict=True):
-                edge.setData(at, profile.denoised + sign * error)
+                edge.setData(at, profile.denoised + sign * np.nan_to_num(error))
 
     def _show_range(self, profile: Profile) -> None:
         label = f"distance ({profile.unit})"

@@ -7,24 +7,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QTimer
 
-from napari_ne_denoise.core.jacobian.kinds import MAPS, PROBES
+from napari_ne_denoise.core.jacobian.kinds import MAPS
+from napari_ne_denoise.core.jacobian.map_records import map_record
 from napari_ne_denoise.core.noise.model import NoiseModel
-from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.denoise.result_layer import PAUSE_PER_REDRAW, SHORTEST_PAUSE
 from napari_ne_denoise.gui.inside.mapping import MapPlan, MapTile
-from napari_ne_denoise.gui.layers.layer_data import HELPER_KEY
+from napari_ne_denoise.gui.layers.layer_data import HELPER_KEY, MAP_KEY, finest
 from napari_ne_denoise.gui.layers.layer_files import PIXEL
 from napari_ne_denoise.gui.layers.places import place_at
+from napari_ne_denoise.gui.layers.readings import readings_of
 
 if TYPE_CHECKING:
     from napari.layers import Image, Layer
     from napari.viewer import Viewer
 
-MAP_KEY = f"{KEY} map"
 # perceptual ones; a direction has no end
 COLOURS = {
     "pixels_averaged": "magma",
     "residual_noise": "inferno",
+    "error": "inferno",
     "self_weight": "plasma",
     "elongation": "plasma",
     "orientation": "twilight",
@@ -66,6 +67,17 @@ def length_unit(layer: "Image", rows: int, columns: int) -> tuple[float, str]:
     return across, f"{units[0]:~P}"
 
 
+def pixel_of(layer: "Image | None") -> tuple[float, str]:
+    """The same of a layer whose rows and columns are what they are likeliest to be; 1 px of none."""
+    return (1.0, "px") if layer is None else length_unit(layer, *rows_and_columns(layer))
+
+
+def rows_and_columns(layer: "Image") -> tuple[int, int]:
+    """Numbers of the axes along which a layer was denoised."""
+    letters = (readings_of(layer, finest(layer).shape)[0].axes or "").upper()
+    return (letters.index("Y"), letters.index("X")) if {"Y", "X"} <= set(letters) else (layer.ndim - 2, layer.ndim - 1)
+
+
 def unit_of(name: str, length: str) -> str:
     """What the values of a map are in, for its name; empty for plain numbers and for those in the unit of the image."""
     return length if name in LENGTHS else {"degrees": "°"}.get(MAPS[name].unit, "")
@@ -82,6 +94,12 @@ def show_only(viewer: "Viewer", layer: "Image") -> None:
     for other in maps_in(viewer):
         if other.metadata[MAP_KEY]["of_layer"] == layer.metadata[MAP_KEY]["of_layer"]:
             other.visible = other == layer
+
+
+def share_without(layer: "Image") -> float:
+    """Share of the pixels of a finished map that have no value."""
+    values = np.asarray(layer.data).reshape(-1)[:: max(1, layer.data.size // MOST_LOOKED_AT)]
+    return float(np.mean(~np.isfinite(values))) if values.size else 0.0
 
 
 def shares_of(layer: "Image") -> tuple[float, ...] | None:
@@ -107,6 +125,7 @@ class MapLayers:
         self._values = {name: np.full(plan.shape, np.nan, np.float32) for name in plan.names}
         self._limits: dict[str, tuple[float, float]] = {}
         self._noises: list[NoiseModel] = []
+        self._stabilised = False
         self.layers: dict[str, Any] = {}
         self._pause = SHORTEST_PAUSE
         self._timer = QTimer()
@@ -122,6 +141,7 @@ class MapLayers:
         """Show a tile, now or soon."""
         for name, values in tile.values.items():
             self._values[name][tile.index] = values * np.float32(self._length if name in LENGTHS else 1)
+        self._stabilised = self._stabilised or tile.stabilised
         if tile.noise is not None and tile.noise not in self._noises:
             self._noises.append(tile.noise)
         if not self.layers:
@@ -178,28 +198,34 @@ class MapLayers:
 
     def _replace(self, record: dict[str, Any]) -> None:
         """Take the same map of the same place away, which an earlier run left."""
-        keys = ("map", "of_layer", "window")
+        keys = ("map", "of_layer", "window", "period", "direction")
         for other in maps_in(self._viewer):
-            if all(other.metadata[MAP_KEY][key] == record[key] for key in keys):
+            if all(other.metadata[MAP_KEY].get(key) == record.get(key) for key in keys):
                 self._viewer.layers.remove(other)
 
     def _title(self, name: str) -> str:
         unit = unit_of(name, self._length_unit)
-        return f"{self._plan.layer.name} {words(name)}" + (f" ({unit})" if unit else "")
+        of_what = f" at {self._stripes()}" if name == "contrast" else ""
+        return f"{self._plan.layer.name} {words(name)}{of_what}" + (f" ({unit})" if unit else "")
+
+    def _stripes(self) -> str:
+        """Period and direction of the stripes whose contrast is told."""
+        stripes = self._plan.stripes
+        direction = "" if stripes.direction is None else f", {stripes.direction:.0f}°"
+        return f"{stripes.period * self._length:.3g} {self._length_unit}{direction}"
 
     def _record(self, name: str) -> dict[str, Any]:
-        plan, kind = self._plan, MAPS[name]
+        plan = self._plan
+        made = map_record(
+            name, model=plan.model, strength=plan.strength, noises=self._noises, stabilised=self._stabilised, stripes=plan.stripes
+        )
         return {
-            "map": name,
-            "meaning": kind.meaning,
-            "unit": unit_of(name, self._length_unit) or kind.unit,
+            **made,
+            "unit": unit_of(name, self._length_unit) or MAPS[name].unit,
+            **({"stripes": self._stripes()} if name == "contrast" else {}),
             "of_layer": plan.layer.name,
             "source_layer": plan.source.name,
             "window": [[part.start, part.stop] for part in plan.window],
-            "model": plan.model,
-            "strength": plan.strength,
-            **({} if kind.exact else {"probes": PROBES, "seed": 0}),
-            **({"noise": [noise.as_record() for noise in self._noises]} if name == "residual_noise" else {}),
         }
 
     def _redraw(self) -> None:

@@ -11,17 +11,19 @@ import numpy as np
 from napari_ne_denoise.core.axes import Index, PlaneLayout, plan_planes
 from napari_ne_denoise.core.errors import ImageError
 from napari_ne_denoise.core.io.letters import letters_for
-from napari_ne_denoise.core.jacobian.kinds import passes
+from napari_ne_denoise.core.jacobian.kinds import DEFAULT_STRIPES, Stripes, passes
 from napari_ne_denoise.core.memory import free_memory_of_machine
 from napari_ne_denoise.core.noise.model import NoiseModel
+from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.core.settings import DEFAULTS
 from napari_ne_denoise.core.tiling import Window
 from napari_ne_denoise.gui.base.pace import duration
 from napari_ne_denoise.gui.denoise.scope import plane_count
-from napari_ne_denoise.gui.inside.filtering import GREEN, noisy_source_of, seen_by_network, strength_of
+from napari_ne_denoise.gui.inside.filtering import GREEN, noisy_behind, seen_by_network, strength_of
 from napari_ne_denoise.gui.layers.kinship import is_result
 from napari_ne_denoise.gui.layers.layer_data import Source, finest, shown_position
 from napari_ne_denoise.gui.layers.readings import readings_of
+from napari_ne_denoise.gui.layers.records import settings_in
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -55,6 +57,10 @@ class MapPlan:
         The pixel whose tile comes first.
     strength
         Of the result.
+    noise
+        What was done about it before the network, as in `denoise`.
+    stripes
+        Whose contrast is asked for.
     """
 
     layer: Any
@@ -63,6 +69,8 @@ class MapPlan:
     window: tuple[slice, ...]
     start_at: tuple[int, ...]
     strength: float
+    noise: Any = DEFAULTS.noise
+    stripes: Stripes = DEFAULT_STRIPES
 
     @property
     def axes(self) -> str | None:
@@ -118,10 +126,10 @@ class MapPlan:
             tiles = ceil(kept / TILE)
             read *= tiles * min(kept / tiles + 2 * REACH, length)
         planes = prod(self.shape) // prod(part.stop - part.start for part in self.region)
-        return read * planes * passes(self.names) / 1e6
+        return read * planes * passes(self.names, stripes=self.stripes) / 1e6
 
 
-def plan_maps(viewer: "Viewer", layer: "Image", names: tuple[str, ...], where: str) -> MapPlan:
+def plan_maps(viewer: "Viewer", layer: "Image", names: tuple[str, ...], where: str, stripes: Stripes = DEFAULT_STRIPES) -> MapPlan:
     """What is to be computed, of what the viewer shows now.
 
     Parameters
@@ -132,13 +140,15 @@ def plan_maps(viewer: "Viewer", layer: "Image", names: tuple[str, ...], where: s
         Of maps.
     where
         `VISIBLE`, `PLANE` or `WHOLE`.
+    stripes
+        Whose contrast is asked for.
 
     Raises
     ------
     ImageError
-        If the pixels of the layer have no filters, its noisy image is not there, nothing of it is visible, or memory is too small.
+        If the layer's noisy image is not there, nothing of it is visible, or memory is too small.
     """
-    source = noisy_source_of(viewer, layer)
+    source = noisy_behind(viewer, layer)
     layout = layout_of(source)
     shown = shown_position(viewer, layer)[: layer.ndim]
     origin = source.origin if is_result(layer) else (0,) * layer.ndim
@@ -151,9 +161,16 @@ def plan_maps(viewer: "Viewer", layer: "Image", names: tuple[str, ...], where: s
         window = source.window[: layer.ndim]
     else:
         window = tuple(rows if axis == layout.rows else columns if axis == layout.columns else part for axis, part in enumerate(window))
-    plan = MapPlan(layer, source, names, window, at, strength_of(layer) if is_result(layer) else DEFAULTS.strength)
+    plan = MapPlan(layer, source, names, window, at, *_made_with(layer, source), stripes)
     _check_memory(plan)
     return plan
+
+
+def _made_with(layer: "Image", source: Source) -> tuple[float, Any]:
+    """Strength of a result, and what was done about noise before the network saw it."""
+    if not is_result(layer):
+        return DEFAULTS.strength, DEFAULTS.noise
+    return strength_of(layer), settings_in(layer.metadata.get(KEY)).get("noise", source.wishes.get("noise", DEFAULTS.noise))
 
 
 def places_of(layer: "Image | None") -> list[tuple[str, str, str]]:
@@ -189,13 +206,14 @@ def describe_cost(plan: MapPlan, rates: dict[str, float]) -> str:
 
 @dataclass(frozen=True)
 class MapTile:
-    """A finished tile: pixels done and in all, where it belongs, values by map, and the noise of its channel."""
+    """A finished tile: pixels done and in all, where it belongs, values by map, the noise of its channel, and whether it was stabilised."""
 
     done: int
     total: int
     index: Index
     values: dict[str, np.ndarray]
     noise: NoiseModel | None
+    stabilised: bool
 
 
 @dataclass(frozen=True)
@@ -216,12 +234,14 @@ def compute_maps(plan: MapPlan) -> Iterator[MapTile | MapsDone]:
     names = tuple(dict.fromkeys((*plan.names, *(("elongation",) if "orientation" in plan.names else ()))))
     one = plan.start_at if plan.is_one_plane else None
     settings: dict[str, Any] = {"model": plan.source.model, "axes": plan.axes, "strength": plan.strength, "start_at": plan.start_at}
+    settings |= {"noise": plan.noise, "period": plan.stripes.period, "direction": plan.stripes.direction}
     begin = perf_counter()
     for step in iter_adaptive_maps(image, names, region=plan.region, position=one, **settings):
         values = dict(step.values)
         if "orientation" in values:
             values["orientation"] = np.where(values["elongation"] < ROUND, np.float32(np.nan), values["orientation"])
-        yield MapTile(step.done, step.total, plan.within(step.index), {name: values[name] for name in plan.names}, step.noise)
+        wanted = {name: values[name] for name in plan.names}
+        yield MapTile(step.done, step.total, plan.within(step.index), wanted, step.noise, step.stabilised)
     yield MapsDone(perf_counter() - begin)
 
 

@@ -16,8 +16,23 @@ from napari_ne_denoise.gui.base.layer_dock import LayerDock
 from napari_ne_denoise.gui.base.pace import Pace, duration
 from napari_ne_denoise.gui.base.readout import NO_VALUE, Readout
 from napari_ne_denoise.gui.base.workers import Task
-from napari_ne_denoise.gui.inside.map_layer import CYCLIC, MAP_KEY, TOLD, MapLayers, maps_in, shares_of, show_only, unit_to_tell, words
+from napari_ne_denoise.gui.inside.arrows import show_lines
+from napari_ne_denoise.gui.inside.map_layer import (
+    CYCLIC,
+    TOLD,
+    MapLayers,
+    maps_in,
+    pixel_of,
+    rows_and_columns,
+    share_without,
+    shares_of,
+    show_only,
+    unit_to_tell,
+    words,
+)
 from napari_ne_denoise.gui.inside.mapping import MapPlan, MapsDone, MapTile, compute_maps, describe_cost, places_of, plan_maps
+from napari_ne_denoise.gui.inside.stripes_field import StripesField
+from napari_ne_denoise.gui.layers.layer_data import MAP_KEY
 
 if TYPE_CHECKING:
     import napari
@@ -26,10 +41,15 @@ if TYPE_CHECKING:
 COMPUTE, CANCEL = "Compute", "Cancel"
 VIEW_AT_REST = 150  # ms without a movement
 NO_MAP = "Choose at least one map."
-USUAL = ("pixels_averaged", "residual_noise", "width", "resolution")
+OFFERED = tuple(name for name in MAPS if name != "noise_level_part")  # which our models do not have
+USUAL = ("error", "residual_noise", "width", "resolution")
 UNITS = {"px": "in pixels, or in the layer's unit", "image": "in image units", "degrees": "in degrees", "": "a plain number"}
 NOTES = {"pixels_averaged": "a number of pixels", "orientation": "in degrees; no value where the filter is round"}
-ROWS = {f"{share} %" if share != 50 else "Median": f"{share} % of the pixels have less" for share in TOLD}
+LINES = "Draw as lines"
+WITHOUT = "No value"
+ROWS = {f"{share} %" if share != 50 else "Median": f"{share} % of the pixels have less" for share in TOLD} | {
+    WITHOUT: "Pixels that are no numbers; of widths, where no Gaussian filter is alike; of directions, where the filter is round"
+}
 
 
 class MapsWidget(LayerDock):
@@ -52,7 +72,8 @@ class MapsWidget(LayerDock):
         self._rest.setInterval(VIEW_AT_REST)
         layer = layer_box(viewer, "A denoised image, or a noisy one: then the maps are those of the default model.")
         self.where = choice_box("where", "Where", "What is not computed has no value.")
-        self.boxes = {name: _check_box(name) for name in MAPS}
+        self.boxes = {name: _check_box(name) for name in OFFERED}
+        self.stripes = StripesField()
         self.cost, self.message, self.meaning = Message(), Message(), Message()
         self.button = PushButton(
             text=COMPUTE, tooltip="Compute the maps, what you see first. Cancel stops at once and keeps what is finished."
@@ -60,6 +81,7 @@ class MapsWidget(LayerDock):
         self.bar = ProgressBar(min=0, max=100, tooltip="Share done, megapixels (MPix) a second, time left", visible=False)
         self.map = _map_box(viewer)
         self.readout = Readout(ROWS)
+        self.lines = PushButton(text=LINES, tooltip="Draw the directions over the map, in a layer of vectors.")
         super().__init__(viewer, layer, [self.cost, self.button, self.bar, self.message], results_too=True)
         self._lay_out()
         self._listen()
@@ -73,7 +95,7 @@ class MapsWidget(LayerDock):
     def compute(self) -> None:
         """Start computing the maps that are ticked."""
         try:
-            plan = plan_maps(self._viewer, self.layer.value, self.names, self.where.value)
+            plan = plan_maps(self._viewer, self.layer.value, self.names, self.where.value, self.stripes.stripes)
         except NEDenoiseError as error:
             self.message.complain(str(error))
             return
@@ -111,15 +133,17 @@ class MapsWidget(LayerDock):
             grid.addWidget(box.native, number // 2, number % 2)
         upper, self._lower = form(self.layer, self.where), form(self.map)
         self._lower.align_with(upper)
-        for number, part in enumerate((upper, checks)):
+        self.stripes.rows.align_with(upper)
+        for number, part in enumerate((upper, checks, self.stripes.rows)):
             self.column.insertWidget(number, part)
-        for part in (self._lower, self.meaning.native, self.readout):
+        for part in (self._lower, self.meaning.native, self.readout, self.lines.native):
             self.column.addWidget(part)
         self.column.addStretch(1)
 
     def _listen(self) -> None:
         self.button.changed.connect(self._press)
-        for box in (self.layer, self.where, *self.boxes.values()):
+        self.lines.changed.connect(self._draw_lines)
+        for box in (self.layer, self.where, *self.boxes.values(), self.stripes.period, self.stripes.direction):
             box.changed.connect(self._show_state)
         self.layer.changed.connect(self._offer_places)
         self.map.changed.connect(self._show_map)
@@ -173,6 +197,7 @@ class MapsWidget(LayerDock):
 
     def _offer_places(self, *_: object) -> None:
         offer(self.where, places_of(self.layer.value))
+        self.stripes.show_unit(*pixel_of(self.layer.value))
 
     def _follow_active(self, *_: object) -> None:
         super()._follow_active()
@@ -195,13 +220,20 @@ class MapsWidget(LayerDock):
         record: dict[str, Any] = {} if layer is None else layer.metadata[MAP_KEY]
         shares = None if layer is None or record["map"] in CYCLIC else shares_of(layer)
         error = f" Measured with {record['probes']} random fields, to 18 %." if "probes" in record else ""
-        self.meaning.say(record.get("meaning", "") + error)
+        of_what = f" Here: {record['stripes']}." if "stripes" in record else ""
+        self.meaning.say(record.get("meaning", "") + of_what + error)
         unit = unit_to_tell(record)
-        texts = [NO_VALUE] * len(ROWS) if shares is None else [f"{_three_digits(share)} {unit}".strip() for share in shares]
-        self.readout.show_values(dict(zip(ROWS, texts, strict=True)))
-        for part in (self._lower, self.meaning.native):
+        directions = layer is not None and record["map"] in CYCLIC
+        nothing = "" if directions else NO_VALUE  # directions have no order
+        texts = [nothing] * len(TOLD) if shares is None else [f"{_three_digits(share)} {unit}".strip() for share in shares]
+        without = 0.0 if layer is None or self._made is not None else share_without(layer)
+        self.readout.show_values(dict(zip(ROWS, [*texts, f"{without:.1%} of the pixels" if without else ""], strict=True)))
+        for part in (self._lower, self.meaning.native, self.readout):
             part.setVisible(layer is not None)
-        self.readout.setVisible(layer is not None and record["map"] not in CYCLIC)  # directions have no order
+        self.lines.visible = directions and self._made is None
+
+    def _draw_lines(self, *_: object) -> None:
+        show_lines(self._viewer, self.map.value, *rows_and_columns(self.map.value))
 
     def _view_moved(self, *_: object) -> None:
         self._rest.start()
@@ -213,7 +245,7 @@ class MapsWidget(LayerDock):
             self.cost.say(NO_MAP)
         else:
             try:
-                plan = plan_maps(self._viewer, self.layer.value, self.names, self.where.value)
+                plan = plan_maps(self._viewer, self.layer.value, self.names, self.where.value, self.stripes.stripes)
             except NEDenoiseError as error:
                 self.cost.say(str(error))
             else:
@@ -227,8 +259,9 @@ class MapsWidget(LayerDock):
         busy, empty = self._task is not None, self.layer.value is None
         self.button.text = CANCEL if busy else COMPUTE
         self.button.enabled = busy or (not empty and bool(self.names))
-        for box in (self.layer, self.where, *self.boxes.values()):
+        for box in (self.layer, self.where, *self.boxes.values(), self.stripes.period, self.stripes.direction):
             box.enabled = not busy
+        self.stripes.rows.setVisible(bool(self.boxes["contrast"].value))
         self.bar.visible = busy
         self._say_cost()
         self.cost.visible = bool(self.cost.value)

@@ -23,6 +23,8 @@ SOURCE_KEY = f"{KEY} source"
 BLEND_KEY = f"{KEY} blend"
 # Marks layers that only help to look at others: no dock offers to work on them.
 HELPER_KEY = f"{KEY} helper"
+# Where a map of filters keeps how it was made.
+MAP_KEY = f"{KEY} map"
 
 # What a result must not take over: what it is called and noted, and how its pixels are stored.
 _NOT_CARRIED = ("name", "metadata", "visible", "multiscale", "locked_data_level", "auto_contrast")

@@ -7,7 +7,7 @@ import numpy as np
 from napari_ne_denoise.core.io import ImageFile, letters_for
 from napari_ne_denoise.core.io.image_file import unit_in_words, usual_unit
 from napari_ne_denoise.core.provenance import KEY
-from napari_ne_denoise.gui.layers.layer_data import finest
+from napari_ne_denoise.gui.layers.layer_data import MAP_KEY, finest
 from napari_ne_denoise.gui.layers.readings import letters_of
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def layer_as_file(data: Any, meta: dict[str, Any]) -> tuple[ImageFile, list[str]
     units = [usual_unit(str(unit)) for unit in meta.get("units") or [PIXEL] * count]
     sizes = {axis: (float(size), unit) for axis, size, unit in zip(axes, scale, units, strict=False) if (size, unit) != (1.0, PIXEL)}
     places = zip(axes, np.asarray(meta.get("translate", [0.0] * count), float), strict=False)
-    record = meta.get("metadata", {}).get(KEY)
+    notes = meta.get("metadata", {})
+    record = notes.get(KEY) or notes.get(MAP_KEY)
     image = ImageFile(
         pixels,
         axes,
