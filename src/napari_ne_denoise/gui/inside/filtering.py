@@ -125,19 +125,6 @@ def any_source_of(viewer: "Viewer", layer: "Image") -> Source:
     ImageError
         If it is not there.
     """
-    if is_result(layer):
-        _refuse_if_treated(layer.metadata.get(KEY, {}))
-    return noisy_behind(viewer, layer)
-
-
-def noisy_behind(viewer: "Viewer", layer: "Image") -> Source:
-    """The same, whatever was made of it before the network saw it.
-
-    Raises
-    ------
-    ImageError
-        If it is not there.
-    """
     if not is_result(layer):
         return read_layer(layer)
     source = noisy_of(viewer, layer)

@@ -19,7 +19,7 @@ from napari_ne_denoise.core.settings import DEFAULTS
 from napari_ne_denoise.core.tiling import Window
 from napari_ne_denoise.gui.base.pace import duration
 from napari_ne_denoise.gui.denoise.scope import plane_count
-from napari_ne_denoise.gui.inside.filtering import GREEN, noisy_behind, seen_by_network, strength_of
+from napari_ne_denoise.gui.inside.filtering import GREEN, any_source_of, seen_by_network, strength_of
 from napari_ne_denoise.gui.layers.kinship import is_result
 from napari_ne_denoise.gui.layers.layer_data import Source, finest, shown_position
 from napari_ne_denoise.gui.layers.readings import readings_of
@@ -148,7 +148,7 @@ def plan_maps(viewer: "Viewer", layer: "Image", names: tuple[str, ...], where: s
     ImageError
         If the layer's noisy image is not there, nothing of it is visible, or memory is too small.
     """
-    source = noisy_behind(viewer, layer)
+    source = any_source_of(viewer, layer)
     layout = layout_of(source)
     shown = shown_position(viewer, layer)[: layer.ndim]
     origin = source.origin if is_result(layer) else (0,) * layer.ndim
