@@ -19,7 +19,7 @@ IMAGES = Path(__file__).parent / "images"
 WINDOW = (1480, 900)
 DENOISE, FILTER, NOISE = "Denoise (NE Denoise)", "Adaptive filter (NE Denoise)", "Noise (NE Denoise)"
 COMPARE, MAPS = "Compare (NE Denoise)", "Filter maps (NE Denoise)"
-SPECTRUM = "Spectrum (NE Denoise)"
+SPECTRUM, LAB = "Spectrum (NE Denoise)", "Normalisation lab (NE Denoise)"
 # a fibre and what is around it, in pixels of the sample
 FIBRE = (214, 275)
 # across several of them
@@ -45,6 +45,8 @@ def main() -> None:
     draw(viewer, "compare_dock.png")
     find_noise(viewer)
     draw_dock(viewer, NOISE, "noise_dock.png")
+    try_normalisations(viewer)
+    draw(viewer, "lab_dock.png")
     viewer.close()
 
 
@@ -135,6 +137,20 @@ def find_noise(viewer: Any) -> None:
     dock = viewer.window.dock_widgets[NOISE]
     dock.learn.native.click()
     wait_until(lambda: dock.current is not None and dock.current[1].finished)
+
+
+def try_normalisations(viewer: Any) -> None:
+    """Open the lab, compare normalisations, try another range, and show how far results differ."""
+    viewer.window.dock_widgets[NOISE].native.parent().close()
+    trigger(viewer, "Layers", "Visualize", LAB)
+    dock = viewer.window.dock_widgets[LAB]
+    settle()
+    dock.button.native.click()
+    wait_until(lambda: dock.tried is not None)
+    dock.trial.head.click()
+    dock.sliders.shift.setValue(-50)
+    wait_until(lambda: dock.tried.line.shift == dock.sliders.line.shift)
+    dock.spreads.native.click()
 
 
 def trigger(viewer: Any, *path: str) -> None:

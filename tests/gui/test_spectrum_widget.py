@@ -98,7 +98,6 @@ def test_a_real_drag_of_the_square_computes_what_is_under_it(make_napari_viewer_
     viewer.add_image(image, scale=(0.5, 0.5), units=("um", "um"))
     dock = docked(viewer)
     qtbot.wait(200)  # the view settles
-    viewer.scene.camera.zoom *= 1.0
     before, camera = dock.square.window, viewer.scene.camera.center
     canvas = viewer.__wrapped__.window._qt_viewer.canvas.native
     # the square is in the middle of what is seen
@@ -117,6 +116,11 @@ def test_a_real_drag_of_the_square_computes_what_is_under_it(make_napari_viewer_
     until(lambda: dock.current is not None)
     np.testing.assert_array_equal(dock.current.values, patch_spectrum(image, after).values)
     np.testing.assert_allclose(squares(viewer)[0].data[0][0], [after[0].start - 0.5, after[1].start - 0.5])
+    # its line is as thin as it was, whatever the zoom
+    for _ in range(2):
+        (width,) = squares(viewer)[0].edge_width
+        assert width * 0.5 * viewer.scene.camera.zoom == pytest.approx(2)
+        viewer.scene.camera.zoom *= 1.25
     # elsewhere a drag moves the view as ever
     far = QPoint(canvas.width() // 2 - 100, canvas.height() // 2 - 60)
     qtbot.mousePress(canvas, Qt.MouseButton.LeftButton, pos=far)

@@ -101,7 +101,7 @@ def rows_of(spectrum: "PatchSpectrum") -> list[Row]:
     last = range(spectrum.pixels - count, spectrum.pixels)
     return [
         Row("noisy, denoised, removed", patch),
-        Row("looked for in the noisy patch, the strongest first", [_pattern(spectrum, "seen", number) for number in range(count)]),
+        Row("looked for in the noisy one, strongest first", [_pattern(spectrum, "seen", number) for number in range(count)]),
         Row("what the result gets for it", [_pattern(spectrum, "made", number) for number in range(count)]),
         Row("what is removed", [_pattern(spectrum, "seen", number) for number in last]),
     ]

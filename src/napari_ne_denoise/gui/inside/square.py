@@ -69,7 +69,7 @@ class Square:
     def show_plane(self, plan: PlanePlan) -> None:
         """Go to another plane of the same layer."""
         self._plan = plan
-        self.layer.data = [self._vertices()]
+        self._draw()
 
     def leave(self) -> None:
         """Take it away."""
@@ -101,8 +101,12 @@ class Square:
         corner = self._allowed(corner)
         if (corner != self._corner).any():
             self._corner = corner
-            self.layer.data = [self._vertices()]
+            self._draw()
             self._moved()
+
+    def _draw(self) -> None:
+        self.layer.data = [self._vertices()]
+        self._thin()  # napari draws new data with a width of its own
 
     def _at(self, world: World) -> np.ndarray:
         place = self._plan.layer.world_to_data(world)
