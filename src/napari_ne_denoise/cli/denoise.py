@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from napari_ne_denoise.cli.console import FAILED, UNUSABLE, ProgressLine, errors_end_the_program, make_folder, print_json, say
+from napari_ne_denoise.cli.console import FAILED, UNUSABLE, errors_end_the_program, make_folder, print_json, say
+from napari_ne_denoise.cli.progress import LineOfAll, Lines
 from napari_ne_denoise.core.errors import FileError, NEDenoiseError, SettingsError
 from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings, HotPixels, Noise, Nonfinite, OutputDtype, Precision
 
 if TYPE_CHECKING:
+    from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun, JobEnded
     from napari_ne_denoise.core.batch.jobs import Job, Share
     from napari_ne_denoise.core.inference import Denoiser
 
@@ -65,6 +67,10 @@ def denoise(
             metavar="I/N", help="Do the I-th of N shares: of the files, in the order of their names, or of the parts of one OME-Zarr."
         ),
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Compute on the workers of a dask scheduler: tcp://HOST:PORT, or its file (.json)."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each input.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes; errors only.")] = False,
 ) -> None:
@@ -85,12 +91,12 @@ def denoise(
         share = None if shard is None else Share.parse(shard)
         of_files, of_parts = (share, None) if len(inputs) > 1 else (None, share)
         jobs = _planned(inputs, out, overwrite, skip_existing, of_files)
-        _check_shared(jobs, of_parts, with_std=std)
+        _check_shared(jobs, of_parts, with_std=std, scheduler=scheduler)
         for folder in {job.target.parent for job in jobs}:
             make_folder(folder)
-        denoiser = _open(settings, quiet=quiet)
+        denoiser = _open(settings, quiet=quiet or scheduler is not None)
         codes = []
-        for record, code in _outcomes(jobs, series, settings, denoiser, of_parts, with_std=std, quiet=quiet):
+        for record, code in _outcomes(jobs, series, settings, denoiser, of_parts, scheduler, with_std=std, quiet=quiet):
             codes.append(code)
             if as_json:
                 print_json(record)
@@ -121,9 +127,11 @@ def _planned(inputs: list[Path], out: Path, overwrite: bool, skip_existing: bool
         raise typer.Exit(UNUSABLE) from None
 
 
-def _check_shared(jobs: list[Job], share: Share | None, *, with_std: bool) -> None:
+def _check_shared(jobs: list[Job], share: Share | None, *, with_std: bool, scheduler: str | None) -> None:
     from napari_ne_denoise.core.io import is_zarr
 
+    if share is not None and scheduler is not None:
+        raise SettingsError(f"--scheduler with --shard {share}: the workers share one image already; leave one of them out.")
     if share is not None and with_std:
         raise SettingsError(f"--std with --shard {share}: error bars of a single image are computed by one job; leave one of them out.")
     if share is not None and not is_zarr(jobs[0].target):
@@ -147,22 +155,32 @@ def _open(settings: DenoiseSettings, *, quiet: bool) -> Denoiser:
 
 
 def _outcomes(
-    jobs: Sequence[Job], series: int, settings: DenoiseSettings, denoiser: Denoiser, share: Share | None, *, with_std: bool, quiet: bool
+    jobs: Sequence[Job],
+    series: int,
+    settings: DenoiseSettings,
+    denoiser: Denoiser,
+    share: Share | None,
+    scheduler: str | None,
+    *,
+    with_std: bool,
+    quiet: bool,
 ) -> Iterator[tuple[dict[str, Any], int]]:
     """Denoise all files; of each what is to be said of it, and its exit code."""
-    from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun
+    from napari_ne_denoise.core.batch.events import JobEnded
     from napari_ne_denoise.core.batch.run import run_jobs
 
-    line = ProgressLine("", quiet=quiet)
+    if scheduler is None:
+        lines, events = Lines(jobs, quiet=quiet), run_jobs(jobs, settings, denoiser, series, share, with_std=with_std)
+    else:
+        lines, events = (
+            LineOfAll(jobs, quiet=quiet),
+            _on_cluster(scheduler, jobs, settings, denoiser, series, with_std=with_std, quiet=quiet),
+        )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        for event in run_jobs(jobs, settings, denoiser, series, share, with_std=with_std):
-            if isinstance(event, JobBegun):
-                line = ProgressLine(_label(event.number, jobs), quiet=quiet)
-            elif isinstance(event, JobAdvanced):
-                line.show(event.done, event.total)
-            else:
-                line.clear()
+        for event in events:
+            lines.show(event)
+            if isinstance(event, JobEnded):
                 record = event.record | {
                     "warnings": [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
                 }
@@ -171,9 +189,16 @@ def _outcomes(
                 yield record, _exit_code(event.error)
 
 
-def _label(number: int, jobs: Sequence[Job]) -> str:
-    name = jobs[number].source.name
-    return f"[{number + 1}/{len(jobs)}] {name}" if len(jobs) > 1 else name
+def _on_cluster(
+    scheduler: str, jobs: Sequence[Job], settings: DenoiseSettings, denoiser: Denoiser, series: int, *, with_std: bool, quiet: bool
+) -> Iterator[JobBegun | JobAdvanced | JobEnded]:
+    from napari_ne_denoise.core.batch.cluster import connected, run_jobs_on
+
+    with connected(scheduler) as client:
+        if not quiet:
+            threads = client.nthreads()
+            say(f"note: workers: {len(threads)}, threads: {sum(threads.values())}")
+        yield from run_jobs_on(client, jobs, settings, denoiser, series, with_std=with_std)
 
 
 def _exit_code(error: Exception | None) -> int:

@@ -112,12 +112,19 @@ class FileDenoising:
     def _in_parts(self, opened: OpenedFile) -> Generator[Step, None, dict[str, Any]]:
         """Denoise into an OME-Zarr, so that neither the image nor its result need fit into memory, and what is finished is not lost."""
         result = begin_parts(self.job, opened, self.settings, self.denoiser, self.series, alone=self.share is None)
-        name = "all" if self.share is None else f"share-{self.share.number}-of-{self.share.count}"
-        with result.at_work(name, alone=self.share is None):
+        numbers = range(len(result.parts))
+        work, mine = (
+            ("all", numbers) if self.share is None else (f"share-{self.share.number}-of-{self.share.count}", self.share.of(numbers))
+        )
+        with result.alone(work):
             earlier = result.done()
-            waiting = left(range(len(result.parts)) if self.share is None else self.share.of(range(len(result.parts))), earlier)
-            yield from _made(result, waiting)
-            told = told_of_parts(result, opened, self.job, earlier)
+            try:
+                yield from _made(result, left(mine, earlier))
+                told = told_of_parts(result, opened, self.job, earlier)
+            except BaseException as error:
+                if self.share is None:
+                    result.leave(error)
+                raise
         clear_finished(self.job.target)
         return told
 

@@ -137,32 +137,25 @@ class Unfinished:
             lock.release()
 
     @contextmanager
-    def at_work(self, name: str, *, alone: bool) -> Iterator[None]:
-        """Let nobody do the same work at once; of what fails, what a further try could use stays.
-
-        Parameters
-        ----------
-        name
-            Of the work.
-        alone
-            Whether no other process works on other parts, so that the folder can be removed where nothing in it is of use.
+    def alone(self, work: str) -> Iterator[None]:
+        """Let nobody else do the same work at once.
 
         Raises
         ------
         FileError
-            If another process does that work.
+            If another process does it.
         """
-        with self.locked(name) as free:
+        with self.locked(work) as free:
             if not free:
                 raise FileError(
                     f"{self.target}: another process is at work on it, in {self.folder}; wait for it, or let jobs share the work (--shard)."
                 )
-            try:
-                yield
-            except BaseException as error:
-                if alone and (isinstance(error, _OF_NO_USE) or not self.done()):
-                    shutil.rmtree(self.folder, ignore_errors=True)
-                raise
+            yield
+
+    def leave(self, error: BaseException) -> None:
+        """Remove the folder after something went wrong, if nothing in it is of use for a further try."""
+        if isinstance(error, _OF_NO_USE) or not self.done():
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def finish(self, source: Path, *, overwrite: bool, do_all: DoAll = one_by_one) -> dict[str, Any] | None:
         """Write the smaller sizes and the record, and give it its name; the record, or None if another process does that or did.
@@ -256,6 +249,8 @@ def _make_folder(folder: Path, plan: Mapping[str, Any], image: ImageFile, run: D
     new = folder.with_name(f"{folder.name}.{nowhere_else()}.new")
     try:
         with failures_named(target, *NOT_WRITTEN):
+            if folder.exists() and not (folder / PLAN).exists():  # what a worker wrote that did not hear that it was over
+                shutil.rmtree(folder, ignore_errors=True)
             new.mkdir()
             ZarrParts(new / STORE, image, run.dtype, target)
             (new / PLAN).write_text(json.dumps(plan))

@@ -1,0 +1,67 @@
+"""How far a batch is, in one line: file by file, or of all files at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from napari_ne_denoise.cli.console import ProgressLine
+
+if TYPE_CHECKING:
+    from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun, JobEnded
+    from napari_ne_denoise.core.batch.jobs import Job
+
+
+class Lines:
+    """A line for each file, one after another.
+
+    Parameters
+    ----------
+    jobs
+        All of them.
+    quiet
+        Say nothing.
+    """
+
+    def __init__(self, jobs: Sequence[Job], *, quiet: bool) -> None:
+        self._jobs, self._quiet = jobs, quiet
+        self._line = ProgressLine("", quiet=quiet)
+
+    def show(self, event: JobBegun | JobAdvanced | JobEnded) -> None:
+        """Show what an event tells."""
+        from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun
+
+        if isinstance(event, JobBegun):
+            self._line = ProgressLine(self._label(event.number), quiet=self._quiet)
+        elif isinstance(event, JobAdvanced):
+            self._line.show(event.done, event.total)
+        else:
+            self._line.clear()
+
+    def _label(self, number: int) -> str:
+        name = self._jobs[number].source.name
+        return f"[{number + 1}/{len(self._jobs)}] {name}" if len(self._jobs) > 1 else name
+
+
+class LineOfAll(Lines):
+    """A line for all files, which are worked on at the same time."""
+
+    def __init__(self, jobs: Sequence[Job], *, quiet: bool) -> None:
+        super().__init__(jobs, quiet=quiet)
+        self._shares: dict[int, float] = {}
+        if len(jobs) > 1:
+            self._line = ProgressLine(f"{len(jobs)} files", "files", 1, quiet=quiet)
+
+    def show(self, event: JobBegun | JobAdvanced | JobEnded) -> None:
+        """Show what an event tells; files of which nothing is left to do do not count."""
+        from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun, JobEnded
+
+        if len(self._jobs) <= 1:
+            return super().show(event)
+        if isinstance(event, JobEnded):
+            self._line.clear()
+        if isinstance(event, JobBegun):
+            self._shares[event.number] = 0.0
+        elif event.number in self._shares:
+            self._shares[event.number] = event.done / event.total if isinstance(event, JobAdvanced) else 1.0
+            self._line.show(sum(self._shares.values()), len(self._shares))

@@ -1,0 +1,136 @@
+"""What the workers of a cluster do: a part of a large result, or a whole file; one at a time in each process."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+from uuid import uuid4
+
+from napari_ne_denoise.core.batch.file import FileDenoising, OpenedFile
+from napari_ne_denoise.core.batch.jobs import Job
+from napari_ne_denoise.core.batch.parts import PartMaker
+from napari_ne_denoise.core.batch.unfinished import Unfinished
+from napari_ne_denoise.core.device import use_threads_of_worker
+from napari_ne_denoise.core.errors import SettingsError
+from napari_ne_denoise.core.inference import Denoiser, load_denoiser
+from napari_ne_denoise.core.provenance import KEY, package_version
+from napari_ne_denoise.core.run import Decided
+from napari_ne_denoise.core.settings import DenoiseSettings
+
+# large results that stay open in a process, each with its network
+MOST_OPEN = 2
+
+
+def versions() -> dict[str, str]:
+    """Of what numbers depend on."""
+    return {name: package_version(name) for name in (KEY, "torch")}
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a worker must know; small, since it travels with every task.
+
+    Attributes
+    ----------
+    job
+        Which file becomes which, by whole paths.
+    settings, series, with_std
+        How; the model is a name or a path.
+    versions
+        Of whoever asks.
+    token
+        Of this run.
+    """
+
+    job: Job
+    settings: DenoiseSettings
+    series: int
+    with_std: bool = False
+    versions: dict[str, str] = field(default_factory=versions)
+    token: str = field(default_factory=lambda: uuid4().hex)
+
+    def open(self) -> OpenedFile:
+        """Open what is denoised.
+
+        Raises
+        ------
+        NEDenoiseError
+            If it cannot be read, denoised or written, or this process has other versions.
+        """
+        self.check_versions()
+        return OpenedFile.of(self.job, self.settings, denoiser_of(self.settings), self.series)
+
+    def check_versions(self) -> None:
+        """See that this process computes what the others do.
+
+        Raises
+        ------
+        SettingsError
+            If not.
+        """
+        if (here := versions()) != self.versions:
+            raise SettingsError(f"a worker has {_in_words(here)}, and you have {_in_words(self.versions)}; install the same everywhere.")
+
+
+def decide(work: Work) -> Decided:
+    """What "auto" becomes on a worker."""
+    use_threads_of_worker()
+    return Decided.of(work.open().run)
+
+
+def make_part(work: Work, number: int) -> dict[str, Any]:
+    """Make a part of a large result that was begun; gives what a journal holds of it."""
+    with _computing:
+        result, maker = _opened(work)
+        making = maker.steps(result.parts[number])
+        while True:
+            try:
+                next(making)
+            except StopIteration as end:
+                line: dict[str, Any] = end.value
+                return line
+
+
+def make_file(work: Work) -> dict[str, Any]:
+    """Denoise a file; gives what can be said of it."""
+    with _computing:
+        use_threads_of_worker()
+        work.check_versions()
+        denoising = FileDenoising(work.job, work.settings, denoiser_of(work.settings), work.series, with_std=work.with_std)
+        for _ in denoising.steps():
+            pass
+        return denoising.record
+
+
+# a part takes all threads that a worker has
+_computing = Lock()
+_open: OrderedDict[str, tuple[Unfinished, PartMaker]] = OrderedDict()
+
+
+def _opened(work: Work) -> tuple[Unfinished, PartMaker]:
+    """A large result and what makes its parts; opened once in each process."""
+    if work.token not in _open:
+        use_threads_of_worker()
+        opened = work.open()
+        result = Unfinished.gone_on_with(work.job.target, opened.image, opened.run)
+        _open[work.token] = result, result.maker()
+    while len(_open) > MOST_OPEN:
+        _open.popitem(last=False)
+    return _open[work.token]
+
+
+def denoiser_of(settings: DenoiseSettings) -> Denoiser:
+    """The model of some settings; opened once in each process."""
+    return _load(settings.model_name)
+
+
+@lru_cache(maxsize=4)
+def _load(name: str) -> Denoiser:
+    return load_denoiser(name)
+
+
+def _in_words(found: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in found.items())
