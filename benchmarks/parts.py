@@ -20,9 +20,11 @@ from benchmarks.speed.architectures import reference, tax, training
 from benchmarks.speed.memory import memory, memory_drunet
 from benchmarks.speed.peers import peers
 from benchmarks.speed.precision import precision
-from benchmarks.speed.preview import has_display, preview
+from benchmarks.speed.preview import preview
 from benchmarks.speed.sizes import cancel, latency, scaling, stacks
 from benchmarks.speed.streaming import streaming_plane, streaming_stack
+from benchmarks.speed.window import has_display
+from benchmarks.speed.worker import worker
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ PARTS = {
     "scaling": Part(scaling, "speed --parts scaling --runs {runs}{large}"),
     "stacks": Part(stacks, "speed --parts stacks --runs {runs}"),
     "preview": Part(preview, "speed --parts preview --runs {runs}", needs_display=True),
+    "worker": Part(worker, "speed --parts worker --runs {runs}", needs_display=True),
     "noise": Part(noise, "speed --parts noise --runs {runs}", sets=("fmd", "clean_micro")),
     "calibration": Part(calibration, "speed --parts calibration"),
     "white": Part(white, "write --parts white", timed=False),

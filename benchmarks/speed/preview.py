@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from statistics import median
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from benchmarks.images import noisy_plane
 from benchmarks.options import Options
 from benchmarks.report import Report, Table, Target, number
+from benchmarks.speed.window import LAYER, wait, wait_until, window
 
-WINDOW = (1480, 900)
 SIDE, VIEW = 2048, 512
 SECONDS = 30.0
 TICK = 10  # milliseconds of the timer that tells whether the window is alive
 STEP = 0.25  # seconds between two actions of the camera
-LONGEST_WAIT = 120.0
 SHOWN, P99, STALL = 0.3, 50.0, 100.0
-
-
-def has_display() -> bool:
-    """Whether a window can be opened."""
-    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def preview(options: Options, side: int = SIDE, view: int = VIEW, seconds: float = SECONDS) -> Report:
     """From a pan to its preview, and the pauses of the window with and without one."""
-    with _window(side) as (viewer, dock):
+    with window(side) as (viewer, dock):
         pauses = {"no preview": _pauses(viewer, seconds, side)}
         shown = [_seconds_to_preview(viewer, dock, view, centre) for centre in _far_apart(side, view, options.runs)]
         pauses["preview"] = _pauses(viewer, seconds, side)
     rows = [[name, *(number(value) for value in _summary(found))] for name, found in pauses.items()]
     (_, _, stall_before), (_, p99, stall) = _summary(pauses["no preview"]), _summary(pauses["preview"])
-    window = f"{seconds:g} s of preview on {side}×{side}"
+    meanwhile = f"{seconds:g} s of preview on {side}×{side}"
     targets = [
         Target(f"from a pan to the shown preview of a view of {view}×{view}", median(shown), SHOWN, "s"),
-        Target(f"99th percentile of a {TICK} ms timer, {window}", p99, P99, "ms"),
-        Target(f"longest stall beyond that of the same actions without preview, {window}", stall - stall_before, STALL, "ms"),
+        Target(f"99th percentile of a {TICK} ms timer, {meanwhile}", p99, P99, "ms"),
+        Target(f"longest stall beyond that of the same actions without preview, {meanwhile}", stall - stall_before, STALL, "ms"),
     ]
     notes = [
         "`fast`, uint16, a real window; the time from a pan holds the rest that the view must have first. "
@@ -50,25 +39,6 @@ def preview(options: Options, side: int = SIDE, view: int = VIEW, seconds: float
         f"The camera pans or zooms every {STEP:g} s.",
     ]
     return Report("Preview", [Table([f"timer of {TICK} ms", "median, ms", "99th percentile, ms", "longest, ms"], rows)], targets, notes)
-
-
-@contextmanager
-def _window(side: int) -> Iterator[tuple[Any, Any]]:
-    """A viewer with a noisy image, and the dock."""
-    import napari
-
-    from napari_ne_denoise.gui.denoise.denoise_widget import DenoiseWidget
-
-    viewer = napari.Viewer(show_welcome_screen=False)
-    try:
-        viewer.window.resize(*WINDOW)
-        viewer.add_image(noisy_plane((side, side), "uint16"), name="plane")
-        dock = DenoiseWidget(viewer)
-        viewer.window.add_dock_widget(dock, name="Denoise")
-        _wait(0.5)
-        yield viewer, dock
-    finally:
-        viewer.close()
 
 
 def _far_apart(side: int, view: int, count: int) -> list[tuple[float, float]]:
@@ -80,12 +50,12 @@ def _far_apart(side: int, view: int, count: int) -> list[tuple[float, float]]:
 def _seconds_to_preview(viewer: Any, dock: Any, view: int, centre: tuple[float, float]) -> float:
     dock.preview.box.value = False  # what was computed already must not help
     viewer.scene.camera.zoom = max(viewer.canvas.size) / view
-    viewer.scene.camera.center = tuple(viewer.layers["plane"].extent.world[1] - centre)
+    viewer.scene.camera.center = tuple(viewer.layers[LAYER].extent.world[1] - centre)
     dock.preview.box.value = True
-    _wait_until(lambda: dock.preview.is_complete)
+    wait_until(lambda: dock.preview.is_complete)
     viewer.scene.camera.center = centre
     began = perf_counter()
-    _wait_until(lambda: dock.preview.is_complete)
+    wait_until(lambda: dock.preview.is_complete)
     return perf_counter() - began
 
 
@@ -103,7 +73,7 @@ def _pauses(viewer: Any, seconds: float, side: int) -> list[float]:
     while perf_counter() - begin < seconds:
         _act(viewer, number_of_actions, side)
         number_of_actions += 1
-        _wait(STEP)
+        wait(STEP)
     timer.stop()
     return [1000 * float(pause) for pause in np.diff(ticks)]
 
@@ -119,21 +89,3 @@ def _act(viewer: Any, number_of_actions: int, side: int) -> None:
 def _summary(pauses: list[float]) -> tuple[float, float, float]:
     """Median, 99th percentile and longest."""
     return float(np.median(pauses)), float(np.percentile(pauses, 99)), max(pauses)
-
-
-def _wait(seconds: float) -> None:
-    from qtpy.QtTest import QTest
-
-    QTest.qWait(int(1000 * seconds))
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    """Let the window live until something has happened."""
-    from qtpy.QtWidgets import QApplication
-
-    end = perf_counter() + LONGEST_WAIT
-    while not condition():
-        QApplication.processEvents()
-        sleep(0.001)  # as a window does that has nothing to do: a loop that spins takes a core and Python's lock from the preview
-        if perf_counter() > end:
-            raise TimeoutError(f"no preview within {LONGEST_WAIT:g} s")
