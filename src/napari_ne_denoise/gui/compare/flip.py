@@ -193,8 +193,9 @@ class Press:
     """One press of the key, or of the button."""
 
     def __init__(self, flip: Callable[[], None]) -> None:
-        self._flip, self._begin = flip, monotonic()
+        self._flip = flip
         flip()
+        self._begin = monotonic()  # after it: on a slow machine that takes its time
 
     def end(self) -> None:
         """It is let go."""
