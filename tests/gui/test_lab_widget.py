@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_ne_denoise import denoise, load_denoiser, normalisation_study
 from napari_ne_denoise.core import normalisation_study as studies
 from napari_ne_denoise.core.normalisations import NORMALISATIONS, through
+from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.inside.lab_layers import LAB_KEY
 from napari_ne_denoise.gui.inside.lab_widget import INSTRUCTION, NO_IMAGE, LabWidget
 from napari_ne_denoise.gui.inside.lab_work import Line
@@ -174,7 +175,8 @@ def test_of_a_result_it_is_the_noisy_image_behind_it(viewer, dock, noisy, compar
     image = noisy((40, 40))
     source = read_layer(viewer.add_image(image, name="cells"))
     look = source.result_look()
-    look["metadata"][SOURCE_KEY] = source
+    # also where its noise was treated before the network
+    look["metadata"] |= {SOURCE_KEY: source, KEY: {"decided": {"noise": [{"stabilised": True}]}}}
     viewer.add_image(denoise(image), **look)
     assert dock.layer.value.name == "cells denoised"
     np.testing.assert_array_equal(compare(dock).image, image)

@@ -228,6 +228,18 @@ def test_an_error_is_told(viewer, dock, noisy, until):
     assert dock.button.text == "Compute"
 
 
+def test_a_result_whose_noise_was_treated_has_no_such_patch(viewer, dock, noisy):
+    image = noisy((40, 40))
+    source = read_layer(viewer.add_image(image, name="cells"))
+    look = source.result_look()
+    look["metadata"] |= {SOURCE_KEY: source, KEY: {"decided": {"noise": [{"stabilised": True}]}}}
+    viewer.add_image(denoise(image), **look)
+    assert "before the network saw it" in dock.message.value
+    assert not squares(viewer)
+    dock.button.native.click()
+    assert dock.button.text == "Compute"
+
+
 def test_a_closed_dock_takes_its_square_along(viewer, dock, noisy, gated, close_dock, no_thread_left, qtbot):
     viewer.add_image(noisy((40, 40)))
     dock.button.native.click()

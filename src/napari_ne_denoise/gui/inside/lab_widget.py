@@ -72,7 +72,7 @@ class LabWidget(LayerDock):
     def compare(self) -> None:
         """Start comparing, for what is seen now."""
         try:
-            plan = plan_plane(self._viewer, self.layer.value)
+            plan = plan_plane(self._viewer, self.layer.value, treated_too=True)
             window = seen_window(self._viewer, plan)
         except NEDenoiseError as error:
             self.message.complain(str(error))

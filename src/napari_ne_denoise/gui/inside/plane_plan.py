@@ -7,7 +7,7 @@ from napari_ne_denoise.core.axes import PlaneLayout
 from napari_ne_denoise.core.errors import ImageError
 from napari_ne_denoise.core.settings import DEFAULTS
 from napari_ne_denoise.core.tiling import Window
-from napari_ne_denoise.gui.inside.filtering import GREEN, noisy_source_of, seen_by_network, strength_of
+from napari_ne_denoise.gui.inside.filtering import GREEN, any_source_of, noisy_source_of, seen_by_network, strength_of
 from napari_ne_denoise.gui.inside.mapping import axes_without_colours, layout_of
 from napari_ne_denoise.gui.layers.kinship import is_result
 from napari_ne_denoise.gui.layers.layer_data import Source, shown_position
@@ -66,15 +66,22 @@ class PlanePlan:
         return tuple(places.get(axis, at - first) for axis, (at, first) in enumerate(zip(self.position, origin, strict=False)))
 
 
-def plan_plane(viewer: "Viewer", layer: "Image") -> PlanePlan:
+def plan_plane(viewer: "Viewer", layer: "Image", treated_too: bool = False) -> PlanePlan:
     """The plane of a layer that the viewer shows.
+
+    Parameters
+    ----------
+    viewer, layer
+        Any image layer.
+    treated_too
+        Whether a result will do whose noise was treated before the network: then its filters are none of the image itself.
 
     Raises
     ------
     ImageError
         If the layer's noisy image is not there, or its pixels have no filters.
     """
-    source = noisy_source_of(viewer, layer)
+    source = (any_source_of if treated_too else noisy_source_of)(viewer, layer)
     shown = shown_position(viewer, layer)[: layer.ndim]
     origin = source.origin if is_result(layer) else (0,) * layer.ndim
     position = tuple(place + first for place, first in zip(shown, origin, strict=False))
