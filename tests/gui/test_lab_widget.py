@@ -156,6 +156,23 @@ def test_spreads_and_results_are_layers_in_place(viewer, dock, noisy, compare):
     assert viewer.layers.selection.active == layer
 
 
+def test_layers_of_results_follow_the_sliders(viewer, dock, noisy, compare, until):
+    viewer.add_image(noisy((40, 44)), name="cells")
+    compare(dock)
+    dock.results.native.click()
+    ours, ordinary = from_lab(viewer)
+    dock.sliders.shift.setValue(30)
+    until(lambda: dock.tried.line == dock.sliders.line)
+    assert (ours.name, ordinary.name) == ("cells fast in [0.3, 1.3]", "cells ordinary-twin in [0.3, 1.3]")
+    for layer, result in zip((ordinary, ours), dock.tried.results, strict=True):
+        np.testing.assert_allclose(layer.data, result, rtol=1e-5)
+    assert from_lab(viewer) == [ours, ordinary]
+    viewer.layers.remove(ours)
+    dock.sliders.shift.setValue(0)
+    until(lambda: dock.tried.line == dock.sliders.line)
+    assert ordinary.name.endswith("[0.3, 1.3]")
+
+
 def test_what_is_seen_is_what_is_compared(viewer, dock, noisy, compare, monkeypatch):
     image = noisy((200, 220))
     viewer.add_image(image)

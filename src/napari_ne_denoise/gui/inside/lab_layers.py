@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,9 +44,19 @@ def add_spreads(viewer: "Viewer", plan: PlanePlan, study: "NormalisationStudy") 
 def add_results(viewer: "Viewer", plan: PlanePlan, study: "NormalisationStudy", tried: "Tried") -> list[Any]:
     """Add what both networks made of the image in a range, with one contrast for both: ours is hidden below."""
     look = {"colormap": "gray", "contrast_limits": limits_of(study)}
+    return _add_both(viewer, plan, study, _named(study, tried), look)
+
+
+def show_results(layers: Sequence[Any], plan: PlanePlan, study: "NormalisationStudy", tried: "Tried") -> None:
+    """Show in the layers that `add_results` gave what came of another range."""
+    for layer, (what, result) in zip(layers, reversed(_named(study, tried)), strict=True):
+        layer.data = _on_axes(plan, result)
+        layer.name = _title(plan, what)
+
+
+def _named(study: "NormalisationStudy", tried: "Tried") -> list[tuple[str, np.ndarray]]:
     pairs = zip(study.networks, tried.results, strict=True)
-    named = [(f"{network.name} in {tried.line.describe()}", result) for network, result in pairs]
-    return _add_both(viewer, plan, study, named, look)
+    return [(f"{network.name} in {tried.line.describe()}", result) for network, result in pairs]
 
 
 def limits_of(study: "NormalisationStudy") -> tuple[float, float]:
@@ -63,19 +73,27 @@ def _add_both(
 
 def _add(viewer: "Viewer", plan: PlanePlan, study: "NormalisationStudy", what: str, values: np.ndarray, look: dict[str, Any]) -> Any:
     """A layer over the part; one of the same name, which an earlier run left, is taken away."""
-    name, active = f"{plan.layer.name} {what}", viewer.layers.selection.active
+    name, active = _title(plan, what), viewer.layers.selection.active
     for other in [other for other in viewer.layers if other.name == name and LAB_KEY in other.metadata]:
         viewer.layers.remove(other)
     corner = tuple(int(at) for at in plan.in_layer(study.window[0].start, study.window[1].start))
-    shaped = plan.layout.to_image(values.astype(np.float32))
-    lengths = [1] * plan.layer.ndim
-    lengths[plan.layout.rows], lengths[plan.layout.columns] = values.shape
     notes = {LAB_KEY: {"shows": what, "of_layer": plan.layer.name}, HELPER_KEY: True}
     look = look | {"name": name, "metadata": notes, "blending": "translucent_no_depth", "rgb": False, **place_at(plan.layer, corner)}
-    layer = viewer.add_image(shaped.reshape(lengths), **look)
+    layer = viewer.add_image(_on_axes(plan, values), **look)
     # napari makes a new layer the active one: the user is still looking at the image
     viewer.layers.selection.active = active
     return layer
+
+
+def _title(plan: PlanePlan, what: str) -> str:
+    return f"{plan.layer.name} {what}"
+
+
+def _on_axes(plan: PlanePlan, values: np.ndarray) -> np.ndarray:
+    """Values (Y, X) with all axes of the layer, float32."""
+    lengths = [1] * plan.layer.ndim
+    lengths[plan.layout.rows], lengths[plan.layout.columns] = values.shape
+    return plan.layout.to_image(values.astype(np.float32)).reshape(lengths)
 
 
 def write_table(path: Path, study: "NormalisationStudy") -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ProgressBar, PushButton
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
@@ -15,7 +15,7 @@ from napari_ne_denoise.gui.base.layer_dock import LayerDock
 from napari_ne_denoise.gui.base.pace import duration
 from napari_ne_denoise.gui.base.readout import Readout
 from napari_ne_denoise.gui.base.workers import Task
-from napari_ne_denoise.gui.inside.lab_layers import add_results, add_spreads, write_picture, write_table
+from napari_ne_denoise.gui.inside.lab_layers import add_results, add_spreads, show_results, write_picture, write_table
 from napari_ne_denoise.gui.inside.lab_pictures import rows_of
 from napari_ne_denoise.gui.inside.lab_table import LabTable, in_image_units
 from napari_ne_denoise.gui.inside.lab_work import Line, Tried, asked_about, study_part, try_line
@@ -53,6 +53,7 @@ class LabWidget(LayerDock):
         self._trying: Task | None = None
         self._waiting: Line | None = None
         self._began = 0.0
+        self._live: list[Any] = []  # layers of results, which follow the sliders
         layer = layer_box(viewer, "The image to try normalisations on; of a denoised one the noisy image behind it.")
         self.button = PushButton(text=COMPARE, tooltip="Of the part of the image that you see; takes some seconds. Cancel stops at once.")
         self.bar = ProgressBar(min=0, max=100, tooltip="Share done, time left", visible=False)
@@ -61,7 +62,9 @@ class LabWidget(LayerDock):
         self.sliders, self.pictures = LineSliders(), Thumbnails()
         tooltip = "For both networks: at each pixel, the largest of the six results minus the smallest."
         self.spreads = PushButton(text="Spread as layers", tooltip=tooltip)
-        self.results = PushButton(text="Results as layers", tooltip="What both networks make of the image in the range that is chosen.")
+        self.results = PushButton(
+            text="Results as layers", tooltip="What both networks make of the image in the range that is chosen; they follow the sliders."
+        )
         self.save_table = PushButton(text="Save table…", tooltip="As CSV, with largest differences too.")
         self.save_picture = PushButton(text="Save picture…", tooltip="All results beside each other, as PNG.")
         super().__init__(viewer, layer, [self.button, self.bar, self.message, self.conclusion], results_too=True)
@@ -181,6 +184,9 @@ class LabWidget(LayerDock):
         assert self.study is not None
         self.caption.say(f"In {tried.line.describe()} instead of [0, 1]:")
         self.pictures.show_rows(rows_of(self.study, tried))
+        if self._live and all(layer in self._viewer.layers for layer in self._live):
+            assert self._plan is not None
+            show_results(self._live, self._plan, self.study, tried)
         self._show_state()
         self._go_on()
 
@@ -192,6 +198,7 @@ class LabWidget(LayerDock):
     def _forget(self) -> None:
         """Show nothing."""
         self.study = self.tried = self._plan = self._waiting = None
+        self._live = []
         if self._trying is not None:
             self._trying.stop()
             self._trying = None
@@ -221,7 +228,7 @@ class LabWidget(LayerDock):
         assert self.study is not None
         assert self._plan is not None
         assert self.tried is not None
-        add_results(self._viewer, self._plan, self.study, self.tried)
+        self._live = add_results(self._viewer, self._plan, self.study, self.tried)
 
     def _ask_where(self, title: str, kind: str, suffix: str, write: "Callable[[Path, NormalisationStudy], None]") -> None:
         assert self._plan is not None
