@@ -17,6 +17,7 @@ from benchmarks.options import SECTIONS, Options
 from benchmarks.quality.suite import MICROGRAPHS, folders, is_glance, quality
 from benchmarks.report import Report, save
 from benchmarks.speed.architectures import reference, tax, training
+from benchmarks.speed.filters import filters
 from benchmarks.speed.memory import memory, memory_drunet
 from benchmarks.speed.peers import peers
 from benchmarks.speed.precision import precision
@@ -77,6 +78,7 @@ PARTS = {
     "stacks": Part(stacks, "speed --parts stacks --runs {runs}"),
     "preview": Part(preview, "speed --parts preview --runs {runs}", needs_display=True),
     "worker": Part(worker, "speed --parts worker --runs {runs}", needs_display=True),
+    "filters": Part(filters, "speed --parts filters --runs {runs}", needs_display=True),
     "noise": Part(noise, "speed --parts noise --runs {runs}", sets=("fmd", "clean_micro")),
     "calibration": Part(calibration, "speed --parts calibration"),
     "white": Part(white, "write --parts white", timed=False),

@@ -16,7 +16,7 @@ from benchmarks.images import Sample, fluorescence_samples, gaussian_samples, no
 from benchmarks.options import Options
 from benchmarks.quality import classical
 from benchmarks.report import Point, Report, Table, Target
-from benchmarks.speed import architectures, fresh, memory, peers, precision, processes, sizes, streaming
+from benchmarks.speed import architectures, filters, fresh, memory, peers, precision, processes, sizes, streaming
 from benchmarks.speed.architectures import Architecture, float32_difference, noisy_batch
 from benchmarks.speed.reference import reference_of
 from benchmarks.speed.timing import interleaved, median_ratio
@@ -334,7 +334,14 @@ def test_what_opens_a_window_is_left_out_where_there_is_no_screen(monkeypatch):
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("sys.platform", "linux")
-    (missing,) = parts.PARTS["preview"].lacks(Options())
-    assert "with-display.sh" in missing
+    for name in ("preview", "filters"):
+        (missing,) = parts.PARTS[name].lacks(Options())
+        assert "with-display.sh" in missing
     monkeypatch.setenv("DISPLAY", ":1")
-    assert parts.PARTS["preview"].lacks(Options()) == []
+    assert parts.PARTS["preview"].lacks(Options()) == parts.PARTS["filters"].lacks(Options()) == []
+
+
+def test_filters_without_a_window_are_measured():
+    found = filters._alone(noisy_plane((300, 300), "uint16"), 1)
+    assert len(found) == 4
+    assert all(0 < value < 60 for value in found.values())

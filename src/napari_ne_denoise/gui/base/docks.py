@@ -117,5 +117,8 @@ class Message(Label):
         self._write(text, f"color: {ERROR_ON_DARK if dark else ERROR_ON_LIGHT};")
 
     def _write(self, text: str, style: str) -> None:
-        self.native.setStyleSheet(style)
-        self.value = text
+        # Qt looks at the style of all that is around a label again, even where it stays: too slow for what follows the mouse
+        if style != self.native.styleSheet():
+            self.native.setStyleSheet(style)
+        if text != self.value:
+            self.value = text
