@@ -99,9 +99,14 @@ def test_the_study_follows_a_change_of_unit(study):
     assert other.ordinary.differences[-1].rms != pytest.approx(7 * study.ordinary.differences[-1].rms, rel=0.1)
 
 
-def test_far_from_zero_float64_keeps_the_digits():
-    far = normalisation_study(noisy() + 1e7)
-    assert max(found.largest for found in far.ours.differences) < 1e-3 * far.noise
+@pytest.mark.parametrize(("offset", "share"), [(1e7, 1.0), (0.0, 0.2), (0.0, 0.01), (0.0, 1e-4)])
+def test_however_little_noise_there_is_digits_are_enough(offset, share):
+    y, x = np.mgrid[:48, :48]
+    clean = 900 + 300 * np.sin(x / 20) * np.cos(y / 19)
+    image = offset + clean + share * 40 * np.random.default_rng(0).standard_normal(clean.shape)
+    found = normalisation_study(image)
+    assert max(each.largest for each in found.ours.differences) < studies.NO_DIFFERENCE * found.noise
+    assert "fast gives the same result" in found.conclude()
 
 
 def test_errors_of_the_law_are_in_the_units_of_the_image(study):

@@ -29,7 +29,7 @@ SIDE = 512  # pixels, at most, of what is looked at
 LAW_SIDE = 96  # of its middle, where the law itself is measured in float64
 # fewer than in the tests of the law: here a person waits
 SCALES, SHIFTS = (1e-3, 1e3), (-100.0, 1e3)
-FAR = 1e4  # values so many times the noise leave float32 too few digits
+FAR = 300  # values so many times the noise leave float32 too few digits for `NO_DIFFERENCE`
 LAWS = {"f(λy) − λf(y)": "scale", "f(y + μ) − f(y) − μ": "shift", "f(λy + μ) − λf(y) − μ": "both"}
 NO_DIFFERENCE = 1e-3  # of the noise: one of arithmetic
 
