@@ -8,14 +8,17 @@ The suite tries a few, always the same ones.  For many, others each time, in a p
 import faulthandler
 import io
 import json
+import shutil
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,7 @@ from tests.strangers.corpus import numbers
 from tests.strangers.tiffs import BASES, DESCRIPTION, OME, plain, tiff
 from tests.strangers.zarrs import array, group
 
+AT_ONCE, HANG, MEMORY = 100, 120, 2**34  # inputs, seconds, bytes
 LARGEST_READ = 10**7  # bytes of pixels, beyond which only a part is read
 ODD_BYTES = [
     b"",
@@ -258,8 +262,15 @@ RECORDS: dict[str, Target] = {
 }
 
 
-def fuzz(name: str, examples: int, seed: int | None = None) -> int:
+def fuzz(name: str, examples: int, kept_in: Path | None = None) -> int:
     """Try a target with so many changed inputs; how many of them were read.
+
+    Parameters
+    ----------
+    name, examples
+        Which, and how many.
+    kept_in
+        Where each input is kept while it is tried, others in each call, and a hang ends the process.  None: always the same inputs.
 
     Raises
     ------
@@ -268,22 +279,27 @@ def fuzz(name: str, examples: int, seed: int | None = None) -> int:
     """
     target, changing = (BYTES[name], changed) if name in BYTES else (RECORDS[name], changed_record)
     inputs = st.sampled_from(target.bases()).flatmap(changing)
-    met: Counter[str] = Counter()
+    read = 0
 
-    @settings(max_examples=examples, deadline=None, database=None, derandomize=seed is None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples, deadline=None, database=None, derandomize=kept_in is None, suppress_health_check=list(HealthCheck))
     @given(inputs)
     def attempt(content: bytes) -> None:
+        nonlocal read
+        if kept_in is not None:
+            (kept_in / name).write_bytes(content)
+            faulthandler.dump_traceback_later(HANG, exit=True)
         with tempfile.TemporaryDirectory() as folder:
-            (Path(tempfile.gettempdir()) / f"ne-denoise-fuzz-{name}").write_bytes(content) if seed is not None else None
             try:
                 target.read(Path(folder), content)
-                met["read"] += 1
+                read += 1
             except NEDenoiseError as error:
                 _check_length(str(error))
-                met["refused"] += 1
 
-    attempt()
-    return met["read"]
+    try:
+        attempt()
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    return read
 
 
 def _check_length(message: str) -> None:
@@ -292,23 +308,24 @@ def _check_length(message: str) -> None:
 
 def main(minutes: float) -> None:
     faulthandler.enable()
+    warnings.simplefilter("ignore")  # of libraries, about what is read
     with suppress(ImportError):
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (2**34, 2**34))
-    ends, tried = time.monotonic() + 60 * minutes, Counter()
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    tried: Counter[str] = Counter()
     read: Counter[str] = Counter()
-    while time.monotonic() < ends:
-        for name in (*BYTES, *RECORDS):
-            try:
-                read[name] += fuzz(name, 200, seed=0)
-                tried[name] += 200
-            except BaseException as error:
-                print(f"{name}: {error!r:.500}; its input is in {tempfile.gettempdir()}/ne-denoise-fuzz-{name}", flush=True)
-                raise
+    ends = time.monotonic() + 60 * minutes
+    kept_in = Path(tempfile.mkdtemp(prefix="ne-denoise-fuzz-"))
+    print(f"the last input of each kind is in {kept_in}", flush=True)
+    for name in cycle((*BYTES, *RECORDS)):
+        if time.monotonic() > ends:
+            break
+        read[name] += fuzz(name, AT_ONCE, kept_in)
+        tried[name] += AT_ONCE
     for name, count in tried.items():
         print(f"{name}: {count} inputs, {read[name]} of them read, all others refused by an error of ours")
-        (Path(tempfile.gettempdir()) / f"ne-denoise-fuzz-{name}").unlink(missing_ok=True)
+    shutil.rmtree(kept_in)
 
 
 if __name__ == "__main__":

@@ -143,7 +143,8 @@ def lying() -> Iterator[Stranger]:
         "a-picture-of-words": (b"this is no TIFF, whatever its name says", DAMAGED),
         "an-html-page": (b"<!DOCTYPE html><title>Log in</title>", DAMAGED),
         "header-only": (b"II*\0\x08\0\0\0", DAMAGED),
-        "loop-of-one-directory": (tiff(plain(), raw, next_ifd=8 + len(raw)), "circular"),
+        "loop-of-one-directory": (tiff(plain(), raw, next_ifd=8 + len(raw)), "in a circle"),
+        "loop-of-two-directories": (_loop(raw), "in a circle"),
         "next-directory-beyond-the-end": (tiff(plain(), raw, next_ifd=10**7), DAMAGED),
     }
     for name, (content, says) in cases.items():
@@ -153,6 +154,14 @@ def lying() -> Iterator[Stranger]:
     yield Stranger("tiff-shaped-too-large", _said(b'{"shape": [1000000, 1000000, 1000000]}'), DAMAGED, either=True)
     yield Stranger("tiff-shaped-as-nothing", _said(b'{"shape": "many", "axes": 7}'), pixels=numbers, either=True, says=DAMAGED)
     yield Stranger("tiff-shaped-as-a-loop", _said(b'{"shape": [-48, -40]}'), DAMAGED, either=True)
+
+
+def _loop(raw: bytes) -> bytes:
+    """Two directories, the second of which leads back to itself."""
+    first = tiff(plain(), raw)
+    at = len(first) + len(first) % 2
+    directory = tiff(plain(), raw, next_ifd=at)[8 + len(raw) :]
+    return tiff(plain(), raw, next_ifd=at).ljust(at, b"\0") + directory
 
 
 def _said(description: bytes) -> Callable[[Path], Path]:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from napari_ne_denoise.cli import assess, check, demo, denoise, filters, maps, models, noise, spectrum
+from napari_ne_denoise.cli import assess, check, demo, denoise, doctor, filters, maps, models, noise, spectrum
 from napari_ne_denoise.cli.console import TERMINATED
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.command("maps")(maps.maps)
 app.command("spectrum")(spectrum.spectrum)
 app.command("assess")(assess.assess)
 app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
 
 
 def _print_version(wanted: bool) -> None:

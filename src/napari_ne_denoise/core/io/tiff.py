@@ -16,7 +16,7 @@ from napari_ne_denoise.core.io import ome
 from napari_ne_denoise.core.io.image_file import TO_MICROMETRES, ImageFile, PixelSize, usual_unit
 from napari_ne_denoise.core.io.letters import distinct_letters
 from napari_ne_denoise.core.io.messages import logged_by
-from napari_ne_denoise.core.io.tiff_claims import check_claims, distrust_of
+from napari_ne_denoise.core.io.tiff_claims import check_claims, check_directories, distrust_of
 
 # uncompressed images larger than this many bytes stay on disk and are read where they are needed
 MEMORY_MAP_FROM = 2**30
@@ -40,6 +40,7 @@ def read_tiff(path: Path, series: int = 0) -> ImageFile:
     FileError
         If the file is damaged, or has no such image.
     """
+    check_directories(path)
     with logged_by(*LOGGERS) as messages, _opened(path, messages) as file:
         if not file.series:
             raise FileError(f"{path}: holds no image; copy it again from where it was made.")
@@ -61,6 +62,7 @@ def read_tiff(path: Path, series: int = 0) -> ImageFile:
 
 def read_tiff_provenance(path: Path) -> dict[str, Any] | None:
     """The record of how a file was made, without reading its pixels; None if there is none."""
+    check_directories(path)
     with logged_by(*LOGGERS), tifffile.TiffFile(path) as file:
         try:
             xml = file.ome_metadata

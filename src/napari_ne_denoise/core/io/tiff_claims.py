@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import tifffile
@@ -28,6 +29,39 @@ _MOST: dict[int, int] = {
 _SIZES = re.compile(r"""\b(?:Size[TZC]|PlaneCount|NumPlanes|First[TZC])\s*=\s*["'](\d+)["']""")
 _FILES = re.compile(r"""\bFileName\s*=\s*["']([^"']*)["']""")
 _PIXELS = re.compile(r"<(?:\w+:)?Pixels\b[^>]*>")
+
+
+def check_directories(path: Path) -> None:
+    """Refuse a file whose directories lead round in a circle, which tifffile notices of some circles only.
+
+    Raises
+    ------
+    FileError
+        If so.
+    """
+    seen: set[int] = set()
+    with open(path, "rb") as file:
+        order = {b"II": "<", b"MM": ">"}.get(file.read(2))
+        version = file.read(2)
+        if order is None or version not in (b"*\0", b"\0*", b"+\0", b"\0+"):
+            return  # no TIFF, or one that only tifffile knows
+        count, offset, tag = ("Q", "Q", 20) if b"+" in version else ("H", "I", 12)
+        at = _number_at(file, order + offset, 8 if b"+" in version else 4)
+        while at:
+            if at in seen:
+                raise FileError(f"{path}: its directories lead round in a circle; it is damaged: copy it again from where it was made.")
+            seen.add(at)
+            tags = _number_at(file, order + count, at) or 0
+            at = _number_at(file, order + offset, at + struct.calcsize(count) + tags * tag) or 0
+
+
+def _number_at(file: BinaryIO, form: str, at: int) -> int | None:
+    """What stands there; None beyond the end of the file."""
+    try:
+        file.seek(at)
+        return int(struct.unpack(form, file.read(struct.calcsize(form)))[0])
+    except (struct.error, OSError, OverflowError, ValueError):
+        return None
 
 
 def check_claims(path: Path, series: tifffile.TiffPageSeries, *, in_memory: bool) -> None:
