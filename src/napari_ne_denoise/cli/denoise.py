@@ -13,7 +13,7 @@ import typer
 
 from napari_ne_denoise.cli.console import FAILED, UNUSABLE, errors_end_the_program, make_folder, print_json, say
 from napari_ne_denoise.cli.progress import LineOfAll, Lines
-from napari_ne_denoise.core.errors import FileError, NEDenoiseError, SettingsError
+from napari_ne_denoise.core.errors import FileError, NEDenoiseError, SettingsError, one_line
 from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings, HotPixels, Noise, Nonfinite, OutputDtype, Precision
 
 if TYPE_CHECKING:
@@ -112,8 +112,9 @@ def noise_of(text: str) -> str | dict[str, Any]:
         return text
     try:
         record: dict[str, Any] = json.loads(text)
-    except ValueError as error:
-        raise SettingsError(f"--noise {text}: begins like JSON and is none ({error}); give a name, or the path of a profile.") from error
+    except (ValueError, RecursionError) as error:
+        said = f"begins like JSON and is none ({one_line(str(error))}); give a name, or the path of a profile."
+        raise SettingsError(f"--noise {one_line(text)}: {said}") from error
     return record
 
 

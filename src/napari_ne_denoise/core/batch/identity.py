@@ -26,7 +26,7 @@ def file_identity(path: Path) -> dict[str, Any] | None:
     try:
         files = list(_files(path)) if path.is_dir() else [path]
         seen = [file.stat() for file in files]
-    except FileNotFoundError:
+    except OSError:  # nor is there one whose name is too long, or a link that leads to itself
         return None
     newest = max((file.st_mtime_ns for file in seen), default=0)
     return {"name": path.name, "files": len(seen), "size": sum(file.st_size for file in seen), "mtime_ns": newest}

@@ -60,13 +60,13 @@ def read_journals(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
     """The lines of journals, each in its order; lines that were broken off are left out."""
     for path in paths:
         try:
-            lines = path.read_bytes().splitlines()
+            lines = path.read_bytes().splitlines() if path.is_file() else []
         except FileNotFoundError:  # whoever it belonged to has finished
             continue
         for line in lines:
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(record, dict):
                 yield record

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_ne_denoise.core.batch.jobs import Job
 
 NAME = "batch"
+MOST_SECONDS = 1e12  # since 1970; beyond, it is no time
 
 
 class Earlier:
@@ -36,7 +37,7 @@ class Earlier:
         for folder in {target.parent for target in targets}:
             lines = [line for line in read_journals(journals_in(folder, NAME)) if isinstance(line.get("output"), str)]
             # the last one counts, whichever process wrote it
-            self._lines |= {folder / line["output"]: line for line in sorted(lines, key=lambda line: float(line["time"]))}
+            self._lines |= {folder / line["output"]: line for line in sorted(lines, key=_time_of)}
 
     def tried(self, target: Path) -> bool:
         """Whether a run was broken off that was to make a result."""
@@ -60,6 +61,11 @@ class Earlier:
         line = self._lines.get(target, {})
         with_bars = isinstance(line.get("way"), dict) and line["way"].get("error bars")
         return bool(with_bars) and "made" not in line and file_identity(target) not in (None, line.get("before"))
+
+
+def _time_of(line: Mapping[str, Any]) -> float:
+    time = line.get("time")
+    return float(time) if isinstance(time, int | float) and abs(time) < MOST_SECONDS else 0.0
 
 
 class BatchJournal:

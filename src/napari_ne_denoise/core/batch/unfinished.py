@@ -30,6 +30,7 @@ from napari_ne_denoise.core.io.pyramid import DoAll, one_by_one
 from napari_ne_denoise.core.io.zarr_files import ZarrParts
 from napari_ne_denoise.core.run import Decided, DenoisingRun
 
+_PRECISIONS = ("float32", "float16", "bfloat16")
 # what the same command meets again: nothing is kept for it
 _OF_NO_USE = (ImageError, SettingsError, ModelError)
 
@@ -210,7 +211,7 @@ class Unfinished:
     def _lines(self) -> list[dict[str, Any]]:
         count = len(self.parts)
         lines = read_journals(journals_in(self.folder, PARTS))
-        return [line for line in lines if isinstance(line.get("part"), int) and 0 <= line["part"] < count]
+        return [line for line in lines if isinstance(line.get("part"), int) and 0 <= line["part"] < count and _makes_sense(line)]
 
     def _provenance(self) -> dict[str, Any]:
         """The record of all runs that made parts, as if it had been one."""
@@ -225,6 +226,14 @@ class Unfinished:
         if run.repairs.wanted:
             record["decided"]["hot_pixels"] = run.repairs.record_of(square for line in lines for square in line.get("hot_pixels", []))
         return record
+
+
+def _makes_sense(line: Mapping[str, Any]) -> bool:
+    """Whether a line tells of a part as `PartMaker` does; one that was damaged counts as none."""
+    used, noise, squares = line.get("used"), line.get("noise", []), line.get("hot_pixels", [])
+    if not isinstance(used, dict) or not all(name in _PRECISIONS and isinstance(count, int) for name, count in used.items()):
+        return False
+    return isinstance(noise, list) and all(isinstance(found, dict) for found in noise) and isinstance(squares, list)
 
 
 def with_source(provenance: dict[str, Any], source: Path, image: ImageFile) -> dict[str, Any]:

@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from napari_ne_denoise.core.errors import FileError
+
 ENDING = ".napari-ne-denoise"
 STORE, PLAN, REPLACED, PARTS = "image.ome.zarr", "plan.json", "replaced.ome.zarr", "parts"
 
@@ -17,13 +19,30 @@ def work_folder(target: Path) -> Path:
 
 
 def plan_in(folder: Path) -> dict[str, Any]:
-    """What is made there, from what and how; empty if there is no such folder."""
+    """What is made there, from what and how; empty if there is no such folder.
+
+    Raises
+    ------
+    FileError
+        If it is damaged.
+    """
     try:
         plan = json.loads((folder / PLAN).read_bytes())
     except FileNotFoundError:
         return {}
-    assert isinstance(plan, dict)
+    except (OSError, ValueError, RecursionError):
+        plan = None
+    if not isinstance(plan, dict) or not _makes_sense(plan):
+        raise FileError(f"{folder / PLAN}: is damaged, and nothing can be gone on with; remove the folder {folder}, to begin anew.")
     return plan
+
+
+def _makes_sense(plan: dict[str, Any]) -> bool:
+    way, side, decided = (plan.get(name) for name in ("way", "side", "decided"))
+    if not isinstance(way, dict) or not isinstance(side, int) or side < 1 or not isinstance(decided, dict):
+        return False
+    device, halves, tile_size = (decided.get(name) for name in ("device", "halves", "tile_size"))
+    return isinstance(device, str) and isinstance(halves, list) and isinstance(tile_size, int) and tile_size > 0
 
 
 def way_of_finished(target: Path) -> dict[str, Any] | None:
