@@ -1,13 +1,17 @@
 """A batch denoises one file after another, says what becomes of each, and leaves nothing half-written."""
 
+import pickle
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tifffile
 
 from napari_ne_denoise import denoise, load_denoiser
 from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun, JobEnded
-from napari_ne_denoise.core.batch.jobs import plan_jobs
+from napari_ne_denoise.core.batch.jobs import plan_jobs, plan_targets
 from napari_ne_denoise.core.batch.run import run_jobs
+from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.io import read_image
 from napari_ne_denoise.core.run import DenoisingRun
 from napari_ne_denoise.core.settings import DenoiseSettings
@@ -74,3 +78,37 @@ def test_results_lie_beside_their_images(folder):
     other.write_bytes((folder / "a.tif").read_bytes())
     jobs = plan_jobs([folder / "a.tif", other], None)
     assert [job.target for job in jobs] == [folder / "a_denoised.ome.tif", folder / "deep" / "d_denoised.ome.tif"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "names"),
+    [
+        (("day1/a.tif", "day2/b.tif"), ("a", "b")),
+        (("day1/a.tif", "day2/a.tif", "day2/b.tif"), ("day1_a", "day2_a", "b")),
+        (("a.tif", "a.png"), ("a_tif", "a_png")),
+        (("a.tif", "a.ome.tif"), ("a_tif", "a_ome_tif")),
+        (("day1/a.tif", "day1/a.png", "day2/a.tif"), ("day1_a_tif", "day1_a_png", "day2_a_tif")),
+        (("x/1/a.tif", "y/1/a.tif"), ("x_1_a", "y_1_a")),
+        (("/x/1/a.tif", "1/a.tif", "b/a.tif"), ("x_1_a", "1_a", "b_a")),
+    ],
+)
+def test_files_of_one_name_get_results_of_different_names(inputs, names):
+    inputs = [Path(path) for path in inputs]
+    targets = plan_targets(inputs, Path("results"))
+    assert targets == [Path("results", f"{name}_denoised.ome.tif") for name in names]
+    assert plan_targets(inputs[::-1], Path("results")) == targets[::-1]  # whatever the order, so that a batch can go on
+
+
+def test_files_beside_each_other_of_one_name_keep_their_folder():
+    assert plan_targets([Path("x/a.tif"), Path("x/a.npy")], None) == [Path("x/a_tif_denoised.ome.tif"), Path("x/a_npy_denoised.ome.tif")]
+    assert plan_targets([Path("x/a.tif"), Path("y/a.tif")], None) == [Path("x/a_denoised.ome.tif"), Path("y/a_denoised.ome.tif")]
+
+
+def test_an_error_is_mended_in_the_words_of_who_shows_it(folder):
+    (folder / "a_denoised.ome.tif").touch()
+    with pytest.raises(SettingsError, match=r"exists already\.$") as raised:
+        plan_jobs([folder / "a.tif"], folder)
+    assert str(raised.value.with_remedy({"existing": "press Replace"})).endswith("exists already; press Replace.")
+    assert pickle.loads(pickle.dumps(raised.value)).mend == "existing"
+    refused = SettingsError("axes='YX': must be 4 letters.")
+    assert refused.with_remedy({"axes": "choose others"}) == "axes='YX': must be 4 letters; choose others."

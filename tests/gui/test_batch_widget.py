@@ -5,15 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
-from qtpy.QtGui import QDropEvent
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
 
 from napari_ne_denoise import denoise
 from napari_ne_denoise.core.batch.file import FileDenoising
 from napari_ne_denoise.gui.batch.batch_widget import BESIDE, CANCEL, EMPTY, IN_FOLDER, REPLACE, SKIP
 from napari_ne_denoise.gui.batch.batching import image_files
-from napari_ne_denoise.gui.batch.file_table import NOISE, STATE, TIME
+from napari_ne_denoise.gui.batch.file_table import FILE, NOISE, QUALITY, ROW_HEIGHT, STATE, TIME, FileModel
 
 BATCH = ("Layers", "Filter", "Denoise files (NE Denoise)")
 
@@ -33,7 +34,7 @@ def dock(viewer, menu_entry):
 
 
 def states(dock):
-    return [dock.table.text(row, STATE) for row in range(dock.table.rowCount())]
+    return [dock.table.text(row, STATE) for row in range(dock.table.count)]
 
 
 def run(dock, until):
@@ -49,7 +50,7 @@ def test_a_folder_is_denoised_and_the_table_tells_of_each(dock, folder, until):
     assert dock.button.text == "Denoise 3 files"
     run(dock, until)
     assert states(dock) == ["done", "failed", "done"]
-    assert "b.tif" in dock.table.item(1, STATE).toolTip()
+    assert "b.tif" in dock.table.explanation(1, STATE)
     assert dock.table.text(0, NOISE).startswith("±")
     assert dock.table.text(0, TIME).endswith("s")
     assert "2 done, 1 failed" in dock.message.value
@@ -102,8 +103,11 @@ def test_nothing_can_be_dropped_during_a_run(dock, folder, until):
 def test_files_are_dropped_on_the_table_and_taken_away(dock, folder):
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(folder)), QUrl.fromLocalFile(str(folder / "a.tif"))])
-    event = QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
-    dock.table.dropEvent(event)
+    where = (Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
+    over, drop = QDragEnterEvent(QPoint(5, 5), *where), QDropEvent(QPointF(5, 5), *where)
+    for event in (over, drop):
+        QApplication.sendEvent(dock.table.viewport(), event)  # where Qt sends what the mouse does
+        assert event.isAccepted()
     assert len(dock.files) == 3
     dock.table.selectRow(1)
     dock.take_away()
@@ -142,7 +146,7 @@ def test_closing_the_dock_stops_the_batch(dock, folder, until, gate, close_dock,
 def test_a_double_click_opens_image_and_result(viewer, dock, folder, until):
     dock.add([folder / "a.tif"])
     run(dock, until)
-    dock.table.cellDoubleClicked.emit(0, 0)
+    dock.table.doubleClicked.emit(dock.table.model().index(0, 0))
     assert [layer.name for layer in viewer.layers] == ["a", "a_denoised.ome"]
 
 
@@ -155,9 +159,103 @@ def test_a_folder_without_images_and_a_mistake_are_told(dock, tmp_path, until, m
     monkeypatch.setattr(FileDenoising, "steps", lambda *_: 1 / 0)
     run(dock, until)
     assert states(dock) == ["failed"]
-    assert "ZeroDivisionError" in dock.table.item(0, STATE).toolTip()
+    assert "ZeroDivisionError" in dock.table.explanation(0, STATE)
 
 
 def test_results_are_no_images_of_the_next_batch(folder):
     (folder / "a_denoised.ome.tif").write_bytes(b"")
     assert image_files(folder) == [Path(folder / f"{name}.tif") for name in "abc"]
+
+
+def test_files_of_one_name_are_told_apart_before_the_run(dock, folder, until, tmp_path_factory, noisy, monkeypatch):
+    other, results = tmp_path_factory.mktemp("day2"), tmp_path_factory.mktemp("results")
+    tifffile.imwrite(other / "a.tif", noisy((90, 100), 7))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(results))
+    dock.add([folder / "a.tif", folder / "b.tif", other / "a.tif"])
+    dock.results.value = IN_FOLDER
+    called = f"{other.name}_a_denoised.ome.tif"
+    assert [dock.table.text(row, FILE) for row in (1, 2)] == ["b.tif", f"{other.name}/a.tif → {other.name}_a"]
+    assert str(results / called) in dock.table.explanation(2, FILE)
+    run(dock, until)
+    assert states(dock) == ["done"] * 3
+    np.testing.assert_array_equal(tifffile.imread(results / called), denoise(tifffile.imread(other / "a.tif")))
+    dock.results.value = BESIDE
+    assert dock.table.text(2, FILE) == f"{other.name}/a.tif"
+
+
+def test_what_became_of_files_stays_when_others_are_added(dock, folder, until):
+    (folder / "b.tif").write_bytes(b"broken")
+    dock.add([folder / "a.tif", folder / "b.tif"])
+    run(dock, until)
+    assert states(dock) == ["done", "failed"]
+    noise = dock.table.text(0, NOISE)
+    dock.add([folder / "c.tif"])
+    assert states(dock) == ["done", "failed", ""]
+    tifffile.imwrite(folder / "b.tif", tifffile.imread(folder / "a.tif"))
+    run(dock, until)  # what is done stays, what failed is tried again
+    assert states(dock) == ["skipped", "done", "done"]
+    assert "a_denoised.ome.tif is there already" in dock.table.explanation(0, STATE)
+    assert dock.message.value.startswith("2 done, 1 skipped")
+    assert dock.table.text(0, NOISE) == noise
+
+
+def test_the_quality_of_each_result_is_estimated_where_asked_for(dock, folder, until):
+    dock.add([folder / "a.tif"])
+    run(dock, until)
+    assert dock.table.text(0, QUALITY) == ""
+    assert dock.table.isColumnHidden(QUALITY)
+    assert not dock.table.isColumnHidden(NOISE)
+    dock.quality.value, dock.existing.value = True, REPLACE
+    run(dock, until)
+    assert dock.table.text(0, QUALITY).removesuffix(" !").endswith("dB")
+    assert "estimated PSNR" in dock.table.explanation(0, QUALITY)
+
+
+def test_settings_of_the_dock_are_those_of_the_results(dock, folder, until, noisy):
+    stack = noisy((3, 64, 70))
+    stack[:, 20, 30] = 60_000
+    tifffile.imwrite(folder / "a.tif", stack, photometric="minisblack")
+    dock.axes.value = "TYX"
+    dock.advanced.hot_pixels.value = "repair"
+    dock.advanced.output.value = "input"
+    assert dock.fold.head.text() == "▸ Advanced (2 changed)"
+    dock.add([folder / "a.tif", folder / "b.tif"])
+    run(dock, until)
+    result = tifffile.imread(folder / "a_denoised.ome.tif")
+    np.testing.assert_array_equal(result, denoise(stack, axes="TYX", hot_pixels="repair", output_dtype="input"))
+    assert "repaired" in dock.table.explanation(0, STATE)
+    assert states(dock)[1] == "failed"  # two axes, and three letters
+    assert dock.table.explanation(1, STATE).endswith('choose what fits at "Axes".')
+
+
+def test_nothing_speaks_of_the_command_line(dock, folder, until, noisy):
+    np.save(folder / "a.npy", noisy((2, 64, 70)))
+    (folder / "b_denoised.ome.tif").mkdir()
+    dock.existing.value = REPLACE
+    dock.add([folder / "a.npy", folder / "b.tif"])
+    run(dock, until)
+    told = [dock.table.explanation(row, column) for row in range(2) for column in (FILE, STATE)]
+    told += [part.toolTip() for part in dock.native.findChildren(QWidget)]
+    assert 'tell at "Axes", such as ZYX' in told[1]
+    assert not any("--" in text or " -o" in text for text in (*told, dock.message.value))
+
+
+def test_a_table_of_thousands_looks_at_what_is_seen(make_napari_viewer_proxy, menu_entry, tmp_path, monkeypatch, qtbot):
+    viewer = make_napari_viewer_proxy(show=True)
+    menu_entry(viewer, *BATCH).trigger()
+    dock = viewer.window.dock_widgets[BATCH[-1]]
+    asked, data = [], FileModel.data
+    monkeypatch.setattr(FileModel, "data", lambda self, index, role: asked.append(index.row()) or data(self, index, role))
+    dock.add([tmp_path / f"{number}.tif" for number in range(5000)])
+    qtbot.wait(100)
+    assert dock.table.count == 5000
+    assert max(asked) < 200
+    for number in range(0, 5000, 50):
+        dock.table.show_in(number, STATE, "done")
+    dock.table.show_row(4000)
+    qtbot.wait(100)
+    at = dock.table.viewport().rect().center()
+    QTest.mouseClick(dock.table.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    assert abs(dock.table.chosen_rows()[0] - 4000) < dock.table.height() // ROW_HEIGHT
+    dock.take_away()
+    assert dock.table.count == 4999

@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 
 FAILED, UNUSABLE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
+# what to do about an error, by what mends it
+REMEDIES = {
+    "existing": "say --overwrite to replace it, or --skip-existing to leave it as it is",
+    "busy": "wait for it, or let jobs share the work (--shard)",
+    "either": "leave --overwrite or --skip-existing out",
+    "out": "give -o another name; a folder, for several images",
+}
+
 _LONGEST_BAR = 24  # characters
 _PAUSE = 0.1  # seconds between two drawings
 
@@ -72,7 +80,7 @@ def errors_end_the_program() -> Iterator[None]:
     try:
         yield
     except NEDenoiseError as error:
-        say(f"error: {error}")
+        say(f"error: {error.with_remedy(REMEDIES)}")
         raise typer.Exit(exit_code(error)) from None
     except MemoryError:
         say("error: memory ran out; close other programs, or take a part of the image")

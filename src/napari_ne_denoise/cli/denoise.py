@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from napari_ne_denoise.cli.console import FAILED, UNUSABLE, errors_end_the_program, make_folder, print_json, say
+from napari_ne_denoise.cli.console import FAILED, REMEDIES, UNUSABLE, errors_end_the_program, make_folder, print_json, say
 from napari_ne_denoise.cli.progress import LineOfAll, Lines
 from napari_ne_denoise.core.errors import FileError, NEDenoiseError, SettingsError, one_line
 from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings, HotPixels, Noise, Nonfinite, OutputDtype, Precision
@@ -124,7 +124,7 @@ def _planned(inputs: list[Path], out: Path, overwrite: bool, skip_existing: bool
     try:
         return plan_jobs(inputs, out, overwrite=overwrite, skip_existing=skip_existing, share=share)
     except FileError as error:  # nothing was tried yet
-        say(f"error: {error}")
+        say(f"error: {error.with_remedy(REMEDIES)}")
         raise typer.Exit(UNUSABLE) from None
 
 
@@ -182,7 +182,7 @@ def _outcomes(
         for event in events:
             lines.show(event)
             if isinstance(event, JobEnded):
-                record = event.record | {
+                record = _in_words(event.record, event.error) | {
                     "warnings": [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
                 }
                 caught.clear()
@@ -200,6 +200,16 @@ def _on_cluster(
             threads = client.nthreads()
             say(f"note: workers: {len(threads)}, threads: {sum(threads.values())}")
         yield from run_jobs_on(client, jobs, settings, denoiser, series, with_std=with_std)
+
+
+def _in_words(record: dict[str, Any], error: Exception | None) -> dict[str, Any]:
+    """A record with what the command line can do about it."""
+    from napari_ne_denoise.core.batch.file import say_unnamed
+
+    if isinstance(error, NEDenoiseError):
+        return record | {"error": error.with_remedy(REMEDIES)}
+    unnamed = say_unnamed(record, "tell with --axes")
+    return record | {"notes": [*record["notes"], *unnamed]} if unnamed else record
 
 
 def _exit_code(error: Exception | None) -> int:

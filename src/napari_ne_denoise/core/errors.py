@@ -1,10 +1,32 @@
 """The errors a user can meet: each says what came, what is accepted, and what to do."""
 
+import re
+from collections.abc import Mapping
+
 LONGEST_REASON = 300  # characters of what a library says of a damaged file, which may quote much of it
 
 
 class NEDenoiseError(ValueError):
-    """Something the user can mend; its message says how."""
+    """Something the user can mend; its message says how, or `mend` by what.
+
+    Parameters
+    ----------
+    said
+        What came, and what is accepted.
+    mend
+        Name of the setting that mends it, where the command line and the window call that otherwise; each has its own words for what to do
+        then.  "": the setting that the message begins with, as in "axes='YX': must…", if there is one.
+    """
+
+    def __init__(self, said: str = "", mend: str = "") -> None:
+        super().__init__(said)
+        named = re.match(r"(\w+)=", said)
+        self.mend = mend or (named[1] if named else "")
+
+    def with_remedy(self, remedies: Mapping[str, str]) -> str:
+        """The message, and what to do in the words of whoever shows it, by `mend`."""
+        remedy = remedies.get(self.mend)
+        return f"{self}" if remedy is None else f"{str(self).removesuffix('.')}; {remedy}."
 
 
 class SettingsError(NEDenoiseError):

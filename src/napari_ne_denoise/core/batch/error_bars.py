@@ -79,5 +79,5 @@ def error_bars_of(run: DenoisingRun, job: Job) -> FileErrorBars:
     result = job.target
     target = result.with_name(stem(result) + SUFFIX + result.name[len(stem(result)) :])
     if target.exists() and not job.overwrite:
-        raise FileError(f"{target}: exists already; say --overwrite to replace it, or give another name.")
+        raise FileError(f"{target}: exists already.", mend="existing")
     return FileErrorBars(run, job, target, error_steps(run))

@@ -45,7 +45,8 @@ class JobEnded:
         Of the job, from 0.
     record
         "input", "output", "status" ("done", "skipped", "failed", or "partly" where other jobs make the rest); of a finished one "seconds",
-        "axes", "notes" and "provenance", of a failed one "error" and "error_type".  Plain values that JSON can hold.
+        "axes", "notes", "provenance" and, where nobody told what some axes are, "unnamed_axes"; of a failed one "error" and "error_type".
+        Plain values that JSON can hold.
     error
         Why it failed.  None: it did not.
     """

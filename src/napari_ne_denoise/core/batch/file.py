@@ -199,7 +199,8 @@ def told_of_parts(result: Unfinished, opened: OpenedFile, job: Job, earlier: Col
 def told_of(image: ImageFile, provenance: dict[str, Any], notes: Sequence[str] = ()) -> dict[str, Any]:
     """What can be said of a result."""
     assert image.axes is not None
-    return {"axes": image.axes, "notes": [*image.notes, *_unnamed(image.axes), *_repaired(provenance), *notes], "provenance": provenance}
+    said = [*image.notes, *_repaired(provenance), *notes]
+    return {"axes": image.axes, "notes": said, **_unnamed(image.axes), "provenance": provenance}
 
 
 def _axes(image: ImageFile, settings: DenoiseSettings) -> str | None:
@@ -209,14 +210,22 @@ def _axes(image: ImageFile, settings: DenoiseSettings) -> str | None:
     return with_channels(image.axes, settings.channel_axis)
 
 
-def _unnamed(axes: str) -> list[str]:
-    """What to say of axes whose meaning neither the file nor the user told."""
+def _unnamed(axes: str) -> dict[str, Any]:
+    """Axes whose meaning neither the file nor the user told, and what they might be."""
     unknown = [number for number, letter in enumerate(axes) if letter not in "TZCYXS"]
     if not unknown:
-        return []
+        return {}
     better = "".join("Z" if number in unknown else letter for number, letter in enumerate(axes))
     example = better if len(unknown) == 1 else "TZYX"
-    return [f"the file does not say what its axis {', '.join(map(str, unknown))} is; tell with --axes, such as {example}"]
+    return {"unnamed_axes": {"numbers": unknown, "example": example}}
+
+
+def say_unnamed(record: dict[str, Any], remedy: str) -> list[str]:
+    """What to say of axes that the record of a finished file does not name; `remedy` tells where to name them."""
+    if (found := record.get("unnamed_axes")) is None:
+        return []
+    numbers = ", ".join(map(str, found["numbers"]))
+    return [f"the file does not say what its axis {numbers} is; {remedy}, such as {found['example']}"]
 
 
 def _repaired(provenance: dict[str, Any]) -> list[str]:

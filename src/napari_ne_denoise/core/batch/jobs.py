@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,8 @@ from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.io import WRITABLE, check_target, is_zarr, stem
 
 SHARE_FORM = "I/N, such as 2/8 for the second of eight jobs"
-ENDING, ZARR_ENDING = "_denoised.ome.tif", "_denoised.ome.zarr"
+DENOISED = "_denoised"  # behind the name of the image
+ENDING, ZARR_ENDING = f"{DENOISED}.ome.tif", f"{DENOISED}.ome.zarr"
 
 
 Thing = TypeVar("Thing")
@@ -112,8 +113,8 @@ def plan_jobs(
         If an output cannot be written.
     """
     if overwrite and skip_existing:
-        raise SettingsError("--overwrite and --skip-existing exclude each other; leave one out.")
-    targets = _targets(inputs, out)
+        raise SettingsError("To replace outputs that exist and to leave them exclude each other.", mend="either")
+    targets = plan_targets(inputs, out)
     _refuse_repeated(targets)
     _refuse_inputs(inputs, targets)
     pairs = list(zip(inputs, targets, strict=True))
@@ -125,7 +126,7 @@ def plan_jobs(
     existing = [target for target in targets if target.exists() and target not in half_done and earlier.way_of(target) is None]
     if existing and not overwrite and not skip_existing:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-        raise SettingsError(f"{existing[0]}{more}: exists already; say --overwrite to replace it, or --skip-existing to leave it as it is.")
+        raise SettingsError(f"{existing[0]}{more}: exists already.", mend="existing")
     jobs = []
     for source, target in pairs:
         kept = earlier.way_of(target) is not None
@@ -134,31 +135,77 @@ def plan_jobs(
     return jobs
 
 
-def _targets(inputs: Sequence[Path], out: Path | None) -> list[Path]:
+def plan_targets(inputs: Sequence[Path], out: Path | None) -> list[Path]:
+    """Which file each input becomes; those that would have the same name get their folder or their ending into it.
+
+    Parameters
+    ----------
+    inputs, out
+        As in `plan_jobs`.
+
+    Raises
+    ------
+    SettingsError
+        If `out` is a file, and a folder is needed.
+    FileError
+        If `out` cannot be written.
+    """
     if out is None:
-        return [source.parent / _result_name(source) for source in inputs]
+        return _distinct(inputs, [source.parent / result_name(source) for source in inputs])
     # an OME-Zarr is a folder, but one image
     looks_like_file = bool(out.suffix) and (is_zarr(out) or not out.is_dir())
     if len(inputs) == 1 and looks_like_file:
         check_target(out, "uint8", "YX")  # the pixels are checked once they are known
         return [out]
     if out.is_file() or (looks_like_file and out.name.lower().endswith(WRITABLE)):
-        raise SettingsError(f"{out}: is a file, and a folder is needed for {len(inputs)} input(s); give -o the name of a folder.")
-    return [out / _result_name(source) for source in inputs]
+        raise SettingsError(f"{out}: is a file, and a folder is needed for {len(inputs)} input(s).", mend="out")
+    return _distinct(inputs, [out / result_name(source) for source in inputs])
 
 
-def _result_name(source: Path) -> str:
-    return f"{stem(source)}{ZARR_ENDING if source.is_dir() else ENDING}"
+def result_name(source: Path, label: str | None = None) -> str:
+    """What the result of a file is called; `label` is what stands for the file, if not its own name."""
+    return f"{stem(source) if label is None else label}{ZARR_ENDING if source.is_dir() else ENDING}"
+
+
+def _distinct(inputs: Sequence[Path], targets: list[Path]) -> list[Path]:
+    """The same targets, but those that several inputs share made different."""
+    sharing: dict[Path, list[int]] = defaultdict(list)
+    for number, target in enumerate(targets):
+        sharing[target].append(number)
+    distinct = list(targets)
+    for target, numbers in sharing.items():
+        if len(numbers) > 1:
+            labels = _labels([inputs[number] for number in numbers])
+            for number, label in zip(numbers, labels, strict=True):
+                distinct[number] = target.with_name(result_name(inputs[number], label))
+    return distinct
+
+
+def _labels(sources: list[Path]) -> list[str]:
+    """Short names that tell files of one stem apart: by their endings, or by as many of their folders as it takes."""
+    deepest = max(len(source.parent.parts) for source in sources)
+    for depth in range(deepest + 1):
+        for with_ending in (False, True):
+            labels = [_label(source, depth, with_ending) for source in sources]
+            if len(set(labels)) == len(labels):
+                return labels
+    return [stem(source) for source in sources]  # one file, given twice
+
+
+def _label(source: Path, depth: int, with_ending: bool) -> str:
+    folders = [part for part in source.parent.parts if part != source.anchor]
+    ending = source.name[len(stem(source)) :].lstrip(".").replace(".", "_")
+    return "_".join([*folders[max(0, len(folders) - depth) :], stem(source), *([ending] if with_ending and ending else [])])
 
 
 def _refuse_repeated(targets: list[Path]) -> None:
     for target, count in Counter(targets).items():
         if count > 1:
-            raise SettingsError(f"{target}: {count} inputs would be written there; rename them, or denoise them into different folders.")
+            raise SettingsError(f"{target}: {count} inputs would be written there; give each once.")
 
 
 def _refuse_inputs(inputs: Sequence[Path], targets: list[Path]) -> None:
     sources = {os.path.realpath(source) for source in inputs}  # of links that lead round in a circle, too
     for target in targets:
         if os.path.realpath(target) in sources:
-            raise SettingsError(f"{target}: is an input, and inputs are never overwritten; give -o another name.")
+            raise SettingsError(f"{target}: is an input, and inputs are never overwritten.", mend="out")

@@ -148,9 +148,7 @@ class Unfinished:
         """
         with self.locked(work) as free:
             if not free:
-                raise FileError(
-                    f"{self.target}: another process is at work on it, in {self.folder}; wait for it, or let jobs share the work (--shard)."
-                )
+                raise FileError(f"{self.target}: another process is at work on it, in {self.folder}.", mend="busy")
             yield
 
     def leave(self, error: BaseException) -> None:

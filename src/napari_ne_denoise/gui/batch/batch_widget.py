@@ -1,31 +1,38 @@
 """The dock that denoises many files."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import ProgressBar, PushButton
+from magicgui.widgets import CheckBox, ProgressBar, PushButton
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 
-from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun, JobEnded
-from napari_ne_denoise.core.batch.jobs import Job, plan_jobs
+from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun
+from napari_ne_denoise.core.batch.file import say_unnamed
+from napari_ne_denoise.core.batch.jobs import DENOISED, Job, plan_jobs, plan_targets, result_name
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.io import READABLE, is_zarr
 from napari_ne_denoise.gui.base.boxes import choice_box, offer
-from napari_ne_denoise.gui.base.choices import device_box, explain_models, find_devices, model_box, offer_devices
+from napari_ne_denoise.gui.base.choices import explain_models, find_devices, model_box
 from napari_ne_denoise.gui.base.dock import WorkDock
-from napari_ne_denoise.gui.base.docks import Message, form
+from napari_ne_denoise.gui.base.docks import Fold, Message, form
 from napari_ne_denoise.gui.base.pace import duration
 from napari_ne_denoise.gui.base.workers import Task
-from napari_ne_denoise.gui.batch.batching import NoiseFound, denoise_files, image_files
-from napari_ne_denoise.gui.batch.file_table import FILE, NOISE, STATE, TIME, FileTable
+from napari_ne_denoise.gui.batch.batching import AllEnded, Looking, NoiseFound, QualityFound, Told, denoise_files, image_files
+from napari_ne_denoise.gui.batch.file_table import NOISE, QUALITY, STATE, TIME, FileTable
+from napari_ne_denoise.gui.batch.remedies import REMEDIES, UNNAMED
+from napari_ne_denoise.gui.denoise.advanced import ADVANCED, ADVANCED_TOOLTIP, Advanced
+from napari_ne_denoise.gui.layers.readings import usual_axes
 
 if TYPE_CHECKING:
     import napari
 
 
 START, CANCEL = "Denoise", "Cancel"
+ENDS = ("done", "skipped", "failed")
+AS_FILE_SAYS = "as each file says"
 EMPTY = "Add files or a folder, or drop them on the table."
 BESIDE, IN_FOLDER = "beside the images", "in a folder…"
 SKIP, REPLACE = "stay: go on with the others", "are replaced"
@@ -43,12 +50,22 @@ class BatchWidget(WorkDock):
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
         self._jobs: list[Job] = []
-        self._finished, self._began = 0, 0.0
+        self._finished, self._to_do, self._began = 0, 0, 0.0
         self.files: list[Path] = []
         self.folder: Path | None = None
         self.table, self.message = FileTable(), Message()
-        self.model, self.device = model_box(), device_box()
-        self.results = choice_box("results", "Results", "Where results go: NAME_denoised.ome.tif. Images are never changed.")
+        self.model, self.advanced = model_box(), Advanced()
+        self.axes = choice_box("axes", "Axes", "What the axes of all files are. A file with another number of axes fails, and says so.")
+        as_said = (AS_FILE_SAYS, None, "Each file's own metadata. Where they say nothing, planes are the last two axes.")
+        offer(self.axes, [as_said, *((letters, letters, "") for letters in usual_axes())])
+        self.quality = CheckBox(
+            text="Estimate quality",
+            value=False,
+            tooltip="Tell of each result how good it is, as “How good is it?” of the Denoise dock does. It takes some seconds a file.",
+        )
+        self.results = choice_box(
+            "results", "Results", "Where results go: NAME_denoised.ome.tif, or .ome.zarr of an OME-Zarr.\nImages are never changed."
+        )
         self.existing = choice_box(
             "existing", "If there", "What to do where a result is there already. Staying goes on with a batch that was stopped."
         )
@@ -61,25 +78,23 @@ class BatchWidget(WorkDock):
         super().__init__(viewer, [self.button, self.bar, self.message])
         self._lay_out()
         self._listen()
-        self._device_search = Task(
-            "finding devices", find_devices, found=lambda reports: offer_devices(self.device, reports), failed=self.message.complain
-        )
+        self._device_search = Task("finding devices", find_devices, found=self.advanced.offer_devices, failed=self.message.complain)
         self._device_search.start()
 
     def add(self, paths: Sequence[Path]) -> None:
         """Add files, and of folders the images in them; what is in the table already stays once."""
         found = [file for path in paths for file in (image_files(path) if path.is_dir() and not is_zarr(path) else [path])]
         self.files = list(dict.fromkeys([*self.files, *found]))
-        self.table.show_files(self.files)
+        self._show_files()
         self._show_state()
         if paths and not found:
             self.message.complain(f"{paths[0].name}: no image in it; what can be read ends in {', '.join(READABLE)}.")
 
     def take_away(self) -> None:
         """Take the selected files from the table, or all where none is selected; the files themselves stay."""
-        chosen = self.table.chosen_rows() or range(len(self.files))
-        self.files = [path for row, path in enumerate(self.files) if row not in set(chosen)]
-        self.table.show_files(self.files)
+        chosen = set(self.table.chosen_rows() or range(len(self.files)))
+        self.files = [path for row, path in enumerate(self.files) if row not in chosen]
+        self._show_files()
         self._show_state()
 
     def denoise(self) -> None:
@@ -87,29 +102,42 @@ class BatchWidget(WorkDock):
         try:
             replace, skip = self.existing.value == REPLACE, self.existing.value == SKIP
             self._jobs = plan_jobs(self.files, self.folder, overwrite=replace, skip_existing=skip)
-        except (NEDenoiseError, OSError) as error:
-            self.message.complain(str(error))
+        except NEDenoiseError as error:
+            self.message.complain(error.with_remedy(REMEDIES))
             return
-        self.table.show_files(self.files)
-        self._finished, self._began = 0, perf_counter()
-        work = (denoise_files, self._jobs, self.model.value, self.device.value)
+        except OSError as error:
+            self.message.complain(f"{error}.")
+            return
+        for row, job in enumerate(self._jobs):
+            if not job.skipped:
+                self._clear(row)
+        self._finished, self._to_do, self._began = 0, sum(not job.skipped for job in self._jobs), perf_counter()
+        wishes = {"model": self.model.value, "axes": self.axes.value, **self.advanced.values}
+        work = (denoise_files, self._jobs, wishes, bool(self.quality.value))
         self._task = Task(f"denoising {len(self._jobs)} files", *work, found=self._show, failed=self._fail)
         self.bar.native.setValue(0)
         self.message.say("Preparing…")
         self._show_state()
         self._task.start()
 
+    @property
+    def device(self) -> Any:
+        """The box of devices."""
+        return self.advanced.device
+
     def cancel(self) -> None:
         """Stop at once; finished results stay, and nothing is half-written."""
         if self._task is not None:
             self._task.stop()
+            for row in range(self.table.count):
+                if self.table.text(row, STATE) not in ("", *ENDS):
+                    self.table.show_in(row, STATE, "cancelled")
             self._end("Cancelled. Finished results stay; starting again goes on with the others.")
 
     def open_row(self, row: int) -> None:
         """Open an image, and its result if there is one, in the viewer."""
         paths = [self.files[row]]
-        if row < len(self._jobs) and self._jobs[row].source == paths[0] and self._jobs[row].target.exists():
-            paths.append(self._jobs[row].target)
+        paths.extend(job.target for job in self._jobs if job.source == paths[0] and job.target.exists())
         for path in paths:
             try:
                 self._viewer.open(str(path), plugin="napari" if path.suffix != ".zarr" else None)
@@ -130,16 +158,18 @@ class BatchWidget(WorkDock):
             button.clicked.connect(lambda *_, call=call: call())
             row.addWidget(button)
         self._choosing = buttons
-        self._form = form(self.results, self.existing, self.model, self.device)
-        for place, part in enumerate((buttons, self.table, self._form)):
-            self.column.insertWidget(place, part)
+        self._form = form(self.results, self.existing, self.axes, self.model)
+        self.fold = Fold(ADVANCED, self.advanced, ADVANCED_TOOLTIP)
+        for place, part in enumerate((buttons, self.table, self._form, self.fold, self.quality.native)):
+            self.column.insertWidget(place, part, 1 if part is self.table else 0)
 
     def _listen(self) -> None:
         self.button.changed.connect(self._press)
         self.results.changed.connect(self._choose_target)
         self.model.changed.connect(lambda: explain_models(self.model))
         self.table.dropped.connect(self.add)
-        self.table.cellDoubleClicked.connect(lambda row, _: self.open_row(row))
+        self.table.doubleClicked.connect(lambda place: self.open_row(place.row()))
+        self.advanced.changed.connect(lambda: self.fold.rename(self.advanced.title))
         self._show_state()
 
     def _press(self) -> None:
@@ -164,43 +194,75 @@ class BatchWidget(WorkDock):
             self.results.tooltip = f"Results go into {path}."
         else:
             self.results.value = BESIDE
+        self._show_files()
 
-    def _show(self, event: JobBegun | JobAdvanced | JobEnded | NoiseFound) -> None:
+    def _show_files(self) -> None:
+        """Show the files, and what results will be called where that is not obvious."""
+        try:
+            targets = plan_targets(self.files, self.folder)
+        except NEDenoiseError as error:
+            self.message.complain(error.with_remedy(REMEDIES))
+            return
+        names = Counter(path.name for path in self.files)
+
+        def name(row: int) -> tuple[str, str]:
+            source, target = self.files[row], targets[row]
+            called = source.name if names[source.name] == 1 else str(Path(*source.parts[-2:]))
+            usual = target.name == result_name(source)
+            return called if usual else f"{called} → {target.name.rpartition(DENOISED)[0]}", f"{source}\n→ {target}"
+
+        self.table.show_files(self.files, name)
+
+    def _clear(self, row: int) -> None:
+        for column in (NOISE, QUALITY, TIME):
+            self.table.show_in(row, column, "")
+        self.table.show_in(row, STATE, "waiting")
+
+    def _show(self, event: Told) -> None:
         if isinstance(event, NoiseFound):
             self.table.show_in(event.number, NOISE, event.strength, event.words)
+        elif isinstance(event, QualityFound):
+            self.table.show_in(event.number, QUALITY, event.shortly, event.words)
+        elif isinstance(event, Looking):
+            self.table.show_in(event.number, STATE, "looking", "The result is there; now its noise is looked for.")
         elif isinstance(event, JobBegun):
             self.table.show_in(event.number, STATE, "reading")
-            self.table.scrollToItem(self.table.item(event.number, FILE))
+            self.table.show_row(event.number)
             self.message.say(f"{event.number + 1} of {len(self._jobs)}: {event.job.source.name}")
         elif isinstance(event, JobAdvanced):
             share = event.done / event.total
             self.table.show_in(event.number, STATE, f"{share:.0%}")
             self._show_share(self._finished + share)
+        elif isinstance(event, AllEnded):
+            self._end(self._summary())
         else:
-            self._finish(event.number, event.record)
+            self._finish(event.number, event.record, event.error)
 
-    def _finish(self, number: int, record: dict[str, Any]) -> None:
-        self._finished += 1
-        said = [record.get("error", ""), *record.get("notes", [])]
+    def _finish(self, number: int, record: dict[str, Any], error: Exception | None) -> None:
+        job = self._jobs[number]
+        if record["status"] == "skipped":
+            said = [f"{job.target} is there already; it was left as it is.", *record.get("notes", [])]
+        else:
+            self._finished += 1
+            failed = error.with_remedy(REMEDIES) if isinstance(error, NEDenoiseError) else record.get("error", "")
+            said = [failed, *record.get("notes", []), *say_unnamed(record, UNNAMED)]
         self.table.show_in(number, STATE, record["status"], "\n".join(filter(None, said)))
         if "seconds" in record:
             self.table.show_in(number, TIME, duration(record["seconds"]))
         self._show_share(float(self._finished))
-        if self._finished == len(self._jobs):
-            self._end(self._summary())
 
     def _summary(self) -> str:
-        states = [self.table.text(row, STATE) for row in range(len(self._jobs))]
-        counts = {state: states.count(state) for state in ("done", "skipped", "failed")}
+        states = Counter(self.table.text(row, STATE) for row in range(len(self._jobs)))
+        counts = {state: states[state] for state in ENDS}
         said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-        hint = " Point at a state to see why." if counts["failed"] else ""
+        hint = " Point at a state to see why; starting again tries what failed." if counts["failed"] else ""
         return f"{said} in {duration(perf_counter() - self._began)}.{hint}"
 
     def _show_share(self, finished: float) -> None:
-        share = finished / len(self._jobs)
+        share = finished / max(self._to_do, 1)  # what is skipped takes no time
         left = (perf_counter() - self._began) * (1 - share) / max(share, 1e-3)
         self.bar.native.setValue(int(1000 * share))
-        self.bar.native.setFormat(f"{share:.0%} · {duration(left)} left" if share < 1 else "100%")
+        self.bar.native.setFormat(f"{share:.0%} · {duration(left)} left" if 0 < share < 1 else f"{share:.0%}")
 
     def _fail(self, reason: str) -> None:
         self._end("")
@@ -216,7 +278,7 @@ class BatchWidget(WorkDock):
         count = f" {len(self.files)} file{'s' if len(self.files) > 1 else ''}" if self.files else ""
         self.button.text = CANCEL if busy else f"{START}{count}"
         self.button.enabled = busy or not empty
-        for part in (self._form, self._choosing):
+        for part in (self._form, self._choosing, self.fold, self.quality.native):
             part.setEnabled(not busy)
         self.table.setAcceptDrops(not busy)  # the rows are those of the run
         self.bar.visible = busy

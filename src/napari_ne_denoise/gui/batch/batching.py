@@ -3,12 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun, JobEnded
 from napari_ne_denoise.core.batch.jobs import Job
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.io import READABLE, is_zarr
 from napari_ne_denoise.core.noise.model import NoiseModel
+
+if TYPE_CHECKING:
+    from napari_ne_denoise.core.inference import Denoiser
+
+UNKNOWN = "–"  # of a quality that cannot be told
 
 _KINDS = {"none": "none", "gaussian": "the same everywhere", "poisson-gaussian": "grows with brightness"}
 
@@ -22,18 +28,75 @@ class NoiseFound:
     words: str
 
 
-def denoise_files(jobs: Sequence[Job], model: str, device: str) -> Iterator[JobBegun | JobAdvanced | JobEnded | NoiseFound]:
-    """The work of a thread: denoise file by file, and tell of each what noise it had."""
+@dataclass(frozen=True)
+class QualityFound:
+    """How good the result of a file is estimated to be, shortly and in a sentence; or only why that cannot be told."""
+
+    number: int
+    shortly: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Looking:
+    """The result of a file is there, and being looked at."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class AllEnded:
+    """All that can be done of the files is done, and what was noted meanwhile to go on after an accident is cleared away."""
+
+
+Told = JobBegun | JobAdvanced | JobEnded | NoiseFound | QualityFound | Looking | AllEnded
+
+
+def denoise_files(jobs: Sequence[Job], wishes: dict[str, Any], with_quality: bool) -> Iterator[Told]:
+    """The work of a thread: denoise file by file, and tell of each what noise it had.
+
+    Parameters
+    ----------
+    jobs
+        Which file becomes which.
+    wishes
+        What was chosen of the settings of `denoise`.
+    with_quality
+        Whether the quality of each result is estimated too.
+    """
     from napari_ne_denoise.core.batch.run import run_jobs
     from napari_ne_denoise.core.inference import load_denoiser
     from napari_ne_denoise.core.settings import DenoiseSettings
 
     # pixels that are no numbers come back as they are, as from the dock of single layers
-    settings = DenoiseSettings(model=model, device=device, nonfinite="keep")
-    for event in run_jobs(jobs, settings, load_denoiser(model)):
+    settings = DenoiseSettings(**wishes, nonfinite="keep")
+    denoiser = load_denoiser(settings.model_name)
+    for event in run_jobs(jobs, settings, denoiser):
         if isinstance(event, JobEnded) and event.record["status"] == "done":
+            yield Looking(event.number)
             yield NoiseFound(event.number, *_noise_of(jobs[event.number].source, event.record["axes"]))
+            if with_quality:
+                yield QualityFound(event.number, *_quality_of(jobs[event.number], event.record, denoiser))
         yield event
+    yield AllEnded()
+
+
+def _quality_of(job: Job, record: dict[str, Any], denoiser: "Denoiser") -> tuple[str, str]:
+    """Of the first channel: estimated PSNR, and what else is to be said."""
+    from napari_ne_denoise.core.io import read_image
+    from napari_ne_denoise.core.noise.sampling import channel_axes_of
+    from napari_ne_denoise.core.quality.assessment import quality_without_truth, settings_of
+
+    try:
+        image, result = read_image(job.source), read_image(job.target)
+        axes = record["axes"]
+        settings = settings_of(record["provenance"]) | {"model": denoiser, "axes": axes, "channel_axis": None}
+        channels = channel_axes_of(axes, None, tuple(image.pixels.shape))
+        quality = quality_without_truth(image.pixels, result.pixels, channel=0 if channels else None, **settings)
+    except NEDenoiseError as error:  # the result is there all the same
+        return UNKNOWN, str(error)
+    structure = " !" if quality.structured else ""
+    return f"{UNKNOWN if quality.psnr is None else f'{quality.psnr:.0f} dB'}{structure}", f"{quality.describe()}."
 
 
 def _noise_of(path: Path, axes: str) -> tuple[str, str]:

@@ -17,6 +17,8 @@ from napari_ne_denoise.gui.base.docks import Rows
 if TYPE_CHECKING:
     from napari_ne_denoise.core.device import DeviceReport
 
+ADVANCED = "Advanced"
+ADVANCED_TOOLTIP = "Noise, hot pixels, type of the result, device, tile size: each has a default that suits nearly every image."
 CHOOSE_PROFILE = "choose a profile"  # a choice of noise that asks for a file
 LARGEST_TILE = 8192  # pixels
 AUTO_TILE = "auto"
@@ -109,6 +111,11 @@ class Advanced(Rows):
     def differing(self) -> int:
         """How many fields are not at their defaults."""
         return sum(value != getattr(DEFAULTS, name) for name, value in self.values.items())
+
+    @property
+    def title(self) -> str:
+        """What to call these fields where they are folded away: what is not as usual must not be overlooked."""
+        return f"{ADVANCED} ({self.differing} changed)" if self.differing else ADVANCED
 
     def show_values(self, values: Mapping[str, Any]) -> None:
         """Show settings of `denoise`; what is not offered becomes the default."""

@@ -15,7 +15,7 @@ from napari_ne_denoise.core.settings import DEFAULTS
 from napari_ne_denoise.gui.base.boxes import choice_box, offer
 from napari_ne_denoise.gui.base.choices import explain_models, model_box, offer_models
 from napari_ne_denoise.gui.base.docks import Fold, Rows
-from napari_ne_denoise.gui.denoise.advanced import Advanced
+from napari_ne_denoise.gui.denoise.advanced import ADVANCED, ADVANCED_TOOLTIP, Advanced
 from napari_ne_denoise.gui.denoise.scope import LAZY, PLANE, SELECTED, scopes_of, selected_images, stores_of
 from napari_ne_denoise.gui.denoise.strength_field import TOOLTIP as STRENGTH_TOOLTIP
 from napari_ne_denoise.gui.denoise.strength_field import StrengthField
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from napari.viewer import Viewer
 
-ADVANCED = "Advanced"
-ADVANCED_TOOLTIP = "Noise, hot pixels, type of the result, device, tile size: each has a default that suits nearly every image."
 AXES_TOOLTIP = (
     "What the axes of the layer are. Planes (Y, X) are denoised one by one;\n"
     "the other axes matter where noise is looked for, and stand in the record."
@@ -199,9 +197,7 @@ class DenoiseForm(QWidget):
             self.strength_moved.emit()
 
     def _describe_advanced(self) -> None:
-        """What is folded away and not as usual must not be overlooked."""
-        differing = self.advanced.differing
-        self.fold.rename(f"{ADVANCED} ({differing} changed)" if differing else ADVANCED)
+        self.fold.rename(self.advanced.title)
 
     @contextmanager
     def _showing(self) -> Iterator[None]:

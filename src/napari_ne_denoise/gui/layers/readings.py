@@ -41,6 +41,11 @@ class Reading:
     why: str
 
 
+def usual_axes() -> list[str]:
+    """What images with more than two axes usually are, those with fewer axes first."""
+    return [letters for count in _USUAL for letters in _USUAL[count] + _CHANNELS_LAST.get(count, ())]
+
+
 def readings_of(layer: "Image", shape: tuple[int, ...]) -> list[Reading]:
     """What the axes of a layer may be, the likeliest first.
 
