@@ -10,7 +10,7 @@ from napari_ne_denoise.core.jacobian.spectrum import patch_spectrum
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.inside import spectrum_widget
 from napari_ne_denoise.gui.inside.spectrum_view import describe_spectrum, headline
-from napari_ne_denoise.gui.inside.spectrum_widget import INSTRUCTION, NO_IMAGE, SpectrumWidget
+from napari_ne_denoise.gui.inside.spectrum_widget import ELSEWHERE, INSTRUCTION, NO_IMAGE, REST, SpectrumWidget
 from napari_ne_denoise.gui.layers.kinship import is_helper
 from napari_ne_denoise.gui.layers.layer_data import SOURCE_KEY, read_layer
 
@@ -150,6 +150,17 @@ def test_the_latest_place_wins(viewer, dock, noisy, gated, until, no_thread_left
     until(lambda: dock.current is not None and dock.current.window == (slice(3, 7), slice(5, 9)))
     assert dock.button.text == "Compute"
     no_thread_left()
+
+
+def test_a_square_that_is_not_followed_is_computed_when_wanted(viewer, dock, noisy, compute, qtbot):
+    viewer.add_image(noisy((40, 40)))
+    first = compute(dock)
+    dock.follow.value = False
+    dock.square._put(np.array([3, 5]))
+    assert dock.message.value == ELSEWHERE
+    qtbot.wait(2 * REST)
+    assert dock.current is first
+    assert compute(dock).window == (slice(3, 7), slice(5, 9))
 
 
 def test_cancel_stops_and_what_was_shown_stays(viewer, dock, noisy, gated, until, no_thread_left):

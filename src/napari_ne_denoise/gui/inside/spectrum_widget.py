@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 COMPUTE, CANCEL = "Compute", "Cancel"
 INSTRUCTION = "Drag the square to what you want to know about."
+ELSEWHERE = "The square was moved: this is what is kept where it was."
 SIDES = (16, 24, 32, 48)  # pixels
 STRIDE = 8  # of the packaged models, for the estimate alone
 REST = 300  # ms without a movement, after which a patch is computed
@@ -51,7 +52,7 @@ class SpectrumWidget(LayerDock):
         self._plan: PlanePlan | None = None
         self._of: Any = None  # the layer that the square is on
         layer = layer_box(viewer, "A denoised image, or a noisy one: then it is told what the default model would keep.")
-        tooltip = "Of the square. Twice the side takes eight times as long."
+        tooltip = "Of the square. Twice the side takes about six times as long."
         self.side = ComboBox(name="side", label="Side (px)", choices=SIDES, value=SIDE, tooltip=tooltip)
         tame_box(self.side.native)
         self.follow = CheckBox(name="follow", text="Follow", value=True, tooltip="Compute again when the square has been moved.")
@@ -110,7 +111,7 @@ class SpectrumWidget(LayerDock):
         self.fetch.changed.connect(self._bring)
         self.side.changed.connect(self._resize)
         self.layer.changed.connect(self._change_layer)
-        self._rest.timeout.connect(self._settle)
+        self._rest.timeout.connect(self.compute)
         self._viewer.dims.events.current_step.connect(self._follow_plane)
 
     def _press(self) -> None:
@@ -202,12 +203,12 @@ class SpectrumWidget(LayerDock):
 
     def _moved(self) -> None:
         """What is shown is that of another place; once the mouse rests, this one is computed."""
-        if self.follow.value and self.square is not None:
+        if self.square is None:
+            return
+        if self.follow.value:
             self._rest.start()
-
-    def _settle(self) -> None:
-        if self.current is not None or self._task is not None or self.follow.value:
-            self.compute()
+        elif self.current is not None and self._task is None:
+            self.message.say(ELSEWHERE)
 
     def _follow_plane(self, *_: object) -> None:
         if self.square is not None and self.square.is_alive:
