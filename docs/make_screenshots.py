@@ -14,6 +14,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QMenu, QWidget
 
 from benchmarks.pictures import shrink
+from napari_ne_denoise.gui.base.docks import Fold
 
 IMAGES = Path(__file__).parent / "images"
 WINDOW = (1480, 900)
@@ -37,6 +38,10 @@ def main() -> None:
     draw(viewer, "denoise_dock.png")
     look_into_a_pixel(viewer)
     draw(viewer, "filter_dock.png")
+    put_an_ordinary_one_beside(viewer)
+    draw(viewer, "filters_beside.png")
+    draw_many_filters(viewer)
+    draw(viewer, "filters_grid.png")
     map_widths(viewer)
     draw(viewer, "maps_dock.png")
     take_a_patch_apart(viewer)
@@ -78,12 +83,34 @@ def look_into_a_pixel(viewer: Any) -> None:
     settle()
     canvas = viewer.window._qt_viewer.canvas.native
     QTest.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=QPoint(canvas.width() // 2, canvas.height() // 2))
-    wait_until(lambda: dock.current is not None)
+    wait_until(lambda: dock.current is not None and bool(dock.current.numbers))
+
+
+def put_an_ordinary_one_beside(viewer: Any) -> None:
+    """Show the filter of an ordinary network for the same pixel."""
+    dock = viewer.window.dock_widgets[FILTER]
+    dock.beside.value = "ordinary-twin"
+    wait_until(lambda: dock.pair.isVisible())
+
+
+def draw_many_filters(viewer: Any) -> None:
+    """Unfold the part of many filters, and draw a grid over what is visible."""
+    dock = viewer.window.dock_widgets[FILTER]
+    dock.beside.value = ""
+    wait_until(lambda: dock.view.isVisible())
+    dock.native.findChildren(Fold)[-1].head.click()
+    viewer.scene.camera.zoom = 4
+    settle()
+    dock.grid.button.native.click()
+    wait_until(lambda: dock.grid.button.text == "Draw")
 
 
 def map_widths(viewer: Any) -> None:
     """Open the dock of maps, and compute the width of the filters around the fibre."""
     viewer.window.dock_widgets[FILTER].native.parent().titleBarWidget().close_button.click()  # its filter goes with it
+    viewer.layers.remove("filters on a grid")
+    viewer.scene.camera.zoom = 9
+    settle()
     trigger(viewer, "Layers", "Visualize", MAPS)
     dock = viewer.window.dock_widgets[MAPS]
     for name, box in dock.boxes.items():
