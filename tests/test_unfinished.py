@@ -265,6 +265,29 @@ def test_a_batch_goes_on_without_being_told_to(files, model, tmp_path, monkeypat
     assert run(*files, "-o", out, "--model", model).exit_code == 2  # it is complete, and exists
 
 
+def test_a_batch_that_is_killed_among_its_journals_is_still_known(files, model, tmp_path, monkeypatch):
+    """All is done but to remove the journals of three runs: whichever is left holds what the others held."""
+    out = tmp_path / "out"
+    for count in (2, 1):
+        broken_off(files, out, model, monkeypatch, count)
+    unlink, removed = Path.unlink, []
+
+    def unlink_one(self, **how):
+        if self.suffix == ".jsonl":
+            if removed:
+                raise KeyboardInterrupt
+            removed.append(self)
+        unlink(self, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", unlink_one)
+        assert run(*files, "-o", out, "--model", model).exit_code == 130
+    assert len(list(out.glob("*.jsonl"))) == 2
+    result = run(*files, "-o", out, "--model", model)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert names_in(out) == [f"{number}_denoised.ome.tif" for number in range(4)]
+
+
 def test_a_batch_does_not_mix_ways(files, model, tmp_path, monkeypatch):
     out = tmp_path / "out"
     broken_off(files, out, model, monkeypatch)
@@ -367,10 +390,10 @@ def test_a_folder_that_cannot_be_written_costs_its_own_results(files, large, mod
 
 def test_lines_that_were_broken_off_are_left_out(tmp_path):
     written = journal.Journal(tmp_path, "batch")
-    written.add(output="a")
+    written.add({"output": "a"})
     with open(written.path, "ab") as file:
         file.write(b'{"output": "b')
-    written.add(output="c")
+    written.add({"output": "c"})
     (tmp_path / f"{journal.BEGINNING}.batch.elsewhere-1.jsonl").write_bytes(b"\x00\x00\n[1]\n")
     assert [line["output"] for line in journal.read_journals(journal.journals_in(tmp_path, "batch"))] == ["a", "c"]
     assert list(journal.read_journals([tmp_path / "none"])) == []

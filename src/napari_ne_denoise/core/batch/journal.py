@@ -6,7 +6,7 @@ import glob
 import json
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -30,18 +30,19 @@ class Journal:
     def __init__(self, folder: Path, name: str) -> None:
         self.path = folder / f"{BEGINNING}.{name}.{nowhere_else()}{ENDING}"
 
-    def add(self, **record: Any) -> None:
-        """Write a line, which is on its way to the disk when this returns.
+    def add(self, *records: Mapping[str, Any]) -> None:
+        """Write lines, which are on their way to the disk when this returns.
 
         Raises
         ------
         FileError
-            If it cannot be written.
+            If they cannot be written.
         """
         with failures_named(self.path, *NOT_WRITTEN), open(self.path, "a+b") as file:
             # after a line that was broken off, by a full disk for instance
             begins = file.tell() == 0 or _last_byte(file) == b"\n"
-            file.write((b"" if begins else b"\n") + json.dumps(record).encode() + b"\n")
+            lines = b"".join(json.dumps(record).encode() + b"\n" for record in records)
+            file.write(lines if begins else b"\n" + lines)
             file.flush()
             os.fsync(file.fileno())
 

@@ -106,21 +106,26 @@ class BatchJournal:
         FileError
             If that cannot be written.
         """
-        self._journals[target.parent].add(time=time.time(), output=target.name, before=file_identity(target), way=way)
+        self._journals[target.parent].add({"time": time.time(), "output": target.name, "before": file_identity(target), "way": way})
 
     def finish(self, target: Path, way: Mapping[str, Any]) -> None:
         """Note that a result is there."""
         self._finished = True
         with suppress(FileError):  # it was begun, and has its name: that is enough
-            self._journals[target.parent].add(time=time.time(), output=target.name, made=file_identity(target), way=way)
+            self._journals[target.parent].add({"time": time.time(), "output": target.name, "made": file_identity(target), "way": way})
 
     def _remove_covered(self) -> None:
         """Journals of this process, and of others that were broken off, whose results are all of this batch."""
         for folder, journal in self._journals.items():
-            for path in {journal.path, *journals_in(folder, NAME)}:
-                outputs = {folder / str(line.get("output")) for line in read_journals([path])}
-                if path == journal.path or outputs <= self._targets:
-                    path.unlink(missing_ok=True)
+            others = {path: list(read_journals([path])) for path in journals_in(folder, NAME) if path != journal.path}
+            covered = {
+                path: lines for path, lines in others.items() if {folder / str(line.get("output")) for line in lines} <= self._targets
+            }
+            if covered:  # whoever is killed now leaves one that holds all
+                with suppress(FileError):
+                    journal.add(*(line for lines in covered.values() for line in lines))
+            for path in (*covered, journal.path):
+                path.unlink(missing_ok=True)
 
 
 def settled(jobs: Sequence[Job], way_now: Callable[[Job], Mapping[str, Any]]) -> list[Job]:

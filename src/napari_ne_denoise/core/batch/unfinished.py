@@ -124,7 +124,7 @@ class Unfinished:
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Note that a part is finished, as its maker tells."""
-        self._journal.add(**line)
+        self._journal.add(line)
 
     @contextmanager
     def locked(self, name: str) -> Iterator[bool]:
