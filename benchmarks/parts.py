@@ -17,6 +17,7 @@ from benchmarks.options import SECTIONS, Options
 from benchmarks.quality.suite import MICROGRAPHS, folders, is_glance, quality
 from benchmarks.report import Report, save
 from benchmarks.speed.architectures import reference, tax, training
+from benchmarks.speed.cluster import cluster
 from benchmarks.speed.filters import filters
 from benchmarks.speed.memory import memory, memory_drunet
 from benchmarks.speed.peers import peers
@@ -76,6 +77,7 @@ PARTS = {
     "cancel": Part(cancel, "speed --parts cancel --runs {runs}"),
     "scaling": Part(scaling, "speed --parts scaling --runs {runs}{large}"),
     "stacks": Part(stacks, "speed --parts stacks --runs {runs}"),
+    "cluster": Part(cluster, "speed --parts cluster --runs {runs}"),
     "preview": Part(preview, "speed --parts preview --runs {runs}", needs_display=True),
     "worker": Part(worker, "speed --parts worker --runs {runs}", needs_display=True),
     "filters": Part(filters, "speed --parts filters --runs {runs}", needs_display=True),

@@ -16,7 +16,7 @@ from benchmarks.images import Sample, fluorescence_samples, gaussian_samples, no
 from benchmarks.options import Options
 from benchmarks.quality import classical
 from benchmarks.report import Point, Report, Table, Target
-from benchmarks.speed import architectures, filters, fresh, memory, peers, precision, processes, sizes, streaming
+from benchmarks.speed import architectures, cluster, filters, fresh, memory, peers, precision, processes, sizes, streaming
 from benchmarks.speed.architectures import Architecture, float32_difference, noisy_batch
 from benchmarks.speed.reference import reference_of
 from benchmarks.speed.timing import interleaved, median_ratio
@@ -252,6 +252,12 @@ def test_sizes_are_measured_by_pixel(quick):
     assert scaled.targets[-1].measured == 0  # one tile reads nothing that it does not keep
     stacked = sizes.stacks(options, 3, 16, 32)
     assert [target.limit for target in stacked.targets] == [1.3, 1.3]
+
+
+def test_two_workers_are_measured_against_one():
+    found = cluster.cluster(Options(runs=1), 2, 24)
+    assert [row[0] for row in found.tables[0].rows] == ["one worker", "two workers"]
+    assert (found.targets[0].limit, found.targets[0].at_most) == (1.7, False)
 
 
 def test_the_halo_is_what_tiles_read_beyond_what_they_keep():

@@ -29,7 +29,7 @@ SETTINGS = DenoiseSettings(model="fast")
 @pytest.fixture(scope="module")
 def cluster():
     """Two processes of one thread each."""
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as found:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as found:
         yield found
 
 
