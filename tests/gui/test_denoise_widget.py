@@ -262,7 +262,8 @@ def test_the_source_layer_may_go_meanwhile(viewer, dock, run_a_tile, gate, noisy
     run_a_tile()
     viewer.layers.remove("cells")
     gate.open_wide()
-    until(lambda: dock.button.text == "Denoise")
+    until(lambda: not dock.queue.is_busy)
+    assert dock.button.text == "Denoise again"  # nothing but the result is left
     assert np.array_equal(viewer.layers["cells denoised"].data, denoise(image))
 
 

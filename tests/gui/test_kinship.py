@@ -18,6 +18,7 @@ def made(request, viewer, dock, run, noisy):
     viewer.add_image(noisy((3, 32, 40), 3), name="one more")
     dock.layer.value = stack
     viewer.dims.set_current_step(0, 2)
+    dock.form.axes.native.setCurrentText("ZYX: 3 slices")
     dock.form.scope.native.setCurrentText(request.param)
     run()
     return stack, next(layer for layer in viewer.layers if KEY in layer.metadata)
@@ -34,6 +35,7 @@ def test_an_image_and_its_result_know_each_other(viewer, made, earlier):
     source = noisy_of(viewer, result)
     assert source.data is stack.data
     assert source.shape == result.data.shape
+    assert source.axes == "ZYX"
     assert source.data[window_in(stack, result)].shape == result.data.shape
     assert window_in(stack, result) == source.window
     for other in viewer.layers:

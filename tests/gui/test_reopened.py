@@ -68,7 +68,11 @@ def test_a_noisy_file_of_others_gives_its_scale_too(viewer, dock, noisy, open_as
     layer = open_as_napari_does(path)
     assert dock.button.text == DENOISE
     assert not dock.message.value
+    viewer.dims.set_current_step(0, 2)
+    zoom = viewer.scene.camera.zoom
     dock.restore.native.click()
+    assert viewer.dims.current_step[0] == 2
+    assert viewer.scene.camera.zoom == pytest.approx(10 * zoom)  # as large on the screen as before
     assert layer.scale.tolist() == [1, 0.1, 0.1]
     assert layer.axis_labels == ("z", "y", "x")
     assert dock.form.axes.native.currentText() == "ZYX: 3 slices"

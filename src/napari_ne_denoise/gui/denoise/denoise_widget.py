@@ -55,7 +55,7 @@ class DenoiseWidget(LayerDock):
         self.preview = Preview(viewer, self._chosen)
         self._passing = ""  # what was said of something that is over
         super().__init__(viewer, layer, [self.preview, self.button, self.bar, self.message, self.keep, self.sample], results_too=False)
-        self.restore = RestoreButton(self._say_restored, self.message.complain)
+        self.restore = RestoreButton(viewer, self._say_restored, self.message.complain)
         self.settings = SettingsKeeper(viewer, self.form, self._notice_settings, self._show_state)
         self.before_after = one_of(BeforeAfter, viewer)
         self._flipping = self.before_after.join(self.native, self._to_flip)

@@ -11,6 +11,7 @@ from napari_ne_denoise.gui.layers.layer_files import describe_place, place_told,
 
 if TYPE_CHECKING:
     from napari.layers import Image
+    from napari.viewer import Viewer
 
 RESTORE = "Restore scale, units and axes"
 
@@ -20,12 +21,14 @@ class RestoreButton(PushButton):
 
     Parameters
     ----------
+    viewer
+        Whose layers they are.
     say, complain
         Show a message, or an error.
     """
 
-    def __init__(self, say: Callable[[str], None], complain: Callable[[str], None]) -> None:
-        self._say, self._complain = say, complain
+    def __init__(self, viewer: "Viewer", say: Callable[[str], None], complain: Callable[[str], None]) -> None:
+        self._viewer, self._say, self._complain = viewer, say, complain
         self._layer: Image | None = None
         self._told: dict[str, Any] = {}
         self._record: dict[str, Any] | None = None
@@ -53,6 +56,7 @@ class RestoreButton(PushButton):
         layer, told = self._layer, self._told
         if layer is None:
             return
+        steps, alone = self._viewer.dims.current_step, len(self._viewer.layers) == 1
         try:
             take_place(layer, told)
         except (AttributeError, ValueError) as error:  # a unit that napari does not know
@@ -60,5 +64,8 @@ class RestoreButton(PushButton):
             return
         if self._record is not None and KEY not in layer.metadata:
             layer.metadata = {**layer.metadata, KEY: self._record}
+        if alone:  # the same plane is shown, which now lies elsewhere
+            self._viewer.dims.current_step = steps
+        self._viewer.reset_view()
         self.visible = False
         self._say(f"{layer.name}: {describe_place(told)}, as its file tells.")

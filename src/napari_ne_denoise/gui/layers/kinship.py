@@ -56,7 +56,10 @@ def noisy_of(viewer: "Viewer", result: "Image") -> Source | None:
         return source
     settings = settings_in(_record(result))
     wishes = {name: settings[name] for name in ("hot_pixels",) if name in settings}
-    return replace(read_layer(image, settings.get("model"), wishes=wishes), part=_part(result))
+    found, axes = read_layer(image, settings.get("model"), wishes=wishes), settings.get("axes")
+    if isinstance(axes, str) and len(axes) == len(found.data.shape):  # as they were then, whatever one would guess now
+        found = replace(found, axes=axes, channel_axis=settings.get("channel_axis"))
+    return replace(found, part=_part(result))
 
 
 def made_from(viewer: "Viewer", image: "Image") -> list[Any]:
