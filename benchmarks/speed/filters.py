@@ -72,8 +72,9 @@ def _followed(image: np.ndarray, seconds: float) -> tuple[float, list[float], fl
         viewer.window.add_dock_widget(dock, name="Adaptive filter")
         wait(0.5)
         walk = _Walk(viewer, dock)
-        walk.step()
-        wait_until(lambda: dock.current is not None)  # the model is open, and the plane was read
+        while dock.current is None:  # until the canvas hears the mouse, the model is open, and the plane was read
+            walk.step()
+            wait(0.2)
         return walk.go(seconds)
     finally:
         viewer.close()

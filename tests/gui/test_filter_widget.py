@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from qtpy.QtCore import QPoint, Qt
 
 from napari_ne_denoise import adaptive_filter, adaptive_maps, denoise
@@ -10,6 +11,9 @@ from napari_ne_denoise.core.inference import prepare_denoising
 from napari_ne_denoise.core.io import read_provenance
 from napari_ne_denoise.core.jacobian import filters
 from napari_ne_denoise.core.jacobian.weights import Filter
+from napari_ne_denoise.core.models.card import ModelCard
+from napari_ne_denoise.core.models.files import write_model
+from napari_ne_denoise.core.networks import FDnCNN
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.base.docks import Fold
 from napari_ne_denoise.gui.denoise.denoise_widget import DenoiseWidget
@@ -511,6 +515,23 @@ def test_a_result_behind_a_noise_transform_has_the_filter_of_the_stabilised_imag
     assert dock.message.value == STABILISED
     assert dock.readout.value("Σ w·y") == dock.readout.value("Network gave") == f"{filtering.number(found.value)} (stabilised)"
     assert float(dock.readout.value("Output value")) == pytest.approx(found.output, rel=1e-2)
+
+
+def test_a_model_that_was_told_the_noise_says_what_that_adds(viewer, dock, show, noisy, tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "told.safetensors"
+    write_model(FDnCNN(blind=False, channels=8, depth=4).eval(), ModelCard("told"), path)
+    image = noisy((64, 64))
+    viewer.add_image(image, name="cells")
+    settings = {"model": str(path), "sigma": 40.0}
+    record = {"source_layer": "cells", "settings": settings}
+    dock.layer.value = viewer.add_image(denoise(image, **settings), metadata={KEY: record})
+    show(30, 31)
+    expected = adaptive_filter(image, (30, 31), **settings)
+    assert expected.from_sigma
+    assert dock.current.filter.from_sigma == pytest.approx(expected.from_sigma)
+    assert dock.readout.value("Besides").startswith(f"{expected.from_sigma:+.4g} from σ")
+    assert dock.readout.value("Sum of weights") == "1.000"
 
 
 def test_a_record_that_makes_no_sense_is_no_obstacle(viewer, dock, show, noisy):

@@ -32,7 +32,7 @@ class Found:
     numbers
         As `numbers_of` gives them; empty while the mouse passes.
     change
-        How far weights change with unit and offset; None while the mouse passes.
+        How far weights change with unit and offset; None where nobody compares, and while the mouse passes.
     model
         Its name.
     """
@@ -75,8 +75,9 @@ class FilterMaking:
         Where the mouse is passing they come from a pass in float32, which takes a fifth of the time; where it rests or clicks, in float64,
         with all that there is to say.
         """
-        one = self._found(pixel, None)
-        yield one, None if beside is None else self._found(pixel, beside)
+        compared = beside is not None
+        one = self._found(pixel, None, compared)
+        yield one, self._found(pixel, beside, compared) if compared else None
 
     def several(self, pixels: Sequence[Pixel]) -> Iterator[Found]:
         """Work of a thread: the exact filters of several pixels of one image, one by one, with what there is to say of each."""
@@ -100,12 +101,13 @@ class FilterMaking:
         write_filters(path, self.source(pixel), [each.filter for each in found], side, name=pixel.source.name, overwrite=True)
         yield path.name
 
-    def _found(self, pixel: Pixel, model: str | None) -> Found:
+    def _found(self, pixel: Pixel, model: str | None, compared: bool) -> Found:
         source = self.source(pixel, model)
         found = source.at(pixel.position, _precision(pixel.is_live), pixel.strength)
         if pixel.is_live:
             return Found(pixel, found, {}, None, source.run.denoiser.name)
-        return Found(pixel, found, _numbers(source, pixel, found), _change(source, pixel, found), source.run.denoiser.name)
+        change = _change(source, pixel, found) if compared else None
+        return Found(pixel, found, _numbers(source, pixel, found), change, source.run.denoiser.name)
 
 
 def _precision(is_live: bool) -> Any:
