@@ -23,6 +23,7 @@ from napari_ne_denoise.core.lazy import denoise_lazy
 from napari_ne_denoise.core.settings import DenoiseSettings
 
 distributed = pytest.importorskip("distributed")
+pytestmark = pytest.mark.timeout(300)  # processes that import torch, on a machine that may be busy
 SETTINGS = DenoiseSettings(model="fast")
 
 

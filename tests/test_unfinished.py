@@ -1,8 +1,10 @@
 """Large results in parts, and batches that were broken off: what goes on, what is refused, who completes it."""
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from napari_ne_denoise import load_denoiser
 from napari_ne_denoise.cli import app
 from napari_ne_denoise.core.axes import plan_planes
 from napari_ne_denoise.core.batch import journal
+from napari_ne_denoise.core.batch.error_bars import FileErrorBars
 from napari_ne_denoise.core.batch.events import JobAdvanced, JobEnded
 from napari_ne_denoise.core.batch.jobs import Share, plan_jobs
 from napari_ne_denoise.core.batch.parts import Parts
@@ -29,6 +32,8 @@ from napari_ne_denoise.core.networks import FDnCNN
 from napari_ne_denoise.core.regions import Regions
 from napari_ne_denoise.core.run import DenoisingRun
 from napari_ne_denoise.core.settings import DenoiseSettings
+
+NOBODY = 65534
 
 
 @pytest.fixture(scope="session")
@@ -288,6 +293,30 @@ def test_a_batch_that_is_killed_among_its_journals_is_still_known(files, model, 
     assert names_in(out) == [f"{number}_denoised.ome.tif" for number in range(4)]
 
 
+def test_a_result_without_its_error_bars_is_made_again_with_them(files, model, tmp_path, monkeypatch):
+    """It was broken off between the two: the result is ours, and may be replaced."""
+    out = tmp_path / "out"
+    arguments = (*files, "-o", out, "--model", model, "--std")
+
+    steps, begun = FileErrorBars.steps, []
+
+    def once(self, image):
+        begun.append(self)
+        if len(begun) > 1:
+            raise KeyboardInterrupt
+        return steps(self, image)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileErrorBars, "steps", once)
+        assert run(*arguments).exit_code == 130
+    kept = (out / "0_denoised.ome.tif").stat().st_mtime_ns
+    assert sorted(path.name for path in out.glob("*.tif")) == ["0_denoised.ome.tif", "0_denoised_std.ome.tif", "1_denoised.ome.tif"]
+    result = run(*arguments)
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 2 * 3), result.output
+    assert len(names_in(out)) == 8
+    assert (out / "0_denoised.ome.tif").stat().st_mtime_ns == kept
+
+
 def test_a_batch_does_not_mix_ways(files, model, tmp_path, monkeypatch):
     out = tmp_path / "out"
     broken_off(files, out, model, monkeypatch)
@@ -386,6 +415,30 @@ def test_a_folder_that_cannot_be_written_costs_its_own_results(files, large, mod
     ended = [event.record for event in run_jobs(jobs, DenoiseSettings(), denoiser) if isinstance(event, JobEnded)]
     assert [record["status"] for record in ended] == ["failed", "failed", "done"]
     assert all("Read-only file system" in record["error"] for record in ended[:2])
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root can be somebody else for a while")
+def test_what_may_not_be_read_or_written_costs_itself_only(model):
+    denoiser = load_denoiser(model)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        folder.chmod(0o777)
+        for name in ("secret", "open"):
+            np.save(folder / f"{name}.npy", np.random.default_rng(0).poisson(50, (20, 20)))
+        (folder / "secret.npy").chmod(0)
+        for name, mode in (("closed", 0o555), ("results", 0o777)):
+            (folder / name).mkdir()
+            (folder / name).chmod(mode)
+        targets = (("secret", "results"), ("open", "closed"), ("open", "results"))
+        jobs = [plan_jobs([folder / f"{source}.npy"], folder / target)[0] for source, target in targets]
+        os.seteuid(NOBODY)
+        try:
+            ended = [event.record for event in run_jobs(jobs, DenoiseSettings(), denoiser) if isinstance(event, JobEnded)]
+        finally:
+            os.seteuid(0)
+    assert [record["status"] for record in ended] == ["failed", "failed", "done"]
+    assert "secret.npy: " in ended[0]["error"]
+    assert all("permission denied; ask for the right to it" in record["error"] for record in ended[:2])
 
 
 def test_lines_that_were_broken_off_are_left_out(tmp_path):

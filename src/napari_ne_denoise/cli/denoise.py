@@ -198,7 +198,8 @@ def _on_cluster(
     with connected(scheduler) as client:
         if not quiet:
             threads = client.nthreads()
-            say(f"note: workers: {len(threads)}, threads: {sum(threads.values())}")
+            waiting = "" if threads else "; waiting for one"
+            say(f"note: workers: {len(threads)}, threads: {sum(threads.values())}{waiting}")
         yield from run_jobs_on(client, jobs, settings, denoiser, series, with_std=with_std)
 
 
