@@ -612,6 +612,9 @@ def test_filters_of_pins_lie_over_the_image_in_their_planes(viewer, dock, show, 
         assert weights[tuple(here)] == pytest.approx(found.weights[1, 1] / peak, abs=1e-6)
     dock.pins.draw.value = "each"
     assert [other.name for other in viewer.layers if other.name.startswith("filter of pin")] == [f"filter of pin {k}" for k in (1, 2, 3)]
+    _pins(viewer)[0].selected_data = {0}
+    _pins(viewer)[0].remove_selected()
+    until(lambda: len([other for other in viewer.layers if other.name.startswith("filter of pin")]) == 2)
     dock.pins.draw.value = "none"
     assert not [other for other in viewer.layers if "of pin" in other.name]
 
@@ -636,6 +639,21 @@ def test_pins_outlive_results_and_tell_of_the_new_one_when_asked(viewer, dock, s
     expected = adaptive_filter(image, (30, 31), model="quality")
     assert pins.features["pixels averaged"][0] == pytest.approx(expected.pixels_averaged)
     assert "quality" in dock.message.value
+
+
+def test_pins_that_were_there_before_the_dock_are_compared_too(viewer, dock, show, noisy, until, close_dock):
+    viewer.add_image(noisy((64, 64)))
+    dock.keep.value = True
+    for number, column in enumerate((20, 40), start=1):
+        show(30, column)
+        until(lambda number=number: bool(_pins(viewer)) and len(_pins(viewer)[0].data) == number)
+    (pins,) = _pins(viewer)
+    close_dock(dock)
+    again = _docked(viewer)
+    viewer.layers.selection.active = pins
+    pins.selected_data = {0, 1}
+    until(lambda: again.pair.isVisibleTo(again.native))
+    assert [title.text() for title in again.pair.titles] == ["pin 1", "pin 2"]
 
 
 def test_features_have_units(viewer, dock, show, noisy, until):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from magicgui.widgets import CheckBox, PushButton
+from napari.layers.base import ActionType
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_ne_denoise.core.errors import NEDenoiseError
@@ -121,6 +122,7 @@ class PinsPart:
         self.draw.changed.connect(self.redraw)
         self.renew.changed.connect(self.update)
         self.save.changed.connect(self._ask_where)
+        viewer.layers.selection.events.active.connect(self._notice_active)
 
     def _lay_out(self) -> None:
         column = QVBoxLayout(self.content)
@@ -181,6 +183,7 @@ class PinsPart:
         """Hear nothing more of what is computed."""
         if self._task is not None:
             self._task.stop()
+        self._viewer.layers.selection.events.active.disconnect(self._notice_active)
         self._watch(None)
 
     def _say_written(self, name: str) -> None:
@@ -233,15 +236,30 @@ class PinsPart:
             return
         if self._watched is not None:
             self._watched.selected_data.events.items_changed.disconnect(self._notice_selection)
+            self._watched.events.data.disconnect(self._notice_change)
         self._watched = pins
         if pins is not None:
             pins.selected_data.events.items_changed.connect(self._notice_selection)
+            pins.events.data.connect(self._notice_change)
+
+    def _notice_active(self, *_: object) -> None:
+        """Pins that were there before the dock was opened are heard once somebody turns to them."""
+        active = self._viewer.layers.selection.active
+        if active is not None and PINS_KEY in active.metadata:
+            self._watch(active)
+
+    def _notice_change(self, event: Any) -> None:
+        """Pins that were taken away or moved take their filters along."""
+        if self.draw.value != NONE and event.action in (ActionType.REMOVED, ActionType.CHANGED):
+            self.redraw()
 
     def _notice_selection(self, *_: object) -> None:
         """Two selected pins are compared."""
         numbers = sorted(self._watched.selected_data)
+        if len(numbers) != 2:
+            return
         pixels = self.pixels()
-        if len(numbers) != 2 or len(pixels) != len(self._watched.data):
+        if self._watched is None or len(pixels) != len(self._watched.data):
             return
         names = (f"pin {numbers[0] + 1}", f"pin {numbers[1] + 1}")
         self._when_known([pixels[number] for number in numbers], lambda found: self._compare((found[0], found[1]), names))
