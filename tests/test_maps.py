@@ -99,7 +99,7 @@ def test_maps_do_not_depend_on_tiles_regions_or_other_planes(monkeypatch):
 
 
 def test_what_is_looked_at_comes_first_and_is_the_same(monkeypatch):
-    monkeypatch.setattr(maps, "SIDE", 32)
+    monkeypatch.setattr(maps, "SIDE_WATCHED", 32)
     stack = np.stack([noisy(64, 64), noisy(64, 64, 1), noisy(64, 64, 2)])
     steps = list(iter_adaptive_maps(stack, ["self_weight"], start_at=(1, 40, 60), probes=2))
     assert steps[0].index == (1, slice(32, 64), slice(32, 64))

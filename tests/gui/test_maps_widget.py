@@ -57,7 +57,7 @@ def tiles(monkeypatch):
             assert permits.acquire(timeout=TIMEOUT)
             yield step
 
-    monkeypatch.setattr(maps, "SIDE", 32)
+    monkeypatch.setattr(maps, "SIDE_WATCHED", 32)
     monkeypatch.setattr(maps, "iter_adaptive_maps", gated)
     yield permits
     permits.release(1000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +13,10 @@ from napari_ne_denoise.core.batch.jobs import Job
 from napari_ne_denoise.core.errors import FileError
 from napari_ne_denoise.core.io import ImageFile, is_zarr, stem, write_image, writing_parts
 from napari_ne_denoise.core.jacobian.map_records import map_record
-from napari_ne_denoise.core.jacobian.maps import MapStep, error_steps
-from napari_ne_denoise.core.run import DenoisingRun, Step
+
+if TYPE_CHECKING:
+    from napari_ne_denoise.core.jacobian.maps import MapStep
+    from napari_ne_denoise.core.run import DenoisingRun, Step
 
 SUFFIX = "_std"
 
@@ -57,6 +59,8 @@ class FileErrorBars:
         write_image(self.target, self._described(replace(image, pixels=values), noises), overwrite=self.job.overwrite)
 
     def _each(self, noises: list[Any]) -> Iterator[Step]:
+        from napari_ne_denoise.core.run import Step
+
         for step in self.bars:
             noises += [step.noise] if step.noise not in noises else []
             yield Step(step.done, step.total, step.index, step.values["error"])
@@ -76,6 +80,8 @@ def error_bars_of(run: DenoisingRun, job: Job) -> FileErrorBars:
     FileError
         If their file is there already, and must not be replaced.
     """
+    from napari_ne_denoise.core.jacobian.maps import error_steps  # brings torch, which a dock that only offers this does not need
+
     result = job.target
     target = result.with_name(stem(result) + SUFFIX + result.name[len(stem(result)) :])
     if target.exists() and not job.overwrite:

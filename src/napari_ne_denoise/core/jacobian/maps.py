@@ -31,8 +31,9 @@ from napari_ne_denoise.core.run import DenoisingRun, OpenPlane
 from napari_ne_denoise.core.settings import DEFAULTS, HotPixels, KnownNoise, NamedModel, Noise
 from napari_ne_denoise.core.tiling import Grid, Tile, Window, inside, nearest_first, overlap, read_window, tile_window, widened
 
-# coordinates lose digits in float32 far from the centre of a tile
-SIDE = 256
+# of tiles, in pixels: all of them read as far around them as the network looks, so that large ones cost less; but who waits for the first
+# one, and looks at it, is not to wait long.  Coordinates lose digits in float32 farther than that from the centre of a tile
+SIDE, SIDE_WATCHED = 512, 256
 MARGINS = {"residual_noise": MARGIN_OF_NOISE, "error": MARGIN}
 
 
@@ -262,7 +263,7 @@ def _planes(layout: PlaneLayout, where: Where) -> list[tuple[int, Index]]:
 
 def _tiles(layout: PlaneLayout, where: Where, grid: Grid) -> list[Tile]:
     """What is kept of each tile: as few as the region needs, cut off at its edges."""
-    tiles = tile_window(layout.plane_shape, where.region, SIDE, grid)
+    tiles = tile_window(layout.plane_shape, where.region, SIDE if where.start_at is None else SIDE_WATCHED, grid)
     if where.start_at is not None:
         tiles = nearest_first(tiles, (where.start_at[layout.rows], where.start_at[layout.columns]))
     cut = (overlap(tile.keep, where.region) for tile in tiles)
