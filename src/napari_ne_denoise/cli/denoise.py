@@ -205,7 +205,7 @@ def _on_cluster(
 
 def _in_words(record: dict[str, Any], error: Exception | None) -> dict[str, Any]:
     """A record with what the command line can do about it."""
-    from napari_ne_denoise.core.batch.file import say_unnamed
+    from napari_ne_denoise.core.batch.events import say_unnamed
 
     if isinstance(error, NEDenoiseError):
         return record | {"error": error.with_remedy(REMEDIES)}

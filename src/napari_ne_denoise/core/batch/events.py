@@ -54,3 +54,11 @@ class JobEnded:
     number: int
     record: dict[str, Any] = field(repr=False)
     error: Exception | None = None
+
+
+def say_unnamed(record: dict[str, Any], remedy: str) -> list[str]:
+    """What to say of axes that the record of a finished file does not name; `remedy` tells where to name them."""
+    if (found := record.get("unnamed_axes")) is None:
+        return []
+    numbers = ", ".join(map(str, found["numbers"]))
+    return [f"the file does not say what its axis {numbers} is; {remedy}, such as {found['example']}"]

@@ -220,14 +220,6 @@ def _unnamed(axes: str) -> dict[str, Any]:
     return {"unnamed_axes": {"numbers": unknown, "example": example}}
 
 
-def say_unnamed(record: dict[str, Any], remedy: str) -> list[str]:
-    """What to say of axes that the record of a finished file does not name; `remedy` tells where to name them."""
-    if (found := record.get("unnamed_axes")) is None:
-        return []
-    numbers = ", ".join(map(str, found["numbers"]))
-    return [f"the file does not say what its axis {numbers} is; {remedy}, such as {found['example']}"]
-
-
 def _repaired(provenance: dict[str, Any]) -> list[str]:
     """How many hot pixels were repaired, channel by channel."""
     notes = []

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import CheckBox, ProgressBar, PushButton
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 
-from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun
-from napari_ne_denoise.core.batch.file import say_unnamed
+from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun, say_unnamed
 from napari_ne_denoise.core.batch.jobs import DENOISED, Job, plan_jobs, plan_targets, result_name
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.io import READABLE, is_zarr
