@@ -72,7 +72,7 @@ def check(
     The same is measured for an ordinary network, smaller but trained on the same images.  The networks are taken bare, in float64, on
     the middle of the image.
     """
-    with errors_end_the_program():
+    with errors_end_the_program(image):
         names = _study(model) if study else [model] if model == ORDINARY_TWIN else [model, *_ordinary(quiet)]
         part, where, noise = _middle(image, axes)
         findings = []

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from napari_ne_denoise.core.errors import DeviceError, DownloadError, FileError, ModelError, NEDenoiseError, SettingsError
+from napari_ne_denoise.core.errors import DeviceError, DownloadError, FileError, ImageError, ModelError, NEDenoiseError, SettingsError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,12 +75,17 @@ def exit_code(error: NEDenoiseError) -> int:
 
 
 @contextmanager
-def errors_end_the_program() -> Iterator[None]:
-    """Our errors become a line on stderr and an exit code; so does Ctrl-C."""
+def errors_end_the_program(image: Path | None = None) -> Iterator[None]:
+    """Our errors become a line on stderr and an exit code; so does Ctrl-C.
+
+    What is wrong with the pixels of an image is told with the name of its file, which core does not know.
+    """
     try:
         yield
     except NEDenoiseError as error:
-        say(f"error: {error.with_remedy(REMEDIES)}")
+        said = error.with_remedy(REMEDIES)
+        unnamed = image is not None and isinstance(error, ImageError) and not said.startswith(str(image))
+        say(f"error: {image}: {said}" if unnamed else f"error: {said}")
         raise typer.Exit(exit_code(error)) from None
     except MemoryError:
         say("error: memory ran out; close other programs, or take a part of the image")

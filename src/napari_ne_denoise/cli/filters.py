@@ -54,7 +54,7 @@ def filters(
 
     A filter is what the network is around this image: what it does to changes that are small against the noise.
     """
-    with errors_end_the_program():
+    with errors_end_the_program(image):
         from napari_ne_denoise.core.io import read_image
         from napari_ne_denoise.core.jacobian.filter_files import check_filter_target, filters_record, write_filters
         from napari_ne_denoise.core.jacobian.filters import checked_precision, prepare_filters

@@ -60,7 +60,7 @@ def maps(
 
     A filter is what the network is around this image: what it does to changes that are small against the noise.
     """
-    with errors_end_the_program():
+    with errors_end_the_program(image):
         from napari_ne_denoise.core.io import read_image
         from napari_ne_denoise.core.jacobian.kinds import MAPS
 

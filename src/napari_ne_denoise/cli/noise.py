@@ -41,7 +41,7 @@ def noise(
 
     The noise-free brightness x has noise of the variance gain · (x − offset) + read_noise².
     """
-    with errors_end_the_program():
+    with errors_end_the_program(image):
         _check_target("--profile", profile, PROFILE_SUFFIX)
         _check_target("--figure", figure, ".png")
         opened, letters, channels = open_for_noise(image, axes, channel_axis, channel, series)

@@ -27,7 +27,7 @@ def spectrum(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Tell how many numbers denoising keeps of a patch: the singular values of its Jacobian."""
-    with errors_end_the_program():
+    with errors_end_the_program(image):
         from napari_ne_denoise.core.io import read_image
 
         opened = read_image(image)

@@ -23,8 +23,7 @@ from napari_ne_denoise.core.equivariance import measure_equivariance
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.inference import Denoiser, load_denoiser, prepare_denoising
 from napari_ne_denoise.core.io import read_image
-from napari_ne_denoise.core.io.claims import in_words
-from napari_ne_denoise.core.memory import free_memory_of_machine
+from napari_ne_denoise.core.memory import free_memory_of_machine, in_words
 from napari_ne_denoise.core.models.fetch import CACHE_VARIABLE, cache_folder, local_path, verify
 from napari_ne_denoise.core.models.registry import PACKAGE_FOLDER, list_models
 from napari_ne_denoise.core.provenance import KEY

@@ -16,6 +16,7 @@ from napari_ne_denoise.core import device as devices
 from napari_ne_denoise.core.axes import plan_planes
 from napari_ne_denoise.core.calibration import CalibrationProgress, calibrate
 from napari_ne_denoise.core.errors import SettingsError
+from napari_ne_denoise.core.memory import room_for
 from napari_ne_denoise.core.models.fetch import local_path, verify
 from napari_ne_denoise.core.models.files import read_model, registered
 from napari_ne_denoise.core.models.opened import OpenModel
@@ -133,7 +134,7 @@ def iter_denoise(image: Any, *, start_at: tuple[int, ...] | None = None, **setti
 
 def collect(run: DenoisingRun) -> np.ndarray:
     """The whole result of a run, in memory."""
-    result = np.empty(run.shape, run.dtype)
+    result = room_for(run.shape, run.dtype, "the result", "use denoise_lazy or iter_denoise, which give it piece by piece")
     for step in run.steps(first_side=None):
         result[step.index] = step.values
     return result

@@ -2,8 +2,44 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_ne_denoise.core.errors import ImageError
+
+
+def room_for(shape: tuple[int, ...], dtype: np.dtype[Any], what: str, remedy: str) -> np.ndarray:
+    """An array to be filled, if the free memory holds it: asked for before anything is computed, not when the system ends the process.
+
+    Parameters
+    ----------
+    shape, dtype
+        Of the array.
+    what, remedy
+        What it is for, and what to do instead, in words.
+
+    Raises
+    ------
+    ImageError
+        With what it needs and what is free.
+    """
+    size, free = math.prod(shape) * dtype.itemsize, free_memory_of_machine()
+    if size > free:
+        raise ImageError(f"shape {shape}: {what} needs {in_words(size)} of memory, and {in_words(free)} are free; {remedy}.")
+    return np.empty(shape, dtype)
+
+
+def in_words(size: float) -> str:
+    """Bytes as people say them, such as "8.6 GB"."""
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if size < 999.5:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} PB"
 
 
 def free_memory_of_machine() -> int:

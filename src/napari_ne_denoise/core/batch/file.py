@@ -7,8 +7,6 @@ from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from napari_ne_denoise.core.batch.error_bars import error_bars_of
 from napari_ne_denoise.core.batch.events import PARTLY
 from napari_ne_denoise.core.batch.identity import way_of
@@ -18,6 +16,7 @@ from napari_ne_denoise.core.batch.work_folder import clear_finished
 from napari_ne_denoise.core.inference import Denoiser, DenoisingRun, Step, prepare_denoising
 from napari_ne_denoise.core.io import ImageFile, check_target, is_zarr, letters_for, read_image, with_channels, write_image
 from napari_ne_denoise.core.io.pyramid import DoAll, one_by_one
+from napari_ne_denoise.core.memory import room_for
 from napari_ne_denoise.core.run import Decided
 from napari_ne_denoise.core.settings import DenoiseSettings
 
@@ -101,7 +100,7 @@ class FileDenoising:
     def _whole(self, opened: OpenedFile) -> Generator[Step, None, dict[str, Any]]:
         """Denoise in memory, then write; gives what can be said of it."""
         image, run = opened.image, opened.run
-        result = np.empty(run.shape, run.dtype)
+        result = room_for(run.shape, run.dtype, "the result", "write it as .ome.zarr, which is made piece by piece")
         for step in run.steps(first_side=None):
             result[step.index] = step.values
             yield step

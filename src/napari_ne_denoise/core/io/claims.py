@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_ne_denoise.core.errors import FileError
-from napari_ne_denoise.core.memory import free_memory_of_machine
+from napari_ne_denoise.core.memory import free_memory_of_machine, in_words
 
 # most bytes that a byte can stand for in deflate, which is what PNG and zlib have inside
 MOST_OF_DEFLATE = 1032
@@ -68,12 +68,3 @@ def size_of(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
 def described(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
     """Such as "65536×65536 pixels of uint16"."""
     return f"{'×'.join(map(str, shape))} pixels of {dtype.name}"
-
-
-def in_words(size: float) -> str:
-    """Bytes as people say them, such as "8.6 GB"."""
-    for unit in ("bytes", "kB", "MB", "GB", "TB", "PB"):
-        if size < 999.5 or unit == "PB":
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    raise AssertionError("there is a last unit")

@@ -23,7 +23,8 @@ from zarr.abc.codec import BytesBytesCodec
 from zarr.codecs import ShardingCodec
 from zarr.storage import LocalStore
 
-from napari_ne_denoise.core.io.claims import check_memory, in_words
+from napari_ne_denoise.core.io.claims import check_memory
+from napari_ne_denoise.core.memory import in_words
 
 # what a chunk may unpack to: so many times what it should, and so many bytes more; a bomb unpacks to a thousand times as much
 MOST_TIMES, MOST_MORE = 4, 2**26

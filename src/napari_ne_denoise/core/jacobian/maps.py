@@ -25,6 +25,7 @@ from napari_ne_denoise.core.jacobian.filters import open_up
 from napari_ne_denoise.core.jacobian.kinds import DEFAULT_STRIPES, MAPS, OF_NOISE, OF_WAVES, PROBES, Stripes
 from napari_ne_denoise.core.jacobian.measures import Asked, TileMeasures, shapes
 from napari_ne_denoise.core.jacobian.products import JacobianProducts, Surroundings
+from napari_ne_denoise.core.memory import room_for
 from napari_ne_denoise.core.noise.model import NoiseModel
 from napari_ne_denoise.core.pixels import as_image
 from napari_ne_denoise.core.run import DenoisingRun, OpenPlane
@@ -207,7 +208,9 @@ def maps_of(
 
 
 def _collect(steps: Iterator[MapStep], names: Sequence[str], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
-    found = {name: np.full(shape, np.nan, np.float32) for name in names}
+    room = room_for((len(names), *shape), np.dtype(np.float32), "what is asked for", "ask for a region, or for fewer maps at once")
+    room.fill(np.nan)
+    found = dict(zip(names, room, strict=True))
     for step in steps:
         for name, values in step.values.items():
             found[name][step.index] = values
