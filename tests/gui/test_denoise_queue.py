@@ -276,7 +276,7 @@ def test_what_would_fill_the_memory_is_lazy_by_itself(viewer, dock, noisy, monke
     assert not dock.form.is_lazy(small)
     assert dock.form.is_lazy(viewer.layers["large"])
     viewer.add_image(noisy((200, 300)), name="one plane")
-    assert dock.form.store.native.isHidden()
+    assert dock.form.store.choices == (scope.MEMORY, scope.DISK)  # which is never chosen by itself: it asks for a name
 
 
 def test_an_error_of_a_lazy_result_is_shown(viewer, dock, run, noisy):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 
 from napari_ne_denoise.core.axes import Index
+from napari_ne_denoise.core.interruption import check_if_wanted
 
 if TYPE_CHECKING:
     import zarr
@@ -74,8 +75,12 @@ class RangeOf:
 
 
 def one_by_one(function: Callable[[Piece], Found], pieces: Sequence[Piece]) -> list[Found]:
-    """Do all here."""
-    return [function(piece) for piece in pieces]
+    """Do all here, as long as it is wanted."""
+    found = []
+    for piece in pieces:
+        check_if_wanted()
+        found.append(function(piece))
+    return found
 
 
 def widest(ranges: Iterable[tuple[float, float]]) -> tuple[float, float]:

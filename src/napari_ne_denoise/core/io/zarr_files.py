@@ -78,6 +78,28 @@ def read_zarr_description(path: Path) -> ImageFile | None:
     return replace(image, pixels=pixels, axes=described.axes, pixel_size=described.pixel_size, origin=described.origin)
 
 
+def read_zarr_levels(path: Path) -> list[Any]:
+    """All sizes of the first image of an OME-Zarr that this program wrote, the full one first, as dask arrays with the image's own axes.
+
+    Raises
+    ------
+    FileError
+        If zarr is missing.
+    """
+    require_zarr()
+    import dask.array
+    import zarr
+
+    node = cast("zarr.Group", zarr.open(path, mode="r"))
+    attributes = dict(node.attrs)
+    own = ome_zarr.restored_axes(attributes, ome_zarr.describe(attributes, 0))
+    arrays = [dask.array.from_array(node[level["path"]]) for level in ome_zarr.multiscales_in(attributes)[0]["datasets"]]
+    if own is None:
+        return arrays
+    order = ome_zarr.stored_axes(own).order
+    return [array.transpose([order.index(axis) for axis in range(len(order))]) for array in arrays]
+
+
 def _restored(path: Path, array: zarr.Array[Any], attributes: dict[str, Any], described: ome_zarr.Described) -> ImageFile:
     pixels, axes, sizes, origin = _lazy(array), described.axes, described.pixel_size, described.origin
     own = ome_zarr.restored_axes(attributes, described)

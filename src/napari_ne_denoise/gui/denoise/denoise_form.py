@@ -16,7 +16,7 @@ from napari_ne_denoise.gui.base.boxes import choice_box, offer
 from napari_ne_denoise.gui.base.choices import explain_models, model_box, offer_models
 from napari_ne_denoise.gui.base.docks import Fold, Rows
 from napari_ne_denoise.gui.denoise.advanced import ADVANCED, ADVANCED_TOOLTIP, Advanced
-from napari_ne_denoise.gui.denoise.scope import LAZY, PLANE, SELECTED, scopes_of, selected_images, stores_of
+from napari_ne_denoise.gui.denoise.scope import DISK, LAZY, PLANE, SELECTED, scopes_of, selected_images, stores_of
 from napari_ne_denoise.gui.denoise.strength_field import TOOLTIP as STRENGTH_TOOLTIP
 from napari_ne_denoise.gui.denoise.strength_field import StrengthField
 from napari_ne_denoise.gui.layers.layer_data import Source, finest, read_layer
@@ -30,7 +30,7 @@ AXES_TOOLTIP = (
     "What the axes of the layer are. Planes (Y, X) are denoised one by one;\n"
     "the other axes matter where noise is looked for, and stand in the record."
 )
-STORE_TOOLTIP = "Whether the result is computed now, into memory, or plane by plane when it is looked at."
+STORE_TOOLTIP = "Whether the result is computed now, into memory or a file, or plane by plane when it is looked at."
 SCOPE_TOOLTIP = "What is denoised: all planes or the shown one, or several layers one after another."
 
 
@@ -99,6 +99,11 @@ class DenoiseForm(QWidget):
             self._read_as[layer] = known or reading_of(axes, shape, "As in the record of the layer.")
         self.offer()
 
+    @property
+    def is_for_disk(self) -> bool:
+        """Whether the result is to be a file."""
+        return bool(self.store.value == DISK) and self.scope.value != PLANE
+
     def is_lazy(self, layer: "Image") -> bool:
         """Whether the result of a layer is to be computed when it is shown."""
         if self.scope.value == PLANE:
@@ -149,6 +154,8 @@ class DenoiseForm(QWidget):
 
     def _offer_stores(self, layer: "Image | None") -> None:
         stores = stores_of(layer, None if layer is None else self._reading(layer))
+        if self.scope.value == SELECTED:  # each file would have to be given a name
+            stores = [store for store in stores if store[1] != DISK]
         offer(self.store, stores)
         if layer is not self._stored_for():
             self.store.value = stores[0][1]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from napari_ne_denoise.gui.base.pace import Pace, duration, megapixels
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.denoise.denoising import Advanced, Begun, Finished, Prepared, denoise_source, fill_unfinished, prepare_source
 from napari_ne_denoise.gui.denoise.result_layer import ResultLayer
+from napari_ne_denoise.gui.denoise.storing import BegunOnDisk, Stored, store_source
 from napari_ne_denoise.gui.layers.layer_data import Source
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ class Job:
         The pixel whose tile comes first.
     is_lazy
         Whether the result is to be computed when it is shown.
+    target
+        The OME-Zarr that the result is to become.  None: none.
     """
 
     layer: Any
@@ -39,6 +43,7 @@ class Job:
     strength: float
     start_at: tuple[int, ...]
     is_lazy: bool = False
+    target: Path | None = None
 
 
 @dataclass
@@ -61,7 +66,7 @@ class _Run:
     @property
     def percent(self) -> int:
         """How much is done."""
-        return 0 if self.begun is None else 100 * self.done // self.begun.total
+        return 0 if self.pace is None else 100 * self.done // self.pace.total
 
 
 @dataclass
@@ -75,6 +80,7 @@ class _Sum:
     kept: int = 0
     lazy: int = 0
     device: str = ""
+    stored: str = ""
     failures: list[str] = field(default_factory=list)
 
     def add(self, pixels: int, finding: Finished) -> None:
@@ -84,6 +90,16 @@ class _Sum:
         self.seconds += finding.seconds
         self.kept += finding.kept
         self.device = finding.device
+
+    def add_stored(self, finding: Stored) -> None:
+        """Count a result that is a file."""
+        self.done += 1
+        self.pixels += finding.levels[0].size
+        self.seconds += finding.seconds
+        self.device = finding.device
+        self.stored = f" Written: {finding.path.name}, in {finding.path.parent}."
+        if finding.lost:
+            self.stored += f" The file does not hold the {' and the '.join(finding.lost)} of the layer."
 
     def count(self, one: str, many: str) -> str:
         """How many layers of how many, with the verb that goes with it."""
@@ -97,7 +113,7 @@ class _Sum:
             return lazy
         layers = f"{self.done} layers, " if self.jobs > 1 else ""
         kept = f" {self.kept} pixels that are NaN or infinite were kept." if self.kept else ""
-        return f"{layers}{megapixels(self.pixels)} in {duration(self.seconds)} on {self.device}.{kept}"
+        return f"{layers}{megapixels(self.pixels)} in {duration(self.seconds)} on {self.device}.{kept}{self.stored}"
 
 
 class DenoiseQueue(QObject):
@@ -197,8 +213,7 @@ class DenoiseQueue(QObject):
     def _begin(self, job: Job) -> None:
         run = self._at_work = _Run(job)
         take, fail = lambda finding: self._take(run, finding), lambda reason: self._fail(run, reason)
-        work = (prepare_source if job.is_lazy else denoise_source, job.source, job.strength, job.start_at)
-        run.task = Task(f"denoising {job.source.name}", *work, found=take, failed=fail)
+        run.task = Task(f"denoising {job.source.name}", *_work_of(job), found=take, failed=fail)
         self.said.emit(self._say("Preparing…"))
         # not Qt's own sign of being busy: drawing it takes a processor core from the network
         self.progressed.emit(0, "")
@@ -210,25 +225,34 @@ class DenoiseQueue(QObject):
         number = self._sum.jobs - len(self._waiting)
         return f"{number} of {self._sum.jobs}: {text}" if self._sum.jobs > 1 else text
 
-    def _take(self, run: _Run, finding: Begun | Advanced | Finished | Prepared) -> None:
+    def _take(self, run: _Run, finding: Begun | BegunOnDisk | Advanced | Finished | Prepared | Stored) -> None:
         if isinstance(finding, Prepared):
             self._show_prepared(run, finding)
+        elif isinstance(finding, BegunOnDisk):
+            assert run.job.target is not None
+            self._start_clock(run, finding.total)
+            self.said.emit(self._say(f"Writing {run.job.target.name}…"))
+        elif isinstance(finding, Stored):
+            self._show_stored(run, finding)
         elif isinstance(finding, Begun):
             run.begun, run.result = finding, ResultLayer(self._viewer, run.job.source, finding.blend.shown, finding.blend)
-            run.pace = Pace(finding.total, perf_counter())
-            self.progressed.emit(0, "first tile…")
+            self._start_clock(run, finding.total)
             self.said.emit(self._say(f"Denoising {run.job.source.name}…"))
         elif isinstance(finding, Advanced):
             self._advance(run, finding)
         else:
             self._finish(run, finding)
 
+    def _start_clock(self, run: _Run, total: int) -> None:
+        run.pace = Pace(total, perf_counter())
+        self.progressed.emit(0, "first tile…")
+
     def _advance(self, run: _Run, finding: Advanced) -> None:
-        assert run.result is not None
         assert run.pace is not None
         run.done = finding.done
-        run.finished.append(finding.index)
-        run.result.show_progress()
+        if run.result is not None:  # what becomes a file is shown when it is complete, and cannot be kept before
+            run.finished.append(finding.index)
+            run.result.show_progress()
         self.progressed.emit(run.percent, run.pace.describe(run.done, perf_counter()))
 
     def _finish(self, run: _Run, finding: Finished) -> None:
@@ -244,6 +268,14 @@ class DenoiseQueue(QObject):
         run.result.show_progress()
         run.result.finish(finding.record)
         self._sum.lazy += 1
+        self._results.append(run.result)
+        self._go_on()
+
+    def _show_stored(self, run: _Run, finding: Stored) -> None:
+        run.result = ResultLayer(self._viewer, run.job.source, finding.levels)
+        run.result.show_progress()
+        run.result.finish(finding.record)
+        self._sum.add_stored(finding)
         self._results.append(run.result)
         self._go_on()
 
@@ -281,3 +313,10 @@ class DenoiseQueue(QObject):
         record = {**run.begun.record(), "finished_share": round(run.done / run.begun.total, 3)}
         run.result.keep(record, f"{run.percent} %")
         self.said.emit(f"Kept: {run.percent} % is denoised, the rest is the noisy image.")
+
+
+def _work_of(job: Job) -> tuple[Any, ...]:
+    """What the thread does, and with what."""
+    if job.target is not None:
+        return store_source, job.source, job.strength, job.target
+    return prepare_source if job.is_lazy else denoise_source, job.source, job.strength, job.start_at

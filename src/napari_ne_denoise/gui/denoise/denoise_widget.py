@@ -20,6 +20,7 @@ from napari_ne_denoise.gui.denoise.quality_button import QualityButton
 from napari_ne_denoise.gui.denoise.restore_button import RestoreButton
 from napari_ne_denoise.gui.denoise.scope import PLANE
 from napari_ne_denoise.gui.denoise.settings_keeper import SettingsKeeper
+from napari_ne_denoise.gui.denoise.storing import ask_for_target
 from napari_ne_denoise.gui.layers.kinship import image_of, results_of
 from napari_ne_denoise.gui.layers.layer_data import shown_position
 from napari_ne_denoise.gui.preview.preview import Chosen, Preview
@@ -85,13 +86,17 @@ class DenoiseWidget(LayerDock):
         self.preview.stop()
         self.quality.cancel()
         only_plane = self.form.scope.value == PLANE
-        jobs = []
+        jobs, target = [], None
         try:
+            if self.form.is_for_disk:
+                target = ask_for_target(self.native, self.layer.value)
+                if target is None:
+                    return
             for layer, source in self.form.sources():
                 position = shown_position(self._viewer, layer)
                 part = source.only_plane_at(position) if only_plane else source
-                jobs.append(Job(layer, part, self.form.strength.share, position, self.form.is_lazy(layer)))
-        except NEDenoiseError as error:  # planes of more axes than there can be
+                jobs.append(Job(layer, part, self.form.strength.share, position, self.form.is_lazy(layer), target))
+        except NEDenoiseError as error:  # planes of more axes than there can be, or a name that is taken
             self.message.complain(str(error))
             return
         self.queue.start(jobs)

@@ -111,7 +111,7 @@ def denoise_source(source: Source, strength: float, start_at: tuple[int, ...]) -
         if done == total:
             break
     seconds = perf_counter() - begin
-    yield Finished({**record(), "seconds": round(seconds, 3)}, seconds, _label_of(str(run.device)), kept)
+    yield Finished({**record(), "seconds": round(seconds, 3)}, seconds, label_of(str(run.device)), kept)
 
 
 def at_strength(record: dict[str, Any], strength: float) -> dict[str, Any]:
@@ -135,7 +135,8 @@ def _start_of_result(data: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
     return np.zeros(shape, dtype)
 
 
-def _label_of(device: str) -> str:
+def label_of(device: str) -> str:
+    """What a device is called by people."""
     from napari_ne_denoise.core.device import list_devices
 
     return next((report.label for report in list_devices() if report.name == device), device)

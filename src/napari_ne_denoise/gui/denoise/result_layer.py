@@ -31,7 +31,7 @@ class ResultLayer:
     source
         What it is made from.
     values
-        The array.
+        The array, or of a multiscale layer a list of them.
     blend
         What its strength can be changed by; None if it cannot.
     """
@@ -59,6 +59,7 @@ class ResultLayer:
 
     def _add(self) -> Any:
         look = self._source.result_look()
+        look["multiscale"] = isinstance(self._values, list)
         look["metadata"][SOURCE_KEY] = self._source
         if self._blend is not None:
             look["metadata"][BLEND_KEY] = self._blend

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_ne_denoise.gui.layers.readings import Reading
 
 PLANE, WHOLE, SELECTED = "plane", "whole", "selected"
-MEMORY, LAZY = "memory", "lazy"
+MEMORY, LAZY, DISK = "memory", "lazy", "disk"
 
 # a result that takes more of the free memory than this is better computed as it is looked at
 LARGEST_SHARE = 0.25
@@ -46,14 +46,28 @@ def stores_of(layer: "Image | None", reading: "Reading | None") -> list[tuple[st
     size = prod(data.shape) * max(data.dtype.itemsize, np.dtype(np.float32).itemsize)
     is_large = size > LARGEST_SHARE * free_memory_of_machine()
     is_elsewhere = isinstance(data, np.memmap) or not isinstance(data, np.ndarray)
-    if planes == 1 or size // planes > LARGEST_LAZY_PLANE or not (is_large or is_elsewhere):
+    if not (is_large or is_elsewhere):
         return [in_memory]
-    explanation = (
-        f"Nothing is stored: a plane is computed when the viewer shows it, or when the layer is saved.\n"
-        f"The result would take {size / 2**30:.2g} GiB of memory. Strength is that of the slider now."
+    takes = f"The result takes {_bytes(size)}."
+    lazily = (
+        "computed when shown",
+        LAZY,
+        f"Nothing is stored: a plane is computed when the viewer shows it, or when the layer is saved.\n{takes} "
+        "Strength is that of the slider now.",
     )
-    lazily = ("computed when shown", LAZY, explanation)
-    return [lazily, in_memory] if is_large else [in_memory, lazily]
+    on_disk = (
+        "OME-Zarr on disk…",
+        DISK,
+        f"All of it is computed now, into a folder that you name, and needs not fit into memory; the file is then shown.\n{takes} "
+        "Strength is that of the slider now.",
+    )
+    lazy = [] if planes == 1 or size // planes > LARGEST_LAZY_PLANE else [lazily]
+    disk = [] if layer.rgb else [on_disk]
+    return [*lazy, in_memory, *disk] if is_large else [in_memory, *lazy, *disk]
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 2**30:.2g} GiB" if size >= 2**29 else f"{size / 2**20:.2g} MiB"
 
 
 def selected_images(viewer: "Viewer") -> "list[Image]":
