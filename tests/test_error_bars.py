@@ -131,6 +131,15 @@ def test_lazy_error_bars_are_the_same():
     np.testing.assert_allclose(np.asarray(std[1]), expected[1][1], rtol=1e-5)
 
 
+def test_another_process_makes_the_same_error_bars():
+    import cloudpickle
+
+    image = noisy()[:48, :48]
+    _, std = denoise_lazy(image, return_std=True, noise_model=PHOTONS)
+    again = cloudpickle.loads(cloudpickle.dumps(std))
+    np.testing.assert_array_equal(np.asarray(again), np.asarray(std))
+
+
 @pytest.mark.parametrize("mode", ["norm-equiv", "scale-equiv"])
 def test_a_model_that_is_told_the_noise_has_error_bars_too(mode, told_model):
     model = told_model(mode)
