@@ -432,7 +432,7 @@ def slower_too(tmp_path, monkeypatch):
 name = "slower"
 summary = "Four million parameters, for those who can wait."
 file = "fast.safetensors"
-sha256 = ""
+sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
 architecture = "ShuffleUNet"
 equivariance = "norm-equiv"
 blind = true
