@@ -5,12 +5,13 @@ import sys
 import dask.array as da
 import numpy as np
 import pytest
+import zarr
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 
 from napari_ne_denoise import denoise
-from napari_ne_denoise.core.io import read_image, zarr_files
+from napari_ne_denoise.core.io import ImageFile, read_image, write_image, zarr_files
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.denoise.scope import DISK, LAZY, MEMORY
 
@@ -142,3 +143,30 @@ def test_only_what_is_not_in_memory_or_large_is_offered_the_disk(viewer, dock, n
     assert dock.form.store.value == MEMORY
     viewer.layers.selection = {viewer.layers["one plane"], viewer.layers["stack"]}
     assert DISK not in dock.form.store.choices  # each would need a name of its own
+
+
+def test_a_multiscale_layer_of_a_file_becomes_another_file(viewer, dock, noisy, answer, until, tmp_path, monkeypatch):
+    monkeypatch.setattr(zarr_files, "CHUNK", 32)
+    pixels = noisy((2, 100, 90))
+    write_image(tmp_path / "huge.ome.zarr", ImageFile(pixels, "ZYX"))
+    before = sorted(path.stat().st_mtime_ns for path in (tmp_path / "huge.ome.zarr").rglob("*"))
+    group = zarr.open(tmp_path / "huge.ome.zarr", mode="r")
+    viewer.add_image([group[str(number)] for number in range(3)], multiscale=True, name="huge", axis_labels=("z", "y", "x"))
+    choose_disk(dock)
+    answer(tmp_path / "result")
+    press(dock)
+    until(lambda: not dock.queue.is_busy)
+    np.testing.assert_array_equal(np.asarray(viewer.layers["huge denoised"].data[0]), denoise(pixels, axes="ZYX"))
+    assert sorted(path.stat().st_mtime_ns for path in (tmp_path / "huge.ome.zarr").rglob("*")) == before
+
+
+def test_closing_the_dock_leaves_no_file(viewer, dock, stack, answer, until, tmp_path, gate, close_dock, no_thread_left):
+    choose_disk(dock)
+    answer(tmp_path / "result")
+    press(dock)
+    gate.let_pass(3)
+    until(lambda: bool(list(tmp_path.iterdir())))
+    close_dock(dock)
+    gate.open_wide()
+    no_thread_left()
+    assert not list(tmp_path.iterdir())
