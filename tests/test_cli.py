@@ -18,11 +18,12 @@ import torch
 from typer.testing import CliRunner
 
 import napari_ne_denoise as nd
-from napari_ne_denoise.cli import app, console, main
+from napari_ne_denoise.cli import app, console, main, progress
 from napari_ne_denoise.cli import check as check_module
 from napari_ne_denoise.cli.denoise import denoise
 from napari_ne_denoise.core import device as devices
 from napari_ne_denoise.core.batch import jobs
+from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun, JobEnded
 from napari_ne_denoise.core.device import DeviceReport
 from napari_ne_denoise.core.errors import ComputationError, DeviceError, DownloadError, FileError, ImageError, ModelError, SettingsError
 from napari_ne_denoise.core.inference import Denoiser
@@ -524,6 +525,21 @@ def test_progress_is_drawn_for_people_only(monkeypatch):
             assert "cells.tif [" in texts[1]
             assert "50%  2/4 MPix" in texts[1]
             assert "left" in texts[1]
+
+
+def test_progress_of_files_that_are_worked_on_at_once_is_one_line(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(console, "_PAUSE", 0)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    planned = [jobs.Job(Path(f"{number}.tif"), Path(f"{number}.ome.tif")) for number in range(3)]
+    line = progress.LineOfAll(planned, quiet=False)
+    line.show(JobEnded(0, {"status": "skipped"}))  # which does not count
+    for event in (JobBegun(1, planned[1]), JobBegun(2, planned[2]), JobAdvanced(2, 5, 10), JobEnded(1, {"status": "done"})):
+        line.show(event)
+    texts = sys.stderr.getvalue().split("\r")
+    assert "25%  0.5/2 files" in texts[1]
+    assert "75%  1.5/2 files" in texts[-1]
+    assert "left" in texts[-1]
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(3.2, "3 s"), (150, "2 min"), (5400, "1.5 h")])

@@ -65,6 +65,8 @@ class Regions:
     ----------
     run
         With everything decided.
+    most_open
+        Planes that stay open: each may be in memory.
 
     Attributes
     ----------
@@ -72,10 +74,11 @@ class Regions:
         The same, reading as windows are read.
     """
 
-    def __init__(self, run: DenoisingRun) -> None:
+    def __init__(self, run: DenoisingRun, most_open: int = MOST_OPEN) -> None:
         reader = replace(run.reader, most_read_once=LARGEST_PLANE_READ_ONCE)
         self.run = replace(run, reader=reader, repairs=run.repairs.reading_from(reader))
         self._opened: dict[tuple[int, ...], OpenPlane] = {}
+        self._most_open = most_open
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -158,7 +161,7 @@ class Regions:
     def _open(self, plane: Index) -> OpenPlane:
         place = tuple(at for at in plane if isinstance(at, int))
         if place not in self._opened:
-            while len(self._opened) >= MOST_OPEN:
+            while len(self._opened) >= self._most_open:
                 del self._opened[next(iter(self._opened))]
             (self._opened[place],) = self.run.open_planes([plane])
         return self._opened[place]

@@ -101,7 +101,7 @@ class PartMaker:
     """
 
     def __init__(self, run: DenoisingRun, target: ZarrParts) -> None:
-        self._regions, self._target = Regions(run), target
+        self._regions, self._target = Regions(run, most_open=1), target  # parts of a plane follow each other
         self._told: dict[str, Any] = {}
         self._squares_told: set[SquareCount] = set()
 
