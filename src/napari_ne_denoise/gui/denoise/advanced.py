@@ -1,5 +1,6 @@
 """The fields of the Denoise dock that are folded away: each has a default that suits nearly every image."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,7 +122,7 @@ class Advanced(Rows):
         """Show settings of `denoise`; what is not offered becomes the default."""
         self._values = dict(values)
         noise = values.get("noise")
-        if isinstance(noise, str) and noise.lower().endswith(PROFILE_SUFFIX) and Path(noise).exists():
+        if isinstance(noise, str) and noise.lower().endswith(PROFILE_SUFFIX) and _is_here(noise):
             self._add_profile(Path(noise))
         boxes = {"noise": self.noise, "hot_pixels": self.hot_pixels, "output_dtype": self.output, "device": self.device}
         for name, box in boxes.items():
@@ -184,3 +185,8 @@ def _tile_field() -> QSpinBox:
     field.setToolTip(TILE_TOOLTIP)
     ignore_wheel(field)
     return field
+
+
+def _is_here(profile: str) -> bool:
+    """Whether a profile that a record names is a file of this machine; a record may be a stranger's, and others are not asked."""
+    return not profile.startswith(("//", "\\\\")) and os.path.isfile(profile)
