@@ -5,8 +5,8 @@ import copy
 import numpy as np
 import pytest
 
+from napari_ne_denoise.core.jacobian.weights import Filter
 from napari_ne_denoise.gui.base.pace import Pace, duration, megapixels
-from napari_ne_denoise.gui.inside.filter_layer import crop
 from napari_ne_denoise.gui.inside.weight_colours import COLOURMAP, limit_of, to_rgba
 from napari_ne_denoise.gui.layers.layer_data import Source
 from napari_ne_denoise.gui.layers.readings import letters_of
@@ -71,10 +71,10 @@ def test_megapixels(pixels, text):
 )
 def test_crop_keeps_each_weight_in_its_place(point, side, shape, first):
     weights = np.arange(600.0).reshape(20, 30)
-    cut, origin = crop(weights, (2, 1), point, side)
-    assert cut.shape == shape
-    assert origin == first
-    assert cut[0, 0] == weights[origin[0] - 2, origin[1] - 1]
+    cut = Filter(weights, (2, 1), mean_weight=0.0, total=1.0, output=0.0, weighted_sum=0.0).around(point, side)
+    assert cut.weights.shape == shape
+    assert cut.origin == first
+    assert cut.weights[0, 0] == weights[first[0] - 2, first[1] - 1]
 
 
 def test_no_weight_is_no_colour_and_signs_differ():
