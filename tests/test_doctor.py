@@ -41,7 +41,7 @@ def test_people_read_the_same(report):
     text = doctor.as_text(report)
     for told in (report["versions"]["torch"], report["versions"]["qt binding"], report["models"][0]["sha256"], "problems", "none"):
         assert told in text
-    assert max(map(len, text.splitlines())) < 200
+    assert max(map(len, text.splitlines())) < 300
 
 
 def test_the_command_ends_well():
@@ -81,7 +81,7 @@ def test_a_wrong_result_is_found(monkeypatch):
     monkeypatch.setattr(doctor, "EXPECTED_PIXELS", tuple(pixel + 3 for pixel in doctor.EXPECTED_PIXELS))
     result = run()
     assert result.exit_code == 1
-    assert "the sample is not denoised as it should be on cpu" in result.stderr
+    assert "the sample is not denoised as it should be on " in result.stderr
     assert "sample" in result.stdout
 
 
