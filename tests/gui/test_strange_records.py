@@ -17,11 +17,11 @@ def records_of(junk):
 def test_records_of_nonsense_break_nothing(viewer, noisy):
     dock = DenoiseWidget(viewer)
     viewer.window.add_dock_widget(dock, name="Denoise")
-    image = noisy((20, 20))
+    plain, strange = (viewer.add_image(noisy((20, 20)), name=name) for name in ("plain", "strange"))
     for record in (record for junk in JUNK for record in records_of(junk)):
-        layer = viewer.add_image(image, name="strange", metadata={KEY: record})
-        viewer.layers.selection.active = layer
-        assert dock.layer.value is None or dock.layer.value.name == "strange"
-        viewer.layers.remove(layer)
-    viewer.add_image(image, name="plain")
-    assert dock.layer.value.name == "plain"
+        dock.layer.value = plain
+        strange.metadata[KEY] = record
+        dock.layer.value = strange
+        assert dock.button.enabled
+    dock.layer.value = plain
+    assert dock.form.settings["model"] == "fast"

@@ -10,7 +10,7 @@ from napari.qt.threading import create_worker
 from napari.utils.notifications import notification_manager, show_warning
 
 from napari_ne_denoise.core.errors import ComputationError, NEDenoiseError
-from napari_ne_denoise.core.interruption import Interrupted, interruptible
+from napari_ne_denoise.core.interruption import Interrupted, check_if_wanted, interruptible
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,11 @@ class Task(Hearing):
         self._worker.start()
 
     def stop(self) -> None:
-        """Hear nothing more of it; the thread itself ends within a layer of the network."""
+        """Hear nothing more of it; the thread itself ends within a layer of the network.
+
+        superqt's way to stop a generator leaves it as it is, with what it has open, until it is collected; ours is told, and cleans up.
+        """
         self._stopped = True
-        self._worker.quit()
         self._unwanted.set()
 
     def _receive_warning(self, warning: tuple[Any, ...]) -> None:
@@ -109,7 +111,9 @@ def guarded(work: Callable[..., Iterator[Any]], unwanted: Event, *arguments: Any
     """What some work yields, until it is unwanted; errors that the user can mend come as `Failed`."""
     try:
         with interruptible(unwanted):
-            yield from work(*arguments)
+            for finding in work(*arguments):
+                yield finding
+                check_if_wanted()
     except Interrupted:
         return
     except NEDenoiseError as error:
