@@ -84,15 +84,19 @@ class BatchJournal:
 
     @contextmanager
     def kept_while_incomplete(self) -> Iterator[None]:
-        """Remove journals that nobody will need: those of batches that are complete, or of which nothing was finished."""
+        """Remove journals that nobody will need: those of batches that are complete, or of which nothing is there."""
         try:
             yield
         finally:
             if self._complete:
                 self._remove_covered()
-            elif not self._finished:
+            elif not self._finished and not self._lacks_error_bars():
                 for journal in self._journals.values():
                     journal.path.unlink(missing_ok=True)
+
+    def _lacks_error_bars(self) -> bool:
+        earlier = Earlier(self._targets)
+        return any(earlier.is_half_done(target) for target in self._targets)
 
     def complete(self) -> None:
         """Say that all results are there."""
