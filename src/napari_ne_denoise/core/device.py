@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional as F
 
 from napari_ne_denoise.core.errors import DeviceError
-from napari_ne_denoise.core.memory import free_memory_of_machine
+from napari_ne_denoise.core.memory import free_memory_of_machine, keep_freed_blocks
 
 # share of the free memory that one tile may take: the rest is for copies, the viewer and others
 MEMORY_SHARE = 0.25
@@ -143,10 +143,11 @@ def release_memory(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
-def use_threads_of_worker() -> None:
-    """In a worker of dask.distributed, let torch take all threads that the worker was given: one piece is computed at a time.
+def settle_in_worker() -> None:
+    """In a worker of dask.distributed, let torch take all threads that the worker was given, and memory that it has used before.
 
-    Its nanny sets OMP_NUM_THREADS to 1, since it expects as many pieces as threads.  Elsewhere nothing happens.
+    Its nanny sets OMP_NUM_THREADS to 1, since it expects as many pieces as threads, while one is computed at a time here; and it has freed
+    memory given back at once (`keep_freed_blocks`).  Elsewhere nothing happens.
     """
     if "distributed" not in sys.modules:
         return
@@ -158,6 +159,7 @@ def use_threads_of_worker() -> None:
         return
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
+    keep_freed_blocks()
 
 
 def smoke_test(device: str) -> str | None:

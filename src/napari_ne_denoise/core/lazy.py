@@ -12,7 +12,7 @@ import dask.array as da
 import numpy as np
 from dask import delayed
 
-from napari_ne_denoise.core.device import use_threads_of_worker
+from napari_ne_denoise.core.device import settle_in_worker
 from napari_ne_denoise.core.errors import ImageError
 from napari_ne_denoise.core.inference import prepare_denoising
 from napari_ne_denoise.core.jacobian.maps import Where, error_steps
@@ -194,7 +194,7 @@ def _opened_here(name: str, kind: Callable[..., LazyResult], image: Any, how: tu
     """A result that came from another process, prepared once, however often it comes."""
     with _opening:
         if name not in _here:
-            use_threads_of_worker()
+            settle_in_worker()
             _here[name] = kind(ReadHere(image) if isinstance(image, da.Array) else image, *how, decided)
         while len(_here) > MOST_OPEN_HERE:
             _here.popitem(last=False)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_ne_denoise.core.errors import ImageError
+
+# of glibc's mallopt, and the largest block that it would come to keep by itself
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_LARGEST_KEPT = 32 * 2**20
 
 
 def room_for(shape: tuple[int, ...], dtype: np.dtype[Any], what: str, remedy: str) -> np.ndarray:
@@ -50,6 +56,18 @@ def free_memory_of_machine() -> int:
     except (OSError, StopIteration):
         free = 4 * 2**30
     return min(free, _left_in_container(), _left_to_process())
+
+
+def keep_freed_blocks() -> None:
+    """Let this process keep memory that it has freed, for what it needs next, as glibc does by itself.
+
+    dask starts workers with ``MALLOC_TRIM_THRESHOLD_=65536``, which takes that from them: each tensor is then given back to the system,
+    fetched again, and emptied by it.  Nothing happens on other systems.
+    """
+    with suppress(OSError, AttributeError, TypeError):
+        set_option = ctypes.CDLL(None).mallopt
+        for option, size in ((_TRIM_THRESHOLD, 2 * _LARGEST_KEPT), (_MMAP_THRESHOLD, _LARGEST_KEPT)):
+            set_option(option, size)
 
 
 def _left_in_container() -> int:

@@ -13,7 +13,7 @@ from napari_ne_denoise.core.batch.file import FileDenoising, OpenedFile
 from napari_ne_denoise.core.batch.jobs import Job
 from napari_ne_denoise.core.batch.parts import PartMaker
 from napari_ne_denoise.core.batch.unfinished import Unfinished
-from napari_ne_denoise.core.device import use_threads_of_worker
+from napari_ne_denoise.core.device import settle_in_worker
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.inference import Denoiser, load_denoiser
 from napari_ne_denoise.core.provenance import KEY, package_version
@@ -77,7 +77,7 @@ class Work:
 
 def decide(work: Work) -> Decided:
     """What "auto" becomes on a worker."""
-    use_threads_of_worker()
+    settle_in_worker()
     return Decided.of(work.open().run)
 
 
@@ -97,7 +97,7 @@ def make_part(work: Work, number: int) -> dict[str, Any]:
 def make_file(work: Work) -> dict[str, Any]:
     """Denoise a file; gives what can be said of it."""
     with _computing:
-        use_threads_of_worker()
+        settle_in_worker()
         work.check_versions()
         denoising = FileDenoising(work.job, work.settings, denoiser_of(work.settings), work.series, with_std=work.with_std)
         for _ in denoising.steps():
@@ -113,7 +113,7 @@ _open: OrderedDict[str, tuple[Unfinished, PartMaker]] = OrderedDict()
 def _opened(work: Work) -> tuple[Unfinished, PartMaker]:
     """A large result and what makes its parts; opened once in each process."""
     if work.token not in _open:
-        use_threads_of_worker()
+        settle_in_worker()
         opened = work.open()
         result = Unfinished.gone_on_with(work.job.target, opened.image, opened.run)
         _open[work.token] = result, result.maker()
