@@ -714,6 +714,11 @@ def test_normalisation_changes_only_what_is_not_equivariant():
     np.testing.assert_array_equal(with_normalisation(square, np.full((2, 2), 3.0), 0, 1), 3)
 
 
+def test_all_that_takes_long_can_be_followed():
+    takes_long = {"adaptive_maps", "denoise", "normalisation_study", "patch_spectrum"}
+    assert {f"iter_{name}" for name in takes_long} <= set(napari_ne_denoise.__all__)
+
+
 def test_public_names_load_and_are_listed():
     for name in napari_ne_denoise.__all__:
         assert getattr(napari_ne_denoise, name)

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from napari_ne_denoise.core.errors import NEDenoiseError
     from napari_ne_denoise.core.inference import Denoiser, Step, calibrate_noise, iter_denoise, load_denoiser
     from napari_ne_denoise.core.jacobian.filters import Filter, adaptive_filter, adaptive_filters
-    from napari_ne_denoise.core.jacobian.maps import adaptive_maps
-    from napari_ne_denoise.core.jacobian.spectrum import PatchSpectrum, patch_spectrum
+    from napari_ne_denoise.core.jacobian.maps import adaptive_maps, iter_adaptive_maps
+    from napari_ne_denoise.core.jacobian.spectrum import PatchSpectrum, iter_patch_spectrum, patch_spectrum
     from napari_ne_denoise.core.lazy import denoise_lazy
     from napari_ne_denoise.core.noise.estimation import estimate_noise
     from napari_ne_denoise.core.noise.model import NoiseModel
-    from napari_ne_denoise.core.normalisation_study import NormalisationStudy, normalisation_study
+    from napari_ne_denoise.core.normalisation_study import NormalisationStudy, iter_normalisation_study, normalisation_study
     from napari_ne_denoise.core.quality.assessment import iter_quality, quality_without_truth
     from napari_ne_denoise.core.quality.result import Quality
 
@@ -39,7 +39,10 @@ _HOMES = {
     "denoise": "core.denoising",
     "denoise_lazy": "core.lazy",
     "estimate_noise": "core.noise.estimation",
+    "iter_adaptive_maps": "core.jacobian.maps",
     "iter_denoise": "core.inference",
+    "iter_normalisation_study": "core.normalisation_study",
+    "iter_patch_spectrum": "core.jacobian.spectrum",
     "iter_quality": "core.quality.assessment",
     "load_denoiser": "core.inference",
     "measure_equivariance": "core.equivariance",
@@ -64,7 +67,10 @@ __all__ = [
     "denoise",
     "denoise_lazy",
     "estimate_noise",
+    "iter_adaptive_maps",
     "iter_denoise",
+    "iter_normalisation_study",
+    "iter_patch_spectrum",
     "iter_quality",
     "load_denoiser",
     "measure_equivariance",
