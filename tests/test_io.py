@@ -428,6 +428,7 @@ def test_a_missing_file_of_a_series_is_an_error_not_zeros(tmp_path):
         ("a.tif", "int64", "YX", "OME-TIFF cannot hold int64"),
         ("a.png", "float32", "YX", 'output dtype "input"'),
         ("a.png", "uint8", "TYX", "single plane"),
+        ("a.png", "float32", "ZYX", "single plane"),
     ],
 )
 def test_what_cannot_be_written_is_said_before_it_is_tried(tmp_path, name, dtype, axes, message):

@@ -47,10 +47,10 @@ def check_target(path: str | os.PathLike[str], dtype: DTypeLike, axes: str) -> N
         raise FileError(
             f"{target}: OME-TIFF cannot hold {name}, only {', '.join(_OME_DTYPES)}; choose another output dtype, or .ome.zarr or .npy."
         )
-    if is_png(target) and name not in _PNG_DTYPES:
-        raise FileError(f'{target}: PNG cannot hold {name}, only uint8 and uint16; choose the output dtype "input", or .ome.tif.')
     if is_png(target) and axes not in ("YX", "YXS"):
         raise FileError(f"{target}: PNG holds a single plane, and this image has the axes {axes}; choose .ome.tif.")
+    if is_png(target) and name not in _PNG_DTYPES:
+        raise FileError(f'{target}: PNG cannot hold {name}, only uint8 and uint16; choose the output dtype "input", or .ome.tif.')
 
 
 def is_tiff(path: Path) -> bool:
