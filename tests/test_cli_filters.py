@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from napari_ne_denoise import NoiseModel, adaptive_filter
 from napari_ne_denoise.cli import app
 from napari_ne_denoise.core.io import ImageFile, read_image, read_provenance, write_image
+from napari_ne_denoise.core.jacobian import telling
 from napari_ne_denoise.core.jacobian.montage import LARGEST_READ, overview_window
 from napari_ne_denoise.core.jacobian.telling import numbers_of, residual_noise
 from napari_ne_denoise.core.jacobian.weights import Filter, centred
@@ -78,6 +79,16 @@ def test_what_else_makes_the_pixel_stands_in_the_table(image):
     done = run(image, "--at", "30,31", "--noise", json.dumps(NoiseModel(gain=1.0, offset=0.0, read_noise=1.0).as_record()))
     assert "value" in done.output.splitlines()[0]
     assert "made the same at every brightness" in done.output
+
+
+def test_a_filter_without_a_width_says_why(image, monkeypatch):
+    assert "no width" not in run(image, "--at", "30,31").stderr
+    monkeypatch.setattr(telling, "shape_of", lambda weights: {"width": float("nan"), "orientation": 45.0})
+    done = run(image, "--at", "30,31")
+    names, row = (line.split("  ") for line in done.stdout.splitlines()[:2])
+    assert "nan" not in done.stdout
+    assert [cell.strip() for cell in row if cell][[cell.strip() for cell in names if cell].index("width (px)")] == "none"
+    assert "no Gaussian blurs as 1 of 1 filter(s) do" in done.stderr
 
 
 @pytest.mark.parametrize(

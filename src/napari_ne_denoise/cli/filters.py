@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from napari_ne_denoise.core.jacobian.weights import Filter
 
 SIDE = 41
+WIDTH = "width (px)"
 
 
 def filters(
@@ -77,6 +79,7 @@ def filters(
         print_table(_table(record["filters"]))
         if not quiet:
             _say_notes(found, out)
+            _say_what_has_no_width(record["filters"])
 
 
 def _compute(source: PixelFilters, positions: Sequence[tuple[int, ...]], precision: Any, line: ProgressLine) -> list[Filter]:
@@ -133,6 +136,8 @@ def _table(numbers: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
 def _figure(name: str, value: float) -> str:
     if name == "sum of weights":
         return f"{value:.6f}"
+    if name == WIDTH and math.isnan(value):
+        return "none"
     return f"{value:.0f}" if name == "orientation (°)" else f"{value:.5g}"
 
 
@@ -141,3 +146,9 @@ def _say_notes(found: Sequence[Filter], out: Path | None) -> None:
         say("note: its noise was made the same at every brightness first: weights, Σ w·y and value are of that image, where noise is 1")
     if out is not None:
         say(f"note: wrote {len(found)} filter(s) to {out}")
+
+
+def _say_what_has_no_width(numbers: Sequence[dict[str, Any]]) -> None:
+    count = sum(math.isnan(each[WIDTH]) for each in numbers)
+    if count:
+        say(f"note: no Gaussian blurs as {count} of {len(numbers)} filter(s) do, as on thin fibres: these have no width")
