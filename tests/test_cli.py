@@ -415,6 +415,19 @@ def test_a_model_is_shown_with_its_card():
     assert run("models", "show", "nope").exit_code == 2
 
 
+def test_the_card_of_a_model_is_short_unless_all_is_wanted():
+    card = json.loads(run("models", "show", "fast", "--json").stdout)
+    short, whole = (run("models", "show", "fast", *words).stdout for words in ((), ("--all",)))
+    assert len(short.splitlines()) < 70 < len(whole.splitlines())
+    assert "learning_rate" in whole
+    assert "learning_rate" not in short
+    assert "printed with --all" in short
+    (set12,) = (line for line in short.splitlines() if line.split()[0] == "Set12")
+    scores = card["scores"]["PSNR in dB, by `python -m benchmarks quality`"]
+    assert f"σ = 5: {scores['Set12, σ = 5']}; σ = 10: {scores['Set12, σ = 10']}" in set12
+    assert card["training"]["recipes"]
+
+
 @pytest.fixture
 def published(tmp_path, monkeypatch) -> registry.ModelRow:
     """A published model whose server is not there."""

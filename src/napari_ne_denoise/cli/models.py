@@ -41,8 +41,12 @@ def list_all(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="Of the model.")], as_json: AsJson = False) -> None:
-    """Show all that is known of one model: its card, if its file is on this machine."""
+def show(
+    name: Annotated[str, typer.Argument(help="Of the model.")],
+    everything: Annotated[bool, typer.Option("--all", help="The recipe of its training too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is known of one model: its card, if its file is on this machine."""
     from napari_ne_denoise.core.models.registry import find_model
 
     with errors_end_the_program():
@@ -51,7 +55,7 @@ def show(name: Annotated[str, typer.Argument(help="Of the model.")], as_json: As
         if as_json:
             print_json(record)
         else:
-            print_table(list(_wrapped(list(_flat(record)))))
+            print_table(list(_wrapped(list(_flat(_for_people(record, everything=everything))))))
 
 
 @app.command()
@@ -155,6 +159,25 @@ def _card(row: ModelRow) -> dict[str, Any]:
 
     card = asdict(load_denoiser(row.name).card)
     return {key: value for key, value in card.items() if key in ("source", "training", "began_from", "scores", "limits")}
+
+
+def _for_people(record: dict[str, Any], *, everything: bool) -> dict[str, Any]:
+    """The same record, its scores by subject, and without the recipe that repeats the training unless all is wanted."""
+    training, scores = record.get("training", {}), record.get("scores", {})
+    if "recipes" in training and not everything:
+        training = training | {"recipes": "printed with --all"}
+    return record | {"training": training, "scores": {of: _by_subject(found) for of, found in scores.items()}}
+
+
+def _by_subject(scores: Any) -> Any:
+    """Scores such as "Set12, σ = 5" and "Set12, σ = 10", those of Set12 in one text."""
+    if not isinstance(scores, dict):
+        return scores
+    subjects: dict[str, list[str]] = {}
+    for name, score in scores.items():
+        subject, _, rest = name.partition(", ")
+        subjects.setdefault(subject, []).append(f"{rest}: {score}" if rest else str(score))
+    return {subject: "; ".join(found) for subject, found in subjects.items()}
 
 
 def _flat(record: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
