@@ -112,3 +112,6 @@ def test_an_error_is_mended_in_the_words_of_who_shows_it(folder):
     assert pickle.loads(pickle.dumps(raised.value)).mend == "existing"
     refused = SettingsError("axes='YX': must be 4 letters.")
     assert refused.with_remedy({"axes": "choose others"}) == "axes='YX': must be 4 letters; choose others."
+    of_python = pickle.loads(pickle.dumps(SettingsError("which plane?", mend="plane", python="give position=")))
+    assert str(of_python) == of_python.with_remedy({"axes": "choose others"}) == "which plane?; give position=."
+    assert of_python.with_remedy({"plane": "drag the slider"}) == "which plane?; drag the slider."

@@ -194,6 +194,8 @@ def test_a_failing_input_does_not_stop_the_others(stack, model, tmp_path):
     assert result.stdout == f"{out / 'stack_denoised.ome.tif'}\n"
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert [Path(line.split(": ")[1]).name for line in errors] == ["text.tif", "missing.tif", "nan.npy"]
+    assert f"{tmp_path / 'nan.npy'}: 64 pixels are NaN or infinite, the first at (0, 0); repair them, or" in errors[-1]
+    assert errors[-1].endswith("--nonfinite keep.")
     assert "Traceback" not in result.output
 
 
@@ -230,12 +232,12 @@ def test_quiet_is_quiet_but_for_errors(stack, model, tmp_path):
 
 
 UNUSABLE = {
-    "tile size": (["--tile-size", 0], "tile_size=0: must be a positive number of pixels"),
-    "precision": (["--precision", "double"], "must be one of 'auto', 'float32'"),
+    "tile size": (["--tile-size", 0], "error: --tile-size 0: must be a positive number of pixels"),
+    "precision": (["--precision", "double"], "error: --precision double: must be one of 'auto', 'float32'"),
     "model": (["--model", "nope"], "no such model or file; there are fast"),
     "sigma": (["--sigma", 3], "is blind and finds the noise level itself"),
     "device": (["--device", "abacus"], "this machine has no such device"),
-    "axes": (["--axes", "YX"], "must be 4 different letters"),
+    "axes": (["--axes", "YX"], "--axes YX: must be 4 different letters"),
     "suffix": (["-o", "out.jpg"], "ends in .jpg; results are written as .ome.tif"),
     "folder": (["-o", "no/such/folder/out.tif"], "create it first"),
     "both": (["--overwrite", "--skip-existing"], "exclude each other"),

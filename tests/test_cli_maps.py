@@ -50,7 +50,14 @@ def test_a_region_and_a_profile(image, tmp_path):
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(("--maps", "beauty"), "must be some of"), (("--region", "1,2,3"), "such as 0:256"), (("--region", "0:500,0:3"), "inside the plane")],
+    [
+        (("--maps", "width,beauty"), "maps 'beauty': must be some of"),
+        (("--maps", "beauty"), "give --maps their names"),
+        (("--region", "1,2,3"), "such as 0:256"),
+        (("--region", "0:500,0:3"), "rows 0:500, columns 0:3: must lie inside the plane"),
+        (("--region", "0:500,0:3"), "give others with --region"),
+        (("--period", "1"), "--period 1.0: must be 2 to"),
+    ],
 )
 def test_what_is_refused_says_why(image, tmp_path, words, said):
     done = run(image, "-o", tmp_path / "new", *words)

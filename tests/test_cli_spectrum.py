@@ -1,6 +1,7 @@
 """``spectrum``: what `patch_spectrum` finds, as a table or as JSON."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -35,11 +36,16 @@ def test_it_tells_what_was_found(stack):
     ("words", "said"),
     [
         (("--region", "4"), "--region 4: must be rows and columns"),
-        (("--region", "4:90,2:8", "--position", "1,0,0"), "two slices inside the plane"),
-        (("--region", "4:9,2:8"), "the image has 2 planes"),
+        (
+            ("--region", "4:90,2:8", "--position", "1,0,0"),
+            "rows 4:90, columns 2:8: must lie inside the plane, which has the shape (30, 20)",
+        ),
+        (("--region", "4:90,2:8", "--position", "1,0,0"), "give others with --region, such as"),
+        (("--region", "4:9,2:8"), "The image has 2; say which with --position"),
         (("--region", "4:9,2:8", "--position", "a"), "--position a"),
     ],
 )
 def test_what_is_refused_says_why(stack, words, said):
     done = run(stack, *words)
     assert (done.exit_code, said in done.stderr) == (2, True)
+    assert not re.search(r"slice|None|\w=", done.stderr)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from napari_ne_denoise.core.errors import DeviceError, DownloadError, FileError, ImageError, ModelError, NEDenoiseError, SettingsError
+from napari_ne_denoise.core.settings import DenoiseSettings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +31,15 @@ REMEDIES = {
     "busy": "wait for it, or let jobs share the work (--shard)",
     "either": "leave --overwrite or --skip-existing out",
     "out": "give -o another name; a folder, for several images",
+    "nonfinite": "repair them, or let denoise give them back as they are: --nonfinite keep",
+    "region": "give others with --region, such as 0:32,0:32",
+    "plane": "say which with --position, that of any pixel of it, such as 3,0,0",
+    "names": "give --maps their names, with commas between, or all",
 }
+
+# what core calls as its options are called
+_OPTIONS = {field.name for field in fields(DenoiseSettings)} | {"noise_model", "period", "direction", "probes", "peak"}
+_SETTING = re.compile(r"(?P<name>\w+)=(?P<quote>['\"]?)(?P<value>.*?)(?P=quote): ")
 
 _LONGEST_BAR = 24  # characters
 _PAUSE = 0.1  # seconds between two drawings
@@ -74,18 +85,34 @@ def exit_code(error: NEDenoiseError) -> int:
     return UNUSABLE if unusable else FAILED
 
 
+def said_in_options(error: NEDenoiseError) -> str:
+    """What an error says, with options in place of settings, and what to do about it."""
+    said = error.with_remedy(REMEDIES)
+    setting = _SETTING.match(said)
+    if setting is None or setting["name"] not in _OPTIONS:
+        return said
+    return f"--{setting['name'].replace('_', '-')} {setting['value']}: {said[setting.end() :]}"
+
+
+def with_files(said: str, **files: Path | str | None) -> str:
+    """A message with names of files in place of what core calls by its part, such as "image"."""
+    part, colon, rest = said.partition(": ")
+    return f"{files[part]}: {rest}" if colon and files.get(part) is not None else said
+
+
 @contextmanager
-def errors_end_the_program(image: Path | None = None) -> Iterator[None]:
+def errors_end_the_program(image: Path | None = None, **others: Path | None) -> Iterator[None]:
     """Our errors become a line on stderr and an exit code; so does Ctrl-C.
 
-    What is wrong with the pixels of an image is told with the name of its file, which core does not know.
+    What is wrong with the pixels of an image is told with the name of its file, which core does not know; so it is of others, by what
+    core calls them.
     """
     try:
         yield
     except NEDenoiseError as error:
-        said = error.with_remedy(REMEDIES)
-        unnamed = image is not None and isinstance(error, ImageError) and not said.startswith(str(image))
-        say(f"error: {image}: {said}" if unnamed else f"error: {said}")
+        said = with_files(said_in_options(error), image=image, **others)
+        named = said.startswith(tuple(str(file) for file in (image, *others.values()) if file is not None))
+        say(f"error: {image}: {said}" if image is not None and isinstance(error, ImageError) and not named else f"error: {said}")
         raise typer.Exit(exit_code(error)) from None
     except MemoryError:
         say("error: memory ran out; close other programs, or take a part of the image")

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from napari_ne_denoise.cli.console import FAILED, REMEDIES, UNUSABLE, errors_end_the_program, make_folder, print_json, say
+from napari_ne_denoise.cli.console import (
+    FAILED,
+    UNUSABLE,
+    errors_end_the_program,
+    make_folder,
+    print_json,
+    said_in_options,
+    say,
+    with_files,
+)
 from napari_ne_denoise.cli.progress import LineOfAll, Lines
 from napari_ne_denoise.core.errors import FileError, NEDenoiseError, SettingsError, one_line
 from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings, HotPixels, Noise, Nonfinite, OutputDtype, Precision
@@ -124,7 +133,7 @@ def _planned(inputs: list[Path], out: Path, overwrite: bool, skip_existing: bool
     try:
         return plan_jobs(inputs, out, overwrite=overwrite, skip_existing=skip_existing, share=share)
     except FileError as error:  # nothing was tried yet
-        say(f"error: {error.with_remedy(REMEDIES)}")
+        say(f"error: {said_in_options(error)}")
         raise typer.Exit(UNUSABLE) from None
 
 
@@ -208,7 +217,7 @@ def _in_words(record: dict[str, Any], error: Exception | None) -> dict[str, Any]
     from napari_ne_denoise.core.batch.events import say_unnamed
 
     if isinstance(error, NEDenoiseError):
-        return record | {"error": error.with_remedy(REMEDIES)}
+        return record | {"error": said_in_options(error)}
     unnamed = say_unnamed(record, "tell with --axes")
     return record | {"notes": [*record["notes"], *unnamed]} if unnamed else record
 
@@ -231,5 +240,5 @@ def _tell(record: dict[str, Any], error: Exception | None, *, quiet: bool) -> No
                 say(f"{kind}: {source}: {text}")
     if "error" in record:
         # errors about files begin with the file's name
-        named = record["error"].startswith((source, record["output"]))
-        say(f"error: {record['error']}" if named else f"error: {source}: {record['error']}")
+        said = with_files(record["error"], image=source)
+        say(f"error: {said}" if said.startswith((source, record["output"])) else f"error: {source}: {said}")

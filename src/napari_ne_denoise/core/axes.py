@@ -81,7 +81,7 @@ class PlaneLayout:
                 f"position={position!r}: must be {len(self.shape)} whole numbers, one an axis of the image of shape {self.shape}."
             )
         if any(not 0 <= coordinate < length for coordinate, length in zip(at, self.shape, strict=True)):
-            raise SettingsError(f"position={at}: outside the image, whose shape is {self.shape}.")
+            raise SettingsError(f"position {at}: outside the image, whose shape is {self.shape}.")
         return at
 
     def position(self, plane: Index, row: int, column: int) -> tuple[int, ...]:

@@ -16,17 +16,20 @@ class NEDenoiseError(ValueError):
     mend
         Name of the setting that mends it, where the command line and the window call that otherwise; each has its own words for what to do
         then.  "": the setting that the message begins with, as in "axes='YX': must…", if there is one.
+    python
+        What to do in Python, which ends the message where nobody has other words for it.
     """
 
-    def __init__(self, said: str = "", mend: str = "") -> None:
-        super().__init__(said)
+    def __init__(self, said: str = "", mend: str = "", python: str = "") -> None:
+        super().__init__(_joined(said, python))
+        self._said = said
         named = re.match(r"(\w+)=", said)
         self.mend = mend or (named[1] if named else "")
 
     def with_remedy(self, remedies: Mapping[str, str]) -> str:
         """The message, and what to do in the words of whoever shows it, by `mend`."""
         remedy = remedies.get(self.mend)
-        return f"{self}" if remedy is None else f"{str(self).removesuffix('.')}; {remedy}."
+        return f"{self}" if remedy is None else _joined(self._said, remedy)
 
 
 class SettingsError(NEDenoiseError):
@@ -58,6 +61,10 @@ class ComputationError(NEDenoiseError):
 
     torch raises RuntimeError, which generator workers of superqt drop silently; nothing of ours may be one.
     """
+
+
+def _joined(said: str, remedy: str) -> str:
+    return f"{said.removesuffix('.')}; {remedy}." if remedy else said
 
 
 def one_line(text: str) -> str:

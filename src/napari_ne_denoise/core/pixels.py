@@ -229,6 +229,7 @@ def _fill_from_nearest(pixels: np.ndarray, bad: np.ndarray) -> np.ndarray:
 
 def _nonfinite_error(said: str, count: int, first: tuple[int, ...]) -> ImageError:
     return ImageError(
-        f"image: {said} pixel{'s are' if count > 1 else ' is'} NaN or infinite, the first at {first}; repair them, "
-        'or give nonfinite="keep" to denoise the rest and get them back as they are.'
+        f"image: {said} pixel{'s are' if count > 1 else ' is'} NaN or infinite, the first at {first}.",
+        mend="nonfinite",
+        python='repair them, or give nonfinite="keep" to denoise the rest and get them back as they are',
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 Window = tuple[slice, slice]
 
@@ -162,3 +163,12 @@ def widened(window: Window, pixels: int, shape: tuple[int, int]) -> Window:
         slice(max(0, part.start - pixels), min(length, part.stop + pixels)) for part, length in zip(window, shape, strict=True)
     )
     return rows, columns
+
+
+def said_of(region: Any) -> str:
+    """A region that somebody gave, in words, such as "rows 0:64, columns 32:96"; as it came, if it is none."""
+    try:
+        rows, columns = (f"{part.start}:{part.stop}" + ("" if part.step in (None, 1) else f":{part.step}") for part in region)
+    except (AttributeError, TypeError, ValueError):
+        return f"region={region!r}"
+    return f"rows {rows}, columns {columns}"

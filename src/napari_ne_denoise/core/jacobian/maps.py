@@ -30,7 +30,7 @@ from napari_ne_denoise.core.noise.model import NoiseModel
 from napari_ne_denoise.core.pixels import as_image
 from napari_ne_denoise.core.run import DenoisingRun, OpenPlane
 from napari_ne_denoise.core.settings import DEFAULTS, HotPixels, KnownNoise, NamedModel, Noise
-from napari_ne_denoise.core.tiling import Grid, Tile, Window, inside, nearest_first, overlap, read_window, tile_window, widened
+from napari_ne_denoise.core.tiling import Grid, Tile, Window, inside, nearest_first, overlap, read_window, said_of, tile_window, widened
 
 # of tiles, in pixels: all of them read as far around them as the network looks, so that large ones cost less; but who waits for the first
 # one, and looks at it, is not to wait long.  Coordinates lose digits in float32 farther than that from the centre of a tile
@@ -314,8 +314,11 @@ def _maps(maker: _TileMaker, names: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def _check_names(names: Sequence[str]) -> None:
-    if isinstance(names, str) or not names or any(name not in MAPS for name in names):
-        raise SettingsError(f"names={names!r}: must be some of {', '.join(MAPS)}.")
+    unknown = [repr(names)] if isinstance(names, str) or not names else [repr(name) for name in names if name not in MAPS]
+    if unknown:
+        raise SettingsError(
+            f"maps {', '.join(unknown)}: must be some of {', '.join(MAPS)}.", mend="names", python="give their names in a list"
+        )
 
 
 def _checked_region(region: Window | None, shape: tuple[int, int]) -> Window:
@@ -329,6 +332,8 @@ def _checked_region(region: Window | None, shape: tuple[int, int]) -> Window:
         fits = False
     if not fits:
         raise SettingsError(
-            f"region={region!r}: must be two slices inside the plane of shape {shape}, such as (slice(0, 64), slice(0, 64))."
+            f"{said_of(region)}: must lie inside the plane, which has the shape {shape}.",
+            mend="region",
+            python="give two slices, such as (slice(0, 64), slice(0, 64))",
         )
     return slice(first, last), slice(left, right)

@@ -31,7 +31,7 @@ from napari_ne_denoise.core.numerics import Numerics, blend, choose_numerics
 from napari_ne_denoise.core.pixels import PlaneReader, as_image
 from napari_ne_denoise.core.settings import DEFAULTS, NamedModel, checked_strength
 from napari_ne_denoise.core.statistics import plane_statistics
-from napari_ne_denoise.core.tiling import Window, inside
+from napari_ne_denoise.core.tiling import Window, inside, said_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +241,11 @@ def _plane_of(layout: PlaneLayout, position: tuple[int, ...] | None) -> Index:
     if position is not None:
         return layout.plane_at(layout.checked_position(position))
     if len(planes) > 1:
-        raise SettingsError(f"position=None: the image has {len(planes)} planes; give the position of any pixel of one.")
+        raise SettingsError(
+            f"which plane? The image has {len(planes)}.",
+            mend="plane",
+            python="give the position of any pixel of one, such as position=(3, 0, 0)",
+        )
     return planes[0]
 
 
@@ -256,7 +260,8 @@ def _checked_patch(region: Window, shape: tuple[int, int]) -> Window:
         fits = False
     if not fits:
         raise SettingsError(
-            f"region={region!r}: must be two slices inside the plane of shape {shape}, of at most {LARGEST_SIDE} pixels each, "
-            "such as (slice(0, 32), slice(0, 32))."
+            f"{said_of(region)}: must lie inside the plane, which has the shape {shape}, at most {LARGEST_SIDE} pixels along each side.",
+            mend="region",
+            python="give two slices, such as (slice(0, 32), slice(0, 32))",
         )
     return rows, columns
