@@ -196,6 +196,7 @@ def test_a_failing_input_does_not_stop_the_others(stack, model, tmp_path):
     assert [Path(line.split(": ")[1]).name for line in errors] == ["text.tif", "missing.tif", "nan.npy"]
     assert f"{tmp_path / 'nan.npy'}: 64 pixels are NaN or infinite, the first at (0, 0); repair them, or" in errors[-1]
     assert errors[-1].endswith("--nonfinite keep.")
+    assert result.stderr.splitlines()[-1] == "3 of 4 failed"
     assert "Traceback" not in result.output
 
 
@@ -302,10 +303,10 @@ def test_outputs_are_planned_before_any_work(tmp_path):
     a, b = Path("x/cells.tif"), Path("y/cells.ome.tif")
     with pytest.raises(SettingsError, match="2 inputs would be written there"):
         jobs.plan_jobs([a, a], tmp_path)
-    with pytest.raises(SettingsError, match=r"a folder is needed for 2 input\(s\)"):
+    with pytest.raises(SettingsError, match=r"out\.tif: is the name of a file, and a folder is needed for 2 input\(s\)"):
         jobs.plan_jobs([a, Path("z.tif")], tmp_path / "out.tif")
     (tmp_path / "file").touch()
-    with pytest.raises(SettingsError, match=r"a folder is needed for 1 input\(s\)"):
+    with pytest.raises(SettingsError, match=r"file: is a file, and a folder is needed for 1 input\(s\)"):
         jobs.plan_jobs([a], tmp_path / "file")
     assert [job.target for job in jobs.plan_jobs([a], tmp_path / "new")] == [tmp_path / "new" / "cells_denoised.ome.tif"]
     assert [job.target for job in jobs.plan_jobs([b], tmp_path / "b.npy")] == [tmp_path / "b.npy"]

@@ -74,4 +74,4 @@ def test_another_shape_is_refused(cells, tmp_path):
     np.save(tmp_path / "small.npy", np.zeros((64, 64)))
     refused = run("assess", cells / "cells.tif", tmp_path / "small.npy")
     assert refused.exit_code == 1
-    assert "shape" in refused.stderr
+    assert f"error: {tmp_path / 'small.npy'}: has shape (64, 64), and the image " in refused.stderr

@@ -112,6 +112,8 @@ def denoise(
             elif record["status"] == "done":
                 print(record["output"], *([record["std"]] if std else []), sep="\n", flush=True)
     if any(codes):
+        if len(jobs) > 1 and not quiet:
+            say(f"{sum(map(bool, codes))} of {len(jobs)} failed")
         raise typer.Exit(UNUSABLE if set(codes) == {UNUSABLE} else FAILED)
 
 

@@ -158,7 +158,8 @@ def plan_targets(inputs: Sequence[Path], out: Path | None) -> list[Path]:
         check_target(out, "uint8", "YX")  # the pixels are checked once they are known
         return [out]
     if out.is_file() or (looks_like_file and out.name.lower().endswith(WRITABLE)):
-        raise SettingsError(f"{out}: is a file, and a folder is needed for {len(inputs)} input(s).", mend="out")
+        what = "is" if out.is_file() else "is the name of"
+        raise SettingsError(f"{out}: {what} a file, and a folder is needed for {len(inputs)} input(s).", mend="out")
     return _distinct(inputs, [out / result_name(source) for source in inputs])
 
 
