@@ -200,6 +200,18 @@ def test_a_failing_input_does_not_stop_the_others(stack, model, tmp_path):
     assert "Traceback" not in result.output
 
 
+def test_a_folder_is_made_for_results_only(stack, model, tmp_path):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "kept").mkdir()
+    for out in ("kept", "made/results"):
+        result = run("denoise", tmp_path / "raw", "-o", tmp_path / out, "--model", model)
+        assert result.exit_code == 1
+        assert f"error: {tmp_path / 'raw'}: is a folder; give the files in it, such as {tmp_path / 'raw' / '*.tif'}." in result.stderr
+        assert names_in(tmp_path) == ["kept", "raw", "stack.tif"]
+    run("denoise", stack, "-o", tmp_path / "made/results", "--model", model)
+    assert names_in(tmp_path / "made" / "results") == ["stack_denoised.ome.tif"]
+
+
 def test_each_input_gets_a_line_of_json(stack, model, tmp_path):
     np.save(tmp_path / "coarse.npy", (1e9 + noisy(40, 36)).astype("float32"))
     (tmp_path / "text.tif").write_text("no image")
@@ -331,7 +343,7 @@ def test_an_interruption_leaves_nothing(stack, model, tmp_path, monkeypatch):
     result = run("denoise", stack, stack.with_name("other.tif"), "-o", tmp_path / "out", "--model", model)
     assert (result.exit_code, result.stdout) == (130, "")
     assert "interrupted" in result.stderr
-    assert names_in(tmp_path / "out") == []
+    assert names_in(tmp_path) == ["stack.tif"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to catch")

@@ -7,8 +7,8 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -205,3 +205,32 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileError(f"{folder}: cannot be made ({error}); give -o another folder.") from error
+
+
+@contextmanager
+def folders_for_results(folders: Iterable[Path], *, shared: bool = False) -> Iterator[None]:
+    """Make folders, and remove those again that were not there and in which nothing was written.
+
+    Parameters
+    ----------
+    folders
+        For results.
+    shared
+        Whether other processes may be about to write there too: then they stay.
+
+    Raises
+    ------
+    FileError
+        If one cannot be made.
+    """
+    wanted = list(folders)
+    # each, and those above it that do not exist either: the deepest one first
+    new = sorted({each for folder in wanted for each in (folder, *folder.parents) if not each.exists()}, reverse=True)
+    try:
+        for folder in wanted:
+            make_folder(folder)
+        yield
+    finally:
+        for folder in [] if shared else new:
+            with suppress(OSError):  # something is in it
+                folder.rmdir()

@@ -15,7 +15,7 @@ from napari_ne_denoise.cli.console import (
     FAILED,
     UNUSABLE,
     errors_end_the_program,
-    make_folder,
+    folders_for_results,
     print_json,
     said_in_options,
     say,
@@ -101,16 +101,15 @@ def denoise(
         of_files, of_parts = (share, None) if len(inputs) > 1 else (None, share)
         jobs = _planned(inputs, out, overwrite, skip_existing, of_files)
         _check_shared(jobs, of_parts, with_std=std, scheduler=scheduler)
-        for folder in {job.target.parent for job in jobs}:
-            make_folder(folder)
         denoiser = _open(settings, quiet=quiet or scheduler is not None)
         codes = []
-        for record, code in _outcomes(jobs, series, settings, denoiser, of_parts, scheduler, with_std=std, quiet=quiet):
-            codes.append(code)
-            if as_json:
-                print_json(record)
-            elif record["status"] == "done":
-                print(record["output"], *([record["std"]] if std else []), sep="\n", flush=True)
+        with folders_for_results({job.target.parent for job in jobs}, shared=share is not None):
+            for record, code in _outcomes(jobs, series, settings, denoiser, of_parts, scheduler, with_std=std, quiet=quiet):
+                codes.append(code)
+                if as_json:
+                    print_json(record)
+                elif record["status"] == "done":
+                    print(record["output"], *([record["std"]] if std else []), sep="\n", flush=True)
     if any(codes):
         if len(jobs) > 1 and not quiet:
             say(f"{sum(map(bool, codes))} of {len(jobs)} failed")

@@ -239,10 +239,10 @@ def stem(path: Path) -> str:
 def _check_source(path: Path) -> None:
     if path.is_dir() and (is_zarr(path) or is_folder_of_zarr(path)):
         return
+    if path.is_dir():
+        raise FileError(f"{path}: is a folder; give the files in it, such as {path / '*.tif'}.")
     if path.suffix.lower() not in READABLE:
         raise FileError(f"{path}: ends in {path.suffix or 'nothing'}; what can be read ends in {', '.join(READABLE)}.")
-    if path.is_dir():
-        raise FileError(f"{path}: is a folder; give the files in it.")
     if path.is_symlink() and not path.exists():
         raise FileError(f"{path}: is a link to {os.readlink(path)}, which is not there; give the file itself.")
     if not path.exists():
