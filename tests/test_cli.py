@@ -24,6 +24,7 @@ from napari_ne_denoise.cli.denoise import denoise
 from napari_ne_denoise.core import device as devices
 from napari_ne_denoise.core.batch import jobs
 from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun, JobEnded
+from napari_ne_denoise.core.batch.run import run_jobs
 from napari_ne_denoise.core.device import DeviceReport
 from napari_ne_denoise.core.errors import ComputationError, DeviceError, DownloadError, FileError, ImageError, ModelError, SettingsError
 from napari_ne_denoise.core.inference import Denoiser
@@ -553,6 +554,46 @@ def test_progress_is_drawn_for_people_only(monkeypatch):
             assert "cells.tif [" in texts[1]
             assert "50%  2/4 MPix" in texts[1]
             assert "left" in texts[1]
+
+
+def test_time_left_is_not_told_by_the_first_few_steps(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(console, "_PAUSE", 0)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    line = console.ProgressLine("cells.tif")
+    for done in range(1, 7):
+        line.show(done, 100)
+    told = ["left" in text for text in sys.stderr.getvalue().split("\r")[1:]]
+    assert not told[0]
+    assert told == sorted(told)
+    assert told[-1]
+
+
+def test_a_slow_first_step_does_not_count_for_the_time_left(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(console, "_PAUSE", 0)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    clock = iter([0.0, *range(600, 700)])  # ten minutes for the first, a second for each of the others
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    line = console.ProgressLine("cells.tif", unit_size=1)
+    for done in range(1, 7):
+        line.show(done, 26)
+    assert "1 MPix/s  20 s left" in sys.stderr.getvalue().split("\r")[-1]
+
+
+def test_error_bars_have_a_line_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(console, "_PAUSE", 0)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    write_image(tmp_path / "cells.ome.tif", ImageFile(noisy(64, 70), "YX"))
+    (job,) = jobs.plan_jobs([tmp_path / "cells.ome.tif"], tmp_path / "out.npy")
+    line, phases = progress.Lines([job], quiet=False), []
+    for event in run_jobs([job], DEFAULTS, nd.load_denoiser("fast"), with_std=True):
+        line.show(event)
+        phases += [event.phase] if isinstance(event, JobAdvanced) else []
+    assert list(dict.fromkeys(phases)) == ["", "error bars"]
+    assert "cells.ome.tif, error bars [----" in sys.stderr.getvalue()
+    texts = [text for text in sys.stderr.getvalue().split("\r") if "%" in text]
+    assert [text.startswith("cells.ome.tif, error bars") for text in texts] == [bool(phase) for phase in phases]
 
 
 def test_progress_of_files_that_are_worked_on_at_once_is_one_line(monkeypatch):

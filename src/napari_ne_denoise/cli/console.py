@@ -43,6 +43,9 @@ _SETTING = re.compile(r"(?P<name>\w+)=(?P<quote>['\"]?)(?P<value>.*?)(?P=quote):
 
 _LONGEST_BAR = 24  # characters
 _PAUSE = 0.1  # seconds between two drawings
+# what comes first is slow, since noise is found and the device warms up: until one of these, nobody knows the time left, and after so many
+# steps the first does not count
+_STEPS_TO_KNOW, _SHARE_TO_KNOW = 4, 0.2
 
 
 def say(message: str) -> None:
@@ -139,13 +142,17 @@ class ProgressLine:
         self.label, self.unit, self.unit_size = label, unit, unit_size
         self._shown = sys.stderr.isatty() and not quiet
         self._started, self._drawn = time.monotonic(), 0.0
+        self._steps, self._first = 0, (0.0, 0.0)  # when the first was done, and how much that was
 
     def show(self, done: float, total: float) -> None:
         """So much is done of so much."""
         now = time.monotonic()
+        if done > 0:
+            self._steps += 1
+            self._first = (now, done) if self._steps == 1 else self._first
         if self._shown and (now - self._drawn >= _PAUSE or done >= total):
             self._drawn = now
-            self._draw(self._text(done, total, now - self._started))
+            self._draw(self._text(done, total, self._pace(done, now)))
 
     def clear(self) -> None:
         """Leave the line empty."""
@@ -153,10 +160,15 @@ class ProgressLine:
             self._draw("")
             print(end="\r", file=sys.stderr, flush=True)
 
-    def _text(self, done: float, total: float, seconds: float) -> str:
-        share = min(done / total, 1.0) if total else 0.0
-        speed = done / self.unit_size / max(seconds, 1e-3)
-        left = f"{duration(seconds / share - seconds)} left" if share else ""
+    def _pace(self, done: float, now: float) -> float:
+        """How much is done in a second."""
+        began, before = self._first if self._steps >= _STEPS_TO_KNOW else (self._started, 0.0)
+        return (done - before) / max(now - began, 1e-3)
+
+    def _text(self, done: float, total: float, pace: float) -> str:
+        share, speed = min(done / total, 1.0) if total else 0.0, pace / self.unit_size
+        known = pace > 0 and (share >= _SHARE_TO_KNOW or self._steps >= _STEPS_TO_KNOW)
+        left = f"{duration(max(total - done, 0) / pace)} left" if known else ""
         amount = f"{done / self.unit_size:.3g}/{total / self.unit_size:.3g} {self.unit}"
         said = f" {share:4.0%}  {amount}  {speed:.2g} {self.unit}/s  {left}"
         room = min(_LONGEST_BAR, _width() - len(self.label) - len(said) - 3)

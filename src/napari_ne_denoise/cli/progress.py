@@ -25,18 +25,25 @@ class Lines:
 
     def __init__(self, jobs: Sequence[Job], *, quiet: bool) -> None:
         self._jobs, self._quiet = jobs, quiet
-        self._line = ProgressLine("", quiet=quiet)
+        self._line, self._phase = ProgressLine("", quiet=quiet), ""
 
     def show(self, event: JobBegun | JobAdvanced | JobEnded) -> None:
         """Show what an event tells."""
         from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun
 
         if isinstance(event, JobBegun):
-            self._line = ProgressLine(self._label(event.number), quiet=self._quiet)
+            self._begin(event.number, "")
         elif isinstance(event, JobAdvanced):
+            if event.phase != self._phase:
+                self._begin(event.number, event.phase)
             self._line.show(event.done, event.total)
         else:
             self._line.clear()
+
+    def _begin(self, number: int, phase: str) -> None:
+        self._line.clear()
+        self._phase = phase
+        self._line = ProgressLine(self._label(number) + (phase and f", {phase}"), quiet=self._quiet)
 
     def _label(self, number: int) -> str:
         name = self._jobs[number].source.name

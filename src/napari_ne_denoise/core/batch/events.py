@@ -8,6 +8,7 @@ from typing import Any
 from napari_ne_denoise.core.batch.jobs import Job
 
 DONE, SKIPPED, FAILED, PARTLY = "done", "skipped", "failed", "partly"
+ERROR_BARS = "error bars"  # a phase
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,22 @@ class JobBegun:
 
 @dataclass(frozen=True)
 class JobAdvanced:
-    """So many pixels of so many are finished."""
+    """So many pixels of so many are finished.
+
+    Attributes
+    ----------
+    number
+        Of the job, from 0.
+    done, total
+        Pixels.
+    phase
+        Of what, where that is not the result: "error bars", which come after it and count from 0.
+    """
 
     number: int
     done: int
     total: int
+    phase: str = ""
 
 
 @dataclass(frozen=True)

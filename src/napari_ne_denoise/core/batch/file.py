@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from napari_ne_denoise.core.batch.error_bars import error_bars_of
-from napari_ne_denoise.core.batch.events import PARTLY
+from napari_ne_denoise.core.batch.events import ERROR_BARS, PARTLY
 from napari_ne_denoise.core.batch.identity import way_of
 from napari_ne_denoise.core.batch.jobs import Job, Share
 from napari_ne_denoise.core.batch.unfinished import Unfinished, with_source
@@ -69,6 +72,8 @@ class FileDenoising:
         Which parts of an OME-Zarr are made here, where several jobs share it.  None: all.
     with_std
         Whether error bars are written too, in a file beside the result.
+    phase
+        What is being made now, if not the result.
     """
 
     job: Job
@@ -78,6 +83,7 @@ class FileDenoising:
     share: Share | None = None
     with_std: bool = False
     record: dict[str, Any] = field(default_factory=dict)
+    phase: str = ""
 
     def steps(self) -> Iterator[Step]:
         """Read, denoise piece by piece, write; the file is there once the last step was taken, and not at all if there is none.
@@ -93,6 +99,8 @@ class FileDenoising:
         write = self._in_parts if is_zarr(self.job.target) else self._whole
         told = yield from write(opened)
         if bars is not None:
+            self.phase = ERROR_BARS
+            yield Step(0, math.prod(opened.run.shape), (), np.empty(0))  # that it begins: its first piece may take a while
             yield from bars.steps(opened.image)
             told = {"std": str(bars.target)} | told
         self.record = {"seconds": round(time.perf_counter() - started, 3)} | told

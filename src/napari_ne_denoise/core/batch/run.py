@@ -69,7 +69,7 @@ def run_jobs(
                 way = way_of(job.source, settings, denoiser, series, with_std=with_std)
                 journal.begin(job.target, way)
                 for step in denoising.steps():
-                    yield JobAdvanced(number, step.done, step.total)
+                    yield JobAdvanced(number, step.done, step.total, denoising.phase)
                 record = {"status": DONE} | denoising.record
                 if record["status"] == DONE:
                     journal.finish(job.target, way)
