@@ -98,6 +98,19 @@ def test_parts_hold_each_pixel_once_and_no_shard_twice(shape):
     assert len(set(shards)) == len(shards)
 
 
+@pytest.mark.parametrize("name", ["out.ome.zarr", "out.ome.tif"])
+def test_pixels_that_are_kept_are_counted(large, model, tmp_path, small_shards, name):
+    image = pixels_of(large).astype(np.float32)
+    image[1, 40:42, 100] = np.nan
+    image[0, 89, 0] = np.inf
+    write_image(tmp_path / "gaps.ome.tif", ImageFile(image, "ZYX"))
+    done = run(tmp_path / "gaps.ome.tif", "-o", tmp_path / name, "--model", model, "--nonfinite", "keep")
+    assert "3 pixels that are NaN or infinite were kept" in done.stderr
+    assert read_image(tmp_path / name).provenance["decided"]["nonfinite_kept"] == 3
+    again = run(large, "-o", tmp_path / f"whole-{name}", "--model", model, "--nonfinite", "keep")
+    assert "kept" not in again.stderr
+
+
 @pytest.mark.parametrize("options", [(), ("--hot-pixels", "repair"), ("--noise", "poisson-gaussian"), ("--strength", "0.5")])
 def test_a_result_in_parts_is_the_result(large, model, tmp_path, small_shards, options):
     assert run(large, "-o", tmp_path / "parts.ome.zarr", "--model", model, "--precision", "float32", *options).exit_code == 0

@@ -106,6 +106,11 @@ def to_dtype(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     return np.asarray(np.where(np.isfinite(values), np.clip(values, -largest, largest), values), dtype)
 
 
+def count_nonfinite(values: np.ndarray) -> int:
+    """How many numbers are NaN or infinite."""
+    return 0 if values.dtype.kind in "iu" else int(np.count_nonzero(~np.isfinite(values)))
+
+
 @dataclass(frozen=True)
 class PlaneReader:
     """Reads windows of the planes of an image.

@@ -14,12 +14,13 @@ from napari_ne_denoise.core.batch.error_bars import error_bars_of
 from napari_ne_denoise.core.batch.events import ERROR_BARS, PARTLY
 from napari_ne_denoise.core.batch.identity import way_of
 from napari_ne_denoise.core.batch.jobs import Job, Share
-from napari_ne_denoise.core.batch.unfinished import Unfinished, with_source
+from napari_ne_denoise.core.batch.unfinished import Unfinished, with_kept, with_source
 from napari_ne_denoise.core.batch.work_folder import clear_finished
 from napari_ne_denoise.core.inference import Denoiser, DenoisingRun, Step, prepare_denoising
 from napari_ne_denoise.core.io import ImageFile, check_target, is_zarr, letters_for, read_image, with_channels, write_image
 from napari_ne_denoise.core.io.pyramid import DoAll, one_by_one
 from napari_ne_denoise.core.memory import room_for
+from napari_ne_denoise.core.pixels import count_nonfinite
 from napari_ne_denoise.core.run import Decided
 from napari_ne_denoise.core.settings import DenoiseSettings
 
@@ -109,10 +110,12 @@ class FileDenoising:
         """Denoise in memory, then write; gives what can be said of it."""
         image, run = opened.image, opened.run
         result = room_for(run.shape, run.dtype, "the result", "write it as .ome.zarr, which is made piece by piece")
+        kept = 0
         for step in run.steps(first_side=None):
             result[step.index] = step.values
+            kept += count_nonfinite(step.values)
             yield step
-        provenance = with_source(run.provenance, self.job.source, image)
+        provenance = with_source(with_kept(run.provenance, kept), self.job.source, image)
         write_image(self.job.target, replace(image, pixels=result, provenance=provenance), overwrite=self.job.overwrite)
         return told_of(image, provenance)
 
@@ -206,7 +209,7 @@ def told_of_parts(result: Unfinished, opened: OpenedFile, job: Job, earlier: Col
 def told_of(image: ImageFile, provenance: dict[str, Any], notes: Sequence[str] = ()) -> dict[str, Any]:
     """What can be said of a result."""
     assert image.axes is not None
-    said = [*image.notes, *_repaired(provenance), *notes]
+    said = [*image.notes, *_repaired(provenance), *_kept(provenance), *notes]
     return {"axes": image.axes, "notes": said, **_unnamed(image.axes), "provenance": provenance}
 
 
@@ -234,3 +237,8 @@ def _repaired(provenance: dict[str, Any]) -> list[str]:
         of = f" of channel {', '.join(map(str, found['channel']))}" if "channel" in found else ""
         notes.append(f"repaired {found['repaired']} hot or dead pixels{of} ({found['per_megapixel']:.3g} per megapixel; {found['where']})")
     return notes
+
+
+def _kept(provenance: dict[str, Any]) -> list[str]:
+    count = provenance["decided"].get("nonfinite_kept", 0)
+    return [f"{count} pixel{'s that are' if count > 1 else ' that is'} NaN or infinite {'were' if count > 1 else 'was'} kept"] if count else []

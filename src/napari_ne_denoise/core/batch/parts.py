@@ -13,6 +13,7 @@ import numpy as np
 from napari_ne_denoise.core.axes import Index, PlaneLayout
 from napari_ne_denoise.core.io.zarr_files import ZarrParts
 from napari_ne_denoise.core.noise.repair import SquareCount
+from napari_ne_denoise.core.pixels import count_nonfinite
 from napari_ne_denoise.core.regions import Regions
 from napari_ne_denoise.core.run import DenoisingRun, Step
 from napari_ne_denoise.core.tiling import Window
@@ -108,16 +109,17 @@ class PartMaker:
     def steps(self, part: Part) -> Generator[Step, None, dict[str, Any]]:
         """Compute a part tile by tile, then write it; gives what a journal holds of it."""
         run = self._regions.run
-        before = Counter(run.precisions.used)
+        before, kept = Counter(run.precisions.used), 0
         planes = [run.layout.plane_number(number) for number in part.planes]
         made = {_place(plane): np.empty(_lengths(run.layout, part.window), run.dtype) for plane in planes}
         for step in self._regions.steps(planes, part.window):
             made[_place(step.index)][_within(step.index, run.layout, part.window)] = step.values
+            kept += count_nonfinite(step.values)
             yield step
         for plane in planes:
             self._target.put(run.layout.window(plane, *part.window), made.pop(_place(plane)))
         used = {str(dtype).removeprefix("torch."): count for dtype, count in (run.precisions.used - before).items()}
-        return {"part": part.number, "used": used} | self._decided_since()
+        return {"part": part.number, "used": used} | ({"kept": kept} if kept else {}) | self._decided_since()
 
     def _decided_since(self) -> dict[str, Any]:
         """What was found of the image and was not told yet: lines would else repeat it a thousand times."""

@@ -215,15 +215,17 @@ class Unfinished:
         """The record of all runs that made parts, as if it had been one."""
         lines = self._lines()
         used: Counter[torch.dtype] = Counter()
+        kept = 0
         for line in {line["part"]: line for line in lines}.values():  # a part that was made twice counts once
             used.update({getattr(torch, name): count for name, count in line["used"].items()})
+            kept += line.get("kept", 0)
         run = replace(self.run, precisions=replace(self.run.precisions, used=used))
         noise = {tuple(found.get("channel", ())): found for line in lines for found in line.get("noise", [])}
         record = run.provenance
         record["decided"]["noise"] = [found for _, found in sorted(noise.items())]
         if run.repairs.wanted:
             record["decided"]["hot_pixels"] = run.repairs.record_of(square for line in lines for square in line.get("hot_pixels", []))
-        return record
+        return with_kept(record, kept)
 
 
 def _makes_sense(line: Mapping[str, Any]) -> bool:
@@ -231,7 +233,14 @@ def _makes_sense(line: Mapping[str, Any]) -> bool:
     used, noise, squares = line.get("used"), line.get("noise", []), line.get("hot_pixels", [])
     if not isinstance(used, dict) or not all(name in _PRECISIONS and isinstance(count, int) for name, count in used.items()):
         return False
+    if not isinstance(line.get("kept", 0), int):
+        return False
     return isinstance(noise, list) and all(isinstance(found, dict) for found in noise) and isinstance(squares, list)
+
+
+def with_kept(provenance: dict[str, Any], count: int) -> dict[str, Any]:
+    """The record of a run that gave so many pixels back as they were, since they are NaN or infinite."""
+    return provenance | {"decided": provenance["decided"] | {"nonfinite_kept": count}} if count else provenance
 
 
 def with_source(provenance: dict[str, Any], source: Path, image: ImageFile) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from napari_ne_denoise.core.axes import Index
 from napari_ne_denoise.core.interruption import check_if_wanted
 from napari_ne_denoise.core.noise.repaired import RepairedImage
+from napari_ne_denoise.core.pixels import count_nonfinite
 from napari_ne_denoise.core.settings import DEFAULTS
 from napari_ne_denoise.gui.denoise.blend import Blend
 from napari_ne_denoise.gui.layers.layer_data import Source
@@ -105,7 +106,7 @@ def denoise_source(source: Source, strength: float, start_at: tuple[int, ...]) -
             continue
         check_if_wanted()  # after Cancel, what was finished may be kept, and must stay as it was told then
         blend.put(index, step.values)
-        kept += int(np.count_nonzero(~np.isfinite(step.values)))
+        kept += count_nonfinite(step.values)
         done += step.values.size
         yield Advanced(done, index)
         if done == total:
