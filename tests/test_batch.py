@@ -13,6 +13,7 @@ from napari_ne_denoise.core.batch.jobs import plan_jobs, plan_targets
 from napari_ne_denoise.core.batch.run import run_jobs
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.io import read_image
+from napari_ne_denoise.core.provenance import KEY, said_of_measurement, said_of_result
 from napari_ne_denoise.core.run import DenoisingRun
 from napari_ne_denoise.core.settings import DenoiseSettings
 
@@ -115,3 +116,17 @@ def test_an_error_is_mended_in_the_words_of_who_shows_it(folder):
     of_python = pickle.loads(pickle.dumps(SettingsError("which plane?", mend="plane", python="give position=")))
     assert str(of_python) == of_python.with_remedy({"axes": "choose others"}) == "which plane?; give position=."
     assert of_python.with_remedy({"plane": "drag the slider"}) == "which plane?; drag the slider."
+
+
+@pytest.mark.parametrize(
+    "record", [None, "ours", {}, {"program": KEY}, {"program": KEY, "settings": 3, "map": 3}, {"settings": {}, "map": "error"}]
+)
+def test_what_no_run_of_ours_made_is_an_image_like_others(record):
+    assert said_of_result(record) is said_of_measurement(record) is None
+
+
+def test_records_of_strangers_are_told_shortly():
+    told = said_of_result({"program": KEY, "settings": {}, "model": {"name": "x\n" * 1000}, "made": [1]})
+    assert len(told) <= 60
+    assert told.isprintable()
+    assert said_of_result({"program": KEY, "settings": {}, "model": 7}) == "of no name"

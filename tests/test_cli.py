@@ -152,7 +152,9 @@ def test_a_bare_npy_that_looks_like_colours_must_say_so(model, tmp_path):
 
 def test_results_remember_those_they_were_made_from(stack, model, tmp_path):
     run("denoise", stack, "-o", tmp_path / "once.tif", "--model", model)
-    run("denoise", tmp_path / "once.tif", "-o", tmp_path / "twice.tif", "--model", model)
+    again = run("denoise", tmp_path / "once.tif", "-o", tmp_path / "twice.tif", "--model", model)
+    made = read_provenance(tmp_path / "once.tif")["made"][:10]
+    assert f"note: {tmp_path / 'once.tif'}: is a result already ({model.stem}, {made}): denoised once more" in again.stderr
     assert read_provenance(tmp_path / "twice.tif")["input"]["provenance"] == read_provenance(tmp_path / "once.tif")
 
 
@@ -671,6 +673,9 @@ def test_error_bars_are_written_beside_the_result(tmp_path, ending):
     result, std = nd.denoise(pixels, return_std=True)
     np.testing.assert_array_equal(np.asarray(read_image(bars).pixels[:]), std)
     np.testing.assert_array_equal(np.asarray(read_image(out).pixels[:]), result)
+    refused = run("denoise", bars, "-o", tmp_path / "again.npy")
+    assert f"error: {bars}: holds the map error, made by this program, and no image; give the image" in refused.stderr
+    assert (refused.exit_code, (tmp_path / "again.npy").exists()) == (1, False)
     again = run("denoise", tmp_path / "cells.ome.tif", "-o", tmp_path / "result2.npy", "--std", "--model", "ordinary-twin")
     assert again.exit_code == 2
     assert not (tmp_path / "result2.npy").exists()

@@ -163,7 +163,8 @@ def test_a_folder_without_images_and_a_mistake_are_told(dock, tmp_path, until, m
 
 
 def test_results_are_no_images_of_the_next_batch(folder):
-    (folder / "a_denoised.ome.tif").write_bytes(b"")
+    for name in ("a_denoised.ome.tif", "a_denoised_std.ome.tif"):
+        (folder / name).write_bytes(b"")
     assert image_files(folder) == [Path(folder / f"{name}.tif") for name in "abc"]
 
 

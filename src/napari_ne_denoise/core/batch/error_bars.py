@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_ne_denoise.core.batch.jobs import Job
+from napari_ne_denoise.core.batch.jobs import STD, Job
 from napari_ne_denoise.core.errors import FileError
 from napari_ne_denoise.core.io import ImageFile, is_zarr, stem, write_image, writing_parts
 from napari_ne_denoise.core.jacobian.map_records import map_record
@@ -17,8 +17,6 @@ from napari_ne_denoise.core.jacobian.map_records import map_record
 if TYPE_CHECKING:
     from napari_ne_denoise.core.jacobian.maps import MapStep
     from napari_ne_denoise.core.run import DenoisingRun, Step
-
-SUFFIX = "_std"
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def error_bars_of(run: DenoisingRun, job: Job) -> FileErrorBars:
     from napari_ne_denoise.core.jacobian.maps import error_steps  # brings torch, which a dock that only offers this does not need
 
     result = job.target
-    target = result.with_name(stem(result) + SUFFIX + result.name[len(stem(result)) :])
+    target = result.with_name(stem(result) + STD + result.name[len(stem(result)) :])
     if target.exists() and not job.overwrite:
         raise FileError(f"{target}: exists already.", mend="existing")
     return FileErrorBars(run, job, target, error_steps(run))

@@ -16,11 +16,13 @@ from napari_ne_denoise.core.batch.identity import way_of
 from napari_ne_denoise.core.batch.jobs import Job, Share
 from napari_ne_denoise.core.batch.unfinished import Unfinished, with_kept, with_source
 from napari_ne_denoise.core.batch.work_folder import clear_finished
+from napari_ne_denoise.core.errors import ImageError
 from napari_ne_denoise.core.inference import Denoiser, DenoisingRun, Step, prepare_denoising
 from napari_ne_denoise.core.io import ImageFile, check_target, is_zarr, letters_for, read_image, with_channels, write_image
 from napari_ne_denoise.core.io.pyramid import DoAll, one_by_one
 from napari_ne_denoise.core.memory import room_for
 from napari_ne_denoise.core.pixels import count_nonfinite
+from napari_ne_denoise.core.provenance import said_of_measurement, said_of_result
 from napari_ne_denoise.core.run import Decided
 from napari_ne_denoise.core.settings import DenoiseSettings
 
@@ -50,6 +52,8 @@ class OpenedFile:
             If it cannot be read, denoised with these settings, or written.
         """
         image = read_image(job.source, series)
+        if (held := said_of_measurement(image.provenance)) is not None:
+            raise ImageError(f"{job.source}: holds {held}, made by this program, and no image; give the image that it was made of.")
         axes = _axes(image, settings)
         run = prepare_denoising(image.pixels, settings, model=denoiser, axes=axes)
         written = (axes or letters_for(image.pixels.ndim, run.layout.rows, run.layout.columns, settings.channel_axis)).upper()
@@ -209,7 +213,7 @@ def told_of_parts(result: Unfinished, opened: OpenedFile, job: Job, earlier: Col
 def told_of(image: ImageFile, provenance: dict[str, Any], notes: Sequence[str] = ()) -> dict[str, Any]:
     """What can be said of a result."""
     assert image.axes is not None
-    said = [*image.notes, *_repaired(provenance), *_kept(provenance), *notes]
+    said = [*image.notes, *_again(image), *_repaired(provenance), *_kept(provenance), *notes]
     return {"axes": image.axes, "notes": said, **_unnamed(image.axes), "provenance": provenance}
 
 
@@ -230,6 +234,11 @@ def _unnamed(axes: str) -> dict[str, Any]:
     return {"unnamed_axes": {"numbers": unknown, "example": example}}
 
 
+def _again(image: ImageFile) -> list[str]:
+    made = said_of_result(image.provenance)
+    return [] if made is None else [f"is a result already ({made}): denoised once more"]
+
+
 def _repaired(provenance: dict[str, Any]) -> list[str]:
     """How many hot pixels were repaired, channel by channel."""
     notes = []
@@ -241,4 +250,6 @@ def _repaired(provenance: dict[str, Any]) -> list[str]:
 
 def _kept(provenance: dict[str, Any]) -> list[str]:
     count = provenance["decided"].get("nonfinite_kept", 0)
-    return [f"{count} pixel{'s that are' if count > 1 else ' that is'} NaN or infinite {'were' if count > 1 else 'was'} kept"] if count else []
+    return (
+        [f"{count} pixel{'s that are' if count > 1 else ' that is'} NaN or infinite {'were' if count > 1 else 'was'} kept"] if count else []
+    )

@@ -15,6 +15,7 @@ from napari_ne_denoise.core.io import WRITABLE, check_target, is_zarr, stem
 
 SHARE_FORM = "I/N, such as 2/8 for the second of eight jobs"
 DENOISED = "_denoised"  # behind the name of the image
+STD = "_std"  # behind that of a result: its error bars
 ENDING, ZARR_ENDING = f"{DENOISED}.ome.tif", f"{DENOISED}.ome.zarr"
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun, JobEnded
-from napari_ne_denoise.core.batch.jobs import Job
+from napari_ne_denoise.core.batch.jobs import DENOISED, STD, Job
 from napari_ne_denoise.core.errors import NEDenoiseError
-from napari_ne_denoise.core.io import READABLE, is_zarr
+from napari_ne_denoise.core.io import READABLE, is_zarr, stem
 from napari_ne_denoise.core.noise.model import NoiseModel
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ def describe_noise(noise: NoiseModel) -> tuple[str, str]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """What can be read in a folder, in sorted order; results of earlier batches left out."""
-    return sorted(path for path in folder.iterdir() if _is_image(path) and "_denoised." not in path.name)
+    """What can be read in a folder, in sorted order; results of earlier batches, and their error bars, left out."""
+    return sorted(path for path in folder.iterdir() if _is_image(path) and not stem(path).endswith((DENOISED, DENOISED + STD)))
 
 
 def _is_image(path: Path) -> bool:
