@@ -170,7 +170,7 @@ def test_a_result_is_judged_without_its_truth(dock, viewer, until):
     for step in run.steps():
         result[step.index] = step.values
     made = viewer.add_image(result, name="cells denoised", metadata={SOURCE_KEY: source})
-    viewer.layers.selection.active = made
+    dock.layer.value = made
     assert not dock.judge.native.isHidden()
     dock.judge.native.click()
     assert dock.message.is_error  # its tiles may still be coming
@@ -182,4 +182,58 @@ def test_a_result_is_judged_without_its_truth(dock, viewer, until):
     assert "estimated PSNR" in dock.message.value
     assert dock.message.value.endswith("nothing structured was removed.")
     viewer.layers.selection.active = layer
-    assert dock.judge.native.isHidden()
+    viewer.layers.selection.active = made
+    assert dock.layer.value == layer  # whose noise can be found, and whose result can still be judged
+    assert not dock.judge.native.isHidden()
+    dock.judge.native.click()
+    until(lambda: dock.judge.enabled)
+    assert dock.message.value.startswith("cells denoised: noise ")
+
+
+@pytest.fixture
+def reopened(viewer, tmp_path):
+    """The file of a result, opened as napari does, which leaves its record in the file."""
+
+    def open_(values, **record):
+        made = viewer.add_image(values, metadata={KEY: {"program": KEY, "settings": {"model": "fast"}, **record}})
+        assert made.save(str(tmp_path / "cells_denoised.ome.tif"), plugin=KEY)
+        viewer.layers.remove(made)
+        (again,) = viewer.open(str(tmp_path / "cells_denoised.ome.tif"), plugin="napari")
+        assert KEY not in again.metadata
+        return again
+
+    return open_
+
+
+def test_a_result_is_no_image_to_find_the_noise_of(dock, viewer, find, reopened, no_thread_left):
+    hot = photons()
+    hot[8::40, 8::40] += 4000
+    again = reopened(hot.astype(np.float32))
+    assert dock.layer.value == again
+    assert find().has_hot_pixels
+    assert dock.message.value.startswith(f"{again.name} is denoised already: this is what denoising left")
+    assert dock.readout.is_hidden("Hot or dead")
+    assert not dock.save.enabled
+    before = dock.current
+    dock.learn.native.click()
+    assert dock.message.is_error
+    assert "denoised already" in dock.message.value
+    assert dock.current is before
+    image = viewer.add_image(hot, name="cells")
+    dock.layer.value = image
+    find()
+    assert dock.message.value == "cells"
+    assert not dock.readout.is_hidden("Hot or dead")
+    assert dock.save.enabled
+
+
+def test_a_result_from_a_file_leads_to_its_image(dock, viewer, reopened):
+    another, image = (viewer.add_image(photons(), name=name) for name in ("another", "cells"))
+    again = reopened(photons().astype(np.float32), source_layer="cells")
+    assert viewer.layers.selection.active == again
+    assert dock.layer.value == image
+    viewer.layers.selection.active = another
+    assert dock.layer.value == another
+    viewer.layers.remove(image)
+    viewer.layers.selection.active = again
+    assert dock.layer.value == again

@@ -21,7 +21,7 @@ from napari_ne_denoise.gui.denoise.restore_button import RestoreButton
 from napari_ne_denoise.gui.denoise.scope import PLANE
 from napari_ne_denoise.gui.denoise.settings_keeper import SettingsKeeper
 from napari_ne_denoise.gui.denoise.storing import ask_for_target
-from napari_ne_denoise.gui.layers.kinship import image_of, results_of
+from napari_ne_denoise.gui.layers.kinship import image_of, result_at_hand
 from napari_ne_denoise.gui.layers.layer_data import shown_position
 from napari_ne_denoise.gui.preview.preview import Chosen, Preview
 
@@ -174,9 +174,7 @@ class DenoiseWidget(LayerDock):
 
     def _result_at_hand(self) -> Any:
         """The result of the chosen layer that is active, else its newest one; None if there is none."""
-        results = results_of(self._viewer, self.layer.value)
-        active = self._viewer.layers.selection.active
-        return active if active in results else next(reversed(results), None)
+        return result_at_hand(self._viewer, self.layer.value)
 
     def _to_flip(self) -> ToFlip | None:
         """The chosen layer and what lies over it: the preview while there is one, else the result at hand; None if neither."""

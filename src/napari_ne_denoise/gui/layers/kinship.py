@@ -37,9 +37,15 @@ def source_of(layer: "Layer | None") -> Source | None:
     return source
 
 
-def image_of(viewer: "Viewer", result: "Image") -> Any:
-    """The layer that a result was made from, if it is there: the very array in this session, else the name in the record; or None."""
-    source, name = source_of(result), _record(result).get("source_layer")
+def image_of(viewer: "Viewer", result: "Image", record: dict[str, Any] | None = None) -> Any:
+    """The layer that a result was made from, if it is there: the very array in this session, else the name in the record; or None.
+
+    Parameters
+    ----------
+    record
+        Of the result, as its file tells it.  None: that in its metadata.
+    """
+    source, name = source_of(result), (record or _record(result)).get("source_layer")
     for layer in image_layers(viewer):
         is_meant = layer.name == name if source is None else finest(layer) is source.data
         if is_meant and layer != result and window_in(layer, result) is not None:
@@ -71,6 +77,13 @@ def results_of(viewer: "Viewer", image: "Image | None") -> list[Any]:
     """The finished results of a layer, the newest last."""
     found = [] if image is None else [other for other in made_from(viewer, image) if KEY in other.metadata]
     return sorted(found, key=lambda other: str(_record(other).get("made", "")))
+
+
+def result_at_hand(viewer: "Viewer", image: "Image | None") -> Any:
+    """The finished result of a layer that is active, else its newest one; None if there is none."""
+    results = results_of(viewer, image)
+    active = viewer.layers.selection.active
+    return active if active in results else next(reversed(results), None)
 
 
 def partners_of(viewer: "Viewer", after: "Image | None") -> list[Any]:

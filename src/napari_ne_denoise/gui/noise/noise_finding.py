@@ -8,6 +8,7 @@ from napari_ne_denoise.core.noise.learned import LearnedNoise
 from napari_ne_denoise.core.noise.model import NoiseModel
 from napari_ne_denoise.gui.layers.layer_data import Source
 
+HOT = "Hot or dead"
 ROWS = {
     "Noise": "Whether it is the same at every brightness, or grows with it as that of photons does",
     "Gain": "Image units a photon",
@@ -15,7 +16,7 @@ ROWS = {
     "Read noise": "Standard deviation without light, in image units",
     "Correlation": "Of the noise with that of the next pixel, along Y and along X; 0: every pixel has noise of its own",
     "Saturated": "Share of pixels at the highest level of the detector",
-    "Hot or dead": "Pixels that stand out from all their neighbours by more than six standard deviations of the noise.\n"
+    HOT: "Pixels that stand out from all their neighbours by more than six standard deviations of the noise.\n"
     "Denoising keeps them as bright or dark dots. From ten per megapixel on, let them be replaced by what is around them first:\n"
     'denoise(image, hot_pixels="repair"), or napari-ne-denoise denoise IN -o OUT --hot-pixels repair',
     "Rounded to": "Smallest step between values, in image units",
@@ -77,7 +78,7 @@ def describe(found: Found) -> dict[str, str]:
         "Read noise": f"{noise.read_noise:.3g}",
         "Correlation": f"{down:.2f} (Y), {across:.2f} (X){shared}",
         "Saturated": "" if noise.saturation is None else f"{noise.saturated_share:.2%} at {noise.saturation:.4g}",
-        "Hot or dead": _describe_hot(noise),
+        HOT: _describe_hot(noise),
         "Rounded to": f"{noise.step:.3g}" if noise.step else "",
         "Learned": _describe_learned(found),
         "Found in": f"{noise.source}, confidence {noise.confidence}",

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import PushButton
+from napari.layers import Image
 from qtpy.QtWidgets import QFileDialog
 
 from napari_ne_denoise.core.errors import NEDenoiseError
@@ -15,18 +16,26 @@ from napari_ne_denoise.gui.base.docks import NO_IMAGE, Message, form
 from napari_ne_denoise.gui.base.layer_dock import LayerDock
 from napari_ne_denoise.gui.base.readout import Readout
 from napari_ne_denoise.gui.base.workers import Task
-from napari_ne_denoise.gui.layers.kinship import is_result
+from napari_ne_denoise.gui.layers.kinship import image_of, is_result, result_at_hand
 from napari_ne_denoise.gui.layers.layer_data import channel_of, read_layer, shown_position
+from napari_ne_denoise.gui.layers.records import record_of
 from napari_ne_denoise.gui.noise.assessing import assess_result, judged_of, shown_channel
-from napari_ne_denoise.gui.noise.noise_finding import ROWS, Found, describe, find_noise_of, learn_noise_of
+from napari_ne_denoise.gui.noise.noise_finding import HOT, ROWS, Found, describe, find_noise_of, learn_noise_of
 from napari_ne_denoise.gui.noise.noise_view import NoiseView
 
 if TYPE_CHECKING:
     import napari
+    from napari.layers import Layer
+    from napari.viewer import Viewer
 
     from napari_ne_denoise.core.quality.assessment import QualityProgress
 
 INSTRUCTION = "The noise is found in the image itself."
+LEFT = (
+    "{} is denoised already: this is what denoising left, not the noise of the microscope. "
+    "Nothing to repair and no profile are offered; open the image it was made from."
+)
+NOTHING_TO_LEARN = "{} is denoised already, and tells nothing of the noise of the microscope: open the image it was made from."
 LEARN, CANCEL = "Self-calibrate", "Cancel"
 
 
@@ -41,6 +50,7 @@ class NoiseWidget(LayerDock):
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
         self.current: tuple[str, Found] | None = None
+        self._of_result = False  # whether what was found last is of a result
         self._judged_name = ""
         layer = layer_box(viewer, "The image whose noise to find; of several channels the one that is shown.")
         self.button = PushButton(text="Find noise", tooltip="Look for the noise in at most 4 megapixels of the layer.")
@@ -75,11 +85,14 @@ class NoiseWidget(LayerDock):
 
     def calibrate(self) -> None:
         """Start learning the noise of the chosen layer."""
-        self._begin(learn_noise_of)
+        if _is_denoised(self.layer.value):
+            self.message.complain(NOTHING_TO_LEARN.format(self.layer.value.name))
+        else:
+            self._begin(learn_noise_of)
 
     def assess(self) -> None:
-        """Start telling how good the chosen layer is, which Denoise made."""
-        layer = self.layer.value
+        """Start telling how good a result is: the chosen layer, or what was made from it."""
+        layer = self._to_judge()
         judged = judged_of(self._viewer, layer)
         if judged is None:
             self.message.complain(
@@ -103,11 +116,12 @@ class NoiseWidget(LayerDock):
 
     def _begin(self, work: Callable[..., Iterator[Found]]) -> None:
         layer = self.layer.value
+        of_result = _is_denoised(layer)
         source = read_layer(layer)
         channel = channel_of(source, shown_position(self._viewer, layer))
         name = source.name if channel is None else f"{source.name}, channel {channel}"
         title = f"finding the noise of {name}"
-        self._task = Task(title, work, source, channel, found=lambda found: self._show(name, found), failed=self._fail)
+        self._task = Task(title, work, source, channel, found=lambda found: self._show(name, found, of_result), failed=self._fail)
         self.message.say(f"Looking at {source.name}…")
         self._show_state()
         self._task.start()
@@ -133,6 +147,19 @@ class NoiseWidget(LayerDock):
         self._show_state()
         self.readout.show_values(dict.fromkeys(ROWS, ""))
 
+    def _follow_active(self, *_: object) -> None:
+        """To the image of a result, where that is open: the result tells nothing of the noise."""
+        image = _image_behind(self._viewer, self._viewer.layers.selection.active)
+        if image is None:
+            super()._follow_active()
+        else:
+            self.layer.value = image
+        self._show_state()
+
+    def _to_judge(self) -> Any:
+        layer = self.layer.value
+        return layer if layer is not None and is_result(layer) else result_at_hand(self._viewer, layer)
+
     def _layers_changed(self) -> None:
         self._show_state()
 
@@ -142,13 +169,13 @@ class NoiseWidget(LayerDock):
         else:
             self.cancel()
 
-    def _show(self, name: str, found: Found) -> None:
-        self.current = name, found
+    def _show(self, name: str, found: Found, of_result: bool) -> None:
+        self.current, self._of_result = (name, found), of_result
         self.view.show_noise(found.noise, found.learned)
-        self.readout.show_values(describe(found))
+        self.readout.show_values(describe(found) | ({HOT: ""} if self._of_result else {}))
         if found.finished:
             self._task = None
-            self.message.say(name)
+            self.message.say(LEFT.format(name) if self._of_result else name)
         else:
             self.message.say(f"Self-calibrating {name}: {found.share:.0%}")
         self._show_state()
@@ -179,10 +206,23 @@ class NoiseWidget(LayerDock):
         self.button.enabled = not busy and not empty
         self.learn.enabled = busy or not empty
         self.judge.enabled = not busy
-        self.judge.native.setVisible(self.layer.value is not None and is_result(self.layer.value))
+        self.judge.native.setVisible(self._to_judge() is not None)
         self.learn.text = CANCEL if busy else LEARN
-        self.save.enabled = not busy and self.current is not None and self.current[1].noise.is_measured
+        self.save.enabled = not busy and not self._of_result and self.current is not None and self.current[1].noise.is_measured
         if empty and not busy:
             self.message.say(NO_IMAGE)
         elif self.message.value == NO_IMAGE:
             self.message.say(INSTRUCTION)
+
+
+def _is_denoised(layer: "Image") -> bool:
+    """Whether a layer was denoised, here or, as its file tells, in an earlier session."""
+    return is_result(layer) or record_of(layer) is not None
+
+
+def _image_behind(viewer: "Viewer", layer: "Layer | None") -> "Image | None":
+    """The open image that a layer was made from; None if it is no result, or its image is not open."""
+    if not isinstance(layer, Image):
+        return None
+    record = record_of(layer)
+    return image_of(viewer, layer, record) if record is not None or is_result(layer) else None
