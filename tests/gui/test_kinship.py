@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tifffile
 
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.layers.kinship import image_of, made_from, newest_result, noisy_of, results_of, window_in
@@ -59,6 +60,16 @@ def test_a_record_may_hold_anything(viewer, noisy, part):
         result = viewer.add_image(np.zeros((1, 32, 40)), metadata={KEY: record})
         assert image_of(viewer, result) is None
         assert not made_from(viewer, stack)
+
+
+def test_a_file_that_the_record_names_is_found_whatever_its_layer_is_called(viewer, noisy, tmp_path):
+    tifffile.imwrite(tmp_path / "cells.tif", noisy((32, 40)))
+    result = viewer.add_image(np.zeros((32, 40)), metadata={KEY: {"input": {"file": "cells.tif"}}})
+    viewer.add_image(noisy((32, 40)), name="cells.tif")  # whose file nobody knows
+    assert image_of(viewer, result) is None
+    (image,) = viewer.open(str(tmp_path / "cells.tif"), plugin="napari")
+    image.name = "renamed"
+    assert image_of(viewer, result) == image
 
 
 def test_an_unfinished_result_is_made_from_its_image_but_no_result_yet(viewer, made):

@@ -5,6 +5,7 @@ import pytest
 import tifffile
 
 from napari_ne_denoise.core.provenance import KEY
+from napari_ne_denoise.gui.compare.compare_widget import CompareWidget
 from napari_ne_denoise.gui.denoise.denoise_widget import AGAIN, DENOISE
 from napari_ne_denoise.gui.layers.kinship import image_of
 
@@ -59,6 +60,26 @@ def test_a_saved_result_says_that_it_is_denoised_and_takes_its_place_back(
     dock.layer.value = image
     assert dock.button.text == DENOISE
     no_thread_left()
+
+
+@pytest.mark.parametrize("ending", [".ome.tif", ".ome.zarr"])
+@pytest.mark.parametrize(
+    ("record", "called"), [({"source_layer": "cells"}, ", cells"), ({"input": {"file": "cells.tif"}}, ", cells.tif"), ({"input": 3}, "")]
+)
+def test_the_compare_dock_asks_for_the_image_of_a_result_that_is_alone(viewer, noisy, tmp_path, ending, record, called):
+    path = tmp_path / f"r{ending}"
+    made = viewer.add_image(noisy((40, 48)), metadata={KEY: {"program": KEY, "settings": {"model": "fast"}, **record}})
+    assert made.save(str(path), plugin=KEY)
+    viewer.layers.remove(made)
+    compare = CompareWidget(viewer)
+    viewer.window.add_dock_widget(compare, name="compare")
+    (again,) = viewer.open(str(path), plugin="napari")
+    assert compare.layer.value == again
+    assert compare.message.value == f"{again.name} is already denoised: open the noisy image it was made from{called}."
+    image = viewer.add_image(noisy((40, 48)), name="cells")
+    assert {compare.pair.before, compare.pair.after} == {image, again}
+    viewer.layers.remove(again)
+    assert "Denoise it first" in compare.message.value
 
 
 def test_a_noisy_file_of_others_gives_its_scale_too(viewer, dock, noisy, open_as_napari_does, tmp_path):

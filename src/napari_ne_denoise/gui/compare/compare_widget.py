@@ -22,6 +22,7 @@ from napari_ne_denoise.gui.compare.residual_layer import Residual, compute_resid
 from napari_ne_denoise.gui.compare.views import CURTAIN, FLIP, SIDES, VIEWS, View, hint_of, name_of, open_view
 from napari_ne_denoise.gui.layers.kinship import image_of, is_result, newest_result, partners_of, source_of
 from napari_ne_denoise.gui.layers.layer_data import Source
+from napari_ne_denoise.gui.layers.records import name_of_source, record_of
 
 if TYPE_CHECKING:
     import napari
@@ -238,6 +239,10 @@ class CompareWidget(LayerDock):
             self.message.say(f"{source.name}, which {after.name} was made from, is not open any more.")
         elif self.pair is not None:
             self.message.say(INSTRUCTION)
+        elif (record := record_of(after)) is not None:
+            name = name_of_source(record)
+            called = f", {name}" if name else ""
+            self.message.say(f"{after.name} is already denoised: open the noisy image it was made from{called}.")
         else:
             self.message.say(f"There is no other image of the shape of {after.name}. Denoise it first: Layers ▸ Filter ▸ Denoise.")
 

@@ -1,13 +1,14 @@
 """Which layer was made from which, and which part of it: the one place that answers."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.layers.layer_data import HELPER_KEY, SOURCE_KEY, Source, finest, read_layer
-from napari_ne_denoise.gui.layers.records import settings_in
+from napari_ne_denoise.gui.layers.records import name_of_source, settings_in
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -38,16 +39,16 @@ def source_of(layer: "Layer | None") -> Source | None:
 
 
 def image_of(viewer: "Viewer", result: "Image", record: dict[str, Any] | None = None) -> Any:
-    """The layer that a result was made from, if it is there: the very array in this session, else the name in the record; or None.
+    """The layer that a result was made from, if it is there: the very array in this session, else what the record names; or None.
 
     Parameters
     ----------
     record
         Of the result, as its file tells it.  None: that in its metadata.
     """
-    source, name = source_of(result), (record or _record(result)).get("source_layer")
+    source, record = source_of(result), record or _record(result)
     for layer in image_layers(viewer):
-        is_meant = layer.name == name if source is None else finest(layer) is source.data
+        is_meant = _is_named(layer, record) if source is None else finest(layer) is source.data
         if is_meant and layer != result and window_in(layer, result) is not None:
             return layer
     return None
@@ -124,6 +125,12 @@ def _part(result: "Image") -> Window | None:
     if not isinstance(part, list) or not all(_is_span(ends) for ends in part):
         return None
     return tuple(slice(start, stop) for start, stop in part)
+
+
+def _is_named(layer: "Layer", record: dict[str, Any]) -> bool:
+    """Whether a record names a layer, or the file that it was opened from."""
+    name, path = name_of_source(record), layer.source.path
+    return layer.name == record.get("source_layer") or bool(name and path and Path(path).name == name)
 
 
 def _is_span(ends: Any) -> bool:

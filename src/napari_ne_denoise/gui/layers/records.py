@@ -32,6 +32,13 @@ def source_path(viewer: "Viewer", record: dict[str, Any]) -> str | None:
     return viewer.layers[name].source.path if isinstance(name, str) and name in viewer.layers else None
 
 
+def name_of_source(record: Mapping[str, Any]) -> str | None:
+    """What a result was made from, as its record tells: a file, else a layer; None if it tells neither."""
+    told = record.get("input")
+    names = (told.get("file") if isinstance(told, Mapping) else None, record.get("source_layer"))
+    return next((name for name in names if isinstance(name, str) and name), None)
+
+
 def settings_in(record: Any) -> dict[str, Any]:
     """The settings in a record, as far as they can be shown; a record from a file may hold anything."""
     settings = record.get("settings") if isinstance(record, Mapping) else None
