@@ -99,6 +99,19 @@ def test_layers_are_done_one_after_another(three, dock, gate, until):
         assert np.array_equal(three.layers[f"{name} denoised"].data, denoise(three.layers[name].data))
 
 
+def test_the_strength_of_the_last_image_does_not_act_on_the_next_unnoticed(viewer, dock, run, noisy):
+    viewer.add_image(noisy((64, 64)), name="first")
+    run()
+    assert "Strength" not in dock.message.value
+    dock.form.strength.slider.setValue(70)
+    viewer.add_image(noisy((64, 64), 1), name="second")
+    run()
+    assert viewer.layers["second denoised"].metadata[KEY]["settings"]["strength"] == 0.7
+    assert dock.message.value.endswith(" Strength: 70 %.")
+    dock.form.strength.slider.setValue(40)
+    assert "70" not in dock.message.value  # what is no longer so
+
+
 def test_cancel_stops_them_all_and_leaves_what_is_done(three, dock, gate, until, no_thread_left):
     dock.button.native.click()
     gate.let_pass(5)
@@ -251,7 +264,7 @@ def test_a_lazy_layer_can_have_a_lazy_result(viewer, dock, run, noisy):
     np.testing.assert_allclose(result.extent.world, layer.extent.world)
     record = result.metadata[KEY]
     assert (record["settings"]["strength"], record["source_layer"]) == (0.8, "lazy")
-    assert dock.message.value == "Its planes are computed when they are shown."
+    assert dock.message.value == "Its planes are computed when they are shown. Strength: 80 %."
     dock.form.strength.slider.setValue(30)  # for the next run: nothing here can be blended
     assert result.metadata[KEY]["settings"]["strength"] == 0.8
 

@@ -74,6 +74,7 @@ class _Sum:
     """What the queue has done since it began."""
 
     jobs: int = 0
+    strength: float = 1.0  # of all of them
     done: int = 0
     pixels: int = 0
     seconds: float = 0.0
@@ -108,6 +109,10 @@ class _Sum:
 
     def describe(self) -> str:
         """What was done, as "0.26 MPix in 0.1 s on CPU."."""
+        at = f" Strength: {100 * self.strength:.0f} %." if self.strength != 1 else ""
+        return self._describe_work() + at
+
+    def _describe_work(self) -> str:
         lazy = "Its planes are computed when they are shown." if self.lazy == 1 else "Planes are computed when they are shown."
         if not self.done:
             return lazy
@@ -155,7 +160,7 @@ class DenoiseQueue(QObject):
     def start(self, jobs: Sequence[Job]) -> None:
         """Begin with these, which are then done in their order."""
         self._forget_cancelled()
-        self._waiting, self._sum = list(jobs), _Sum(len(jobs))
+        self._waiting, self._sum = list(jobs), _Sum(len(jobs), jobs[0].strength if jobs else 1.0)
         self._go_on()
 
     def cancel(self) -> None:
@@ -291,7 +296,8 @@ class DenoiseQueue(QObject):
             done = [f"{self._sum.count('was', 'were')} denoised."] if self._sum.jobs > 1 else []
             self.complained.emit("\n".join([*done, *self._sum.failures]))
         elif self._sum.done or self._sum.lazy:
-            self.said.emit(self._sum.describe())
+            # a strength may be another one soon
+            (self.said if self._sum.strength == 1 else self.passed).emit(self._sum.describe())
 
     def _notice_removal(self, *_: object) -> None:
         for result in [result for result in self._results if result.was_removed]:
