@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QAbstractSlider, QAbstractSpinBox, QApplication, QCom
 
 from napari_ne_denoise.gui.base.docks import WIDTH
 from napari_ne_denoise.gui.base.room import shares
+from napari_ne_denoise.gui.batch.file_table import ROW_HEIGHT, ROWS_AT_LEAST
 
 DENOISE, FILES = ("Layers", "Filter", "Denoise (NE Denoise)"), ("Layers", "Filter", "Denoise files (NE Denoise)")
 FILTER, MAPS = ("Layers", "Visualize", "Adaptive filter (NE Denoise)"), ("Layers", "Visualize", "Filter maps (NE Denoise)")
@@ -57,6 +58,17 @@ def test_no_dock_has_more_room_than_it_needs_while_another_has_less(window, unti
     for dock in docks:
         no_more = dock.height() <= dock.sizeHint().height()
         assert no_more or dock.height() <= min(other.height() for other in lacking)
+
+
+def test_the_button_of_many_files_is_in_sight_below_the_denoise_dock(window, until, tmp_path):
+    _, open_docks = window
+    denoise, files = open_docks(DENOISE, FILES)
+    files.add([tmp_path / f"{name}.tif" for name in "abcd"])
+    assert files.button.text == "Denoise 4 files"
+    until(lambda: files.button.native.visibleRegion().boundingRect() == files.button.native.rect())
+    assert files.table.viewport().height() >= ROWS_AT_LEAST * ROW_HEIGHT - 2
+    denoise.native.parent().close()
+    until(lambda: files.table.viewport().height() >= 8 * ROW_HEIGHT)  # the room that there is
 
 
 @given(st.lists(st.integers(0, 2000)), st.integers(0, 5000))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSize, Qt, Signal
 from qtpy.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
@@ -19,7 +19,7 @@ EXPLANATIONS = (
 )
 FILE, STATE, NOISE, QUALITY, TIME = range(len(COLUMNS))
 FOUND = (NOISE, QUALITY, TIME)  # columns that are shown when there is something in them: until then, names have their room
-ROWS_SHOWN, ROW_HEIGHT = 8, 22  # the second in pixels
+ROWS_AT_LEAST, ROW_HEIGHT = 3, 22  # the second in pixels
 ROWS_MEASURED = 50  # for the widths of columns; more of them would take long in a table of thousands
 
 
@@ -113,7 +113,11 @@ class FileTable(QTableView):
         self.setWordWrap(False)
         self.setAcceptDrops(True)
         self.show_files([], lambda _: ("", ""))
-        self.setMinimumHeight((ROWS_SHOWN + 1) * ROW_HEIGHT)
+        self.setMinimumHeight((ROWS_AT_LEAST + 1) * ROW_HEIGHT)
+
+    def sizeHint(self) -> QSize:
+        """Low: the table takes the height that nothing else needs, and a dock that scrolls gives all of it what it asks for."""
+        return QSize(super().sizeHint().width(), self.minimumHeight())
 
     def show_files(self, files: Sequence[Path], name: Callable[[int], tuple[str, str]]) -> None:
         """Show these files, called what `name` says of each number: text and tooltip; what was said of those that stay is kept."""
