@@ -577,6 +577,7 @@ def test_two_selected_pins_are_compared(make_napari_viewer_proxy, noisy, until, 
         click(viewer, right, down)
         until(lambda count=count: sum(len(layer.data) for layer in _pins(viewer)) == count + 1)
     (pins,) = _pins(viewer)
+    assert pins.canvas_size_limits[0] >= 10  # to be found again, whatever the zoom
     viewer.layers.selection.active = pins
     pins.mode = "select"
     canvas = viewer.__wrapped__.window._qt_viewer.canvas.native

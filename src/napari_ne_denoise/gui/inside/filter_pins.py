@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 PINS_KEY = f"{KEY} pins"
 NAME = "filter pins"
 SIZE = 3  # pixels of the image
-BORDER = 0.2  # of the size
-COLOUR = "#ff5a1f"
+ON_SCREEN = (10, 10_000)  # pixels of the screen, at least and at most: of an image that fills the window, three are hardly seen
+BORDER = 0.15  # of the size
+COLOUR = "#ff2bd6"  # of no filter, map or residual
 KIND = "pins"  # of the layers of their filters
 NONE, TOGETHER, EACH = "none", "together", "each"
 KINDS = "Weights (*.tif);;Weights (*.npy);;Figure (*.png)"
@@ -58,7 +59,7 @@ def add_pin(viewer: "Viewer", pixel: Pixel, features: Mapping[str, float]) -> An
     if pins is None:
         active = viewer.layers.selection.active
         look = {"size": SIZE, "face_color": "transparent", "border_color": COLOUR, "border_width": BORDER, "symbol": "square"}
-        look |= {"name": NAME, "metadata": {PINS_KEY: pixel.source.name, HELPER_KEY: True}}
+        look |= {"canvas_size_limits": ON_SCREEN, "name": NAME, "metadata": {PINS_KEY: pixel.source.name, HELPER_KEY: True}}
         look |= place_at(pixel.layer, (0,) * pixel.layer.ndim)
         pins = viewer.add_points([pixel.layer_position], features={key: [value] for key, value in features.items()}, **look)
         viewer.layers.selection.active = active
