@@ -623,6 +623,9 @@ def test_the_profile_shows_error_bars_where_a_map_tells_them(viewer, dock, noisy
     after = _result_of(viewer, viewer.add_image(noisy((64, 80)), name="cells", scale=(0.5, 0.5)))
     noise = profile().error
     assert "noise" in dock.profile.legend.text()
+    assert "Filter maps ▸ error" in dock.profile.legend.text()
+    assert "noise before denoising" in dock.profile.save.toolTip()
+    assert dock.profile.current.as_table().splitlines()[0].endswith(",noise")
     bars = np.random.default_rng(0).uniform(1, 2, (64, 60))
     record = {"map": "error", "of_layer": after.name}
     place = {"scale": after.scale, "translate": after.data_to_world((0, 10))}
@@ -632,7 +635,10 @@ def test_the_profile_shows_error_bars_where_a_map_tells_them(viewer, dock, noisy
     assert inside.any()
     assert np.array_equal(found.error[inside], bars[found.places[inside, 0], found.places[inside, 1] - 10])
     assert np.isnan(found.error[~inside]).all()
-    assert "error" in dock.profile.legend.text()
+    assert "error&nbsp;bar" in dock.profile.legend.text()
+    assert "Filter maps" not in dock.profile.legend.text()
+    assert "the error bar" in dock.profile.save.toolTip()
+    assert dock.profile.current.as_table().splitlines()[0].endswith(",error bar")
     layer.data = 2 * bars
     assert np.array_equal(dock.profile.current.error[inside], 2 * found.error[inside])
     viewer.layers.remove(layer)
@@ -689,9 +695,9 @@ def test_the_profile_is_drawn_saved_and_copied(viewer, dock, pair, profile, tmp_
     np.testing.assert_allclose((high.yData - low.yData) / 2, found.error)
     dock.profile.keep(tmp_path / "line")
     table = np.genfromtxt(tmp_path / "line.csv", delimiter=",", names=True, deletechars="")
-    assert table.dtype.names == ("distance_(pixel)", "axis_0", "axis_1", "before", "after", "error")
+    assert table.dtype.names == ("distance_(pixel)", "axis_0", "axis_1", "before", "after", "noise")
     np.testing.assert_allclose(table["before"], found.noisy)
-    np.testing.assert_allclose(table["error"], found.error, rtol=1e-6)
+    np.testing.assert_allclose(table["noise"], found.error, rtol=1e-6)
     dock.profile.copy.click()
     assert QApplication.clipboard().text() == found.as_table("\t")
     dock.profile.keep(tmp_path / "nowhere" / "line.csv")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # of a pixel of three colours, this one is drawn
 GREEN = 1
+# what is drawn around the line: the standard deviation of a pixel's noise before denoising, or of its error after it
+NOISE, ERROR_BAR = "noise", "error bar"
 # ± what, for denoised values (N,) and their places (N, axes) in the array; in image units
 ErrorOf: TypeAlias = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -38,6 +40,8 @@ class Profile:
         (N,), ± around `denoised`.  None: not known (yet).
     unit
         Such as "µm"; "pixel" where the layer has none.
+    error_name
+        What `error` is.
     """
 
     places: np.ndarray
@@ -46,11 +50,12 @@ class Profile:
     denoised: np.ndarray
     error: np.ndarray | None
     unit: str
+    error_name: str = NOISE
 
     def as_table(self, separator: str = ",") -> str:
         """Lines of numbers under a line of names, to be pasted or saved."""
         axes = [f"axis {axis}" for axis in range(self.places.shape[1])]
-        names = [f"distance ({self.unit})", *axes, "before", "after", *(["error"] if self.error is not None else [])]
+        names = [f"distance ({self.unit})", *axes, "before", "after", *([self.error_name] if self.error is not None else [])]
         errors = [] if self.error is None else [self.error]
         columns = [self.distance, *self.places.T, self.noisy, self.denoised, *errors]
         rows = (separator.join(f"{value:.9g}" for value in row) for row in zip(*columns, strict=True))

@@ -1,6 +1,7 @@
 """The part of the compare dock that draws a line profile."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,17 @@ from napari_ne_denoise.core.errors import ImageError
 from napari_ne_denoise.gui.base.plots import LINE
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.compare.comparing import Pair
-from napari_ne_denoise.gui.compare.profile import GREEN, ErrorOf, Profile, error_bars, error_map_of, noise_band, profile_along
+from napari_ne_denoise.gui.compare.profile import (
+    ERROR_BAR,
+    GREEN,
+    NOISE,
+    ErrorOf,
+    Profile,
+    error_bars,
+    error_map_of,
+    noise_band,
+    profile_along,
+)
 from napari_ne_denoise.gui.compare.profile_line import ProfileLine
 from napari_ne_denoise.gui.compare.profile_view import ProfileView
 from napari_ne_denoise.gui.layers.layer_data import channel_of
@@ -22,6 +33,11 @@ if TYPE_CHECKING:
 
 SUFFIX = ".csv"
 HINT = "Shift-drag on the image: another line."
+HINT_OF_BARS = "Error bars: Filter maps ▸ error."
+SAVED = {
+    NOISE: "and the standard deviation of a pixel's noise before denoising, once it is found",
+    ERROR_BAR: "and the error bar of the denoised one",
+}
 
 
 class ProfilePart(QWidget):
@@ -50,7 +66,7 @@ class ProfilePart(QWidget):
         self.legend.setWordWrap(True)
         self.copy, self.save = QPushButton("Copy"), QPushButton("Save as CSV…")
         self.copy.setToolTip("Copy the numbers, to be pasted into a table.")
-        self.save.setToolTip("Distance, place in pixels, both values and the error, one row a pixel.")
+        self._explain_save(NOISE)
         self.copy.clicked.connect(self._copy)
         self.save.clicked.connect(self._ask_where)
         self._lay_out()
@@ -145,8 +161,10 @@ class ProfilePart(QWidget):
             except ImageError:
                 return  # another view: the last profile stays
             error_of = self._error_in(self._pair, shown)
-            self.current = profile_along(self._pair, shown, self._read(self._pair, shown), self._line.ends, error_of)
-            self._explain(self._pair, error_of is not None, error_map_of(self._viewer, self._pair.after) is not None)
+            what = NOISE if error_map_of(self._viewer, self._pair.after) is None else ERROR_BAR
+            found = profile_along(self._pair, shown, self._read(self._pair, shown), self._line.ends, error_of)
+            self.current = None if found is None else replace(found, error_name=what)
+            self._explain(self._pair, error_of is not None, what)
         self.view.show_profile(self.current)
         for button in (self.copy, self.save):
             button.setEnabled(self.current is not None)
@@ -186,11 +204,16 @@ class ProfilePart(QWidget):
         self._task = Task(f"noise of {pair.before.name}", find_noise_of, pair.source, channel, found=take, failed=fail)
         self._task.start()
 
-    def _explain(self, pair: Pair, with_error: bool, of_map: bool) -> None:
-        what = "error&nbsp;bar" if of_map else "noise"
-        band = f' &nbsp; <span style="color:{LINE}">▒</span>&nbsp;±&nbsp;{what}' if with_error else ""
+    def _explain_save(self, what: str) -> None:
+        self.save.setToolTip(f"Distance, place in pixels, both values, {SAVED[what]}: one row a pixel.")
+
+    def _explain(self, pair: Pair, with_error: bool, what: str) -> None:
+        self._explain_save(what)
+        name = what.replace(" ", "&nbsp;")
+        band = f' &nbsp; <span style="color:{LINE}">▒</span>&nbsp;±&nbsp;{name}' if with_error else ""
         colour = " (green)" if pair.rgb else ""
-        self.legend.setText(f'● before &nbsp; <span style="color:{LINE}">━</span> after{colour}{band}<br>{HINT}')
+        hint = HINT if what == ERROR_BAR else f"{HINT}<br>{HINT_OF_BARS}"
+        self.legend.setText(f'● before &nbsp; <span style="color:{LINE}">━</span> after{colour}{band}<br>{hint}')
 
     def _copy(self) -> None:
         assert self.current is not None
