@@ -1,9 +1,11 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QLabel
 
 from napari_ne_denoise import adaptive_filter, adaptive_maps, denoise
 from napari_ne_denoise.core.errors import ModelError
@@ -532,6 +534,20 @@ def test_a_model_that_was_told_the_noise_says_what_that_adds(viewer, dock, show,
     assert dock.current.filter.from_sigma == pytest.approx(expected.from_sigma)
     assert dock.readout.value("Besides").startswith(f"{expected.from_sigma:+.4g} from σ")
     assert dock.readout.value("Sum of weights") == "1.000"
+
+
+def test_a_width_that_no_gaussian_has_is_called_none_and_explained(viewer, dock, show, noisy):
+    viewer.add_image(noisy((64, 64)))
+    show(30, 31)
+    found = dock.current
+    assert dock.readout.value("Width").split()[0] == f"{found.numbers['width (px)']:.3g}"
+    without = replace(found, numbers={**found.numbers, "width (px)": np.nan, "orientation (°)": np.nan})
+    assert filtering.describe(without.pixel, without.filter, without.numbers)["Width"] == "none"
+    assert "none: no Gaussian filter" in ROWS["Width"]
+    dock.pair.show_pair((found, without), ("pin 1", "pin 2"), (found.filter.weights, found.filter.weights))
+    assert dock.pair.values("Width (px)") == (f"{found.numbers['width (px)']:.3g}", "none")
+    (label,) = (label for label in dock.pair.findChildren(QLabel) if label.text() == "none")
+    assert "no Gaussian filter" in label.toolTip()
 
 
 def test_a_record_that_makes_no_sense_is_no_obstacle(viewer, dock, show, noisy):

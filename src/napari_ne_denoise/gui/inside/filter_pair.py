@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy, QWidget
 from napari_ne_denoise.core.jacobian.weights import change_of
 from napari_ne_denoise.gui.inside.filter_making import Found
 from napari_ne_denoise.gui.inside.filter_view import FilterView
-from napari_ne_denoise.gui.inside.filtering import besides, number
+from napari_ne_denoise.gui.inside.filtering import NO_WIDTH, WHY_NO_WIDTH, besides, number
 from napari_ne_denoise.gui.inside.weight_colours import limit_of
 
 SIDE = 126  # screen pixels of a square
@@ -19,7 +19,7 @@ ROWS: Mapping[str, str] = {
     "Σ w·y": "Weights times noisy pixels, summed",
     "Besides": "What the pixel has besides: by constants, the noise level, or the spread of the image",
     "Pixels averaged": "1 / Σw²: so many equal weights would reduce noise as much",
-    "Width (px)": "Full width at half maximum of the Gaussian filter that blurs alike",
+    "Width (px)": f"Full width at half maximum of the Gaussian filter that blurs alike;\n{WHY_NO_WIDTH}",
     "Noise left": "Standard deviation of the noise that is left, in image units",
     "Unit, offset": "How far the weights change where the network is given the image in another unit and with another offset\n"
     "(0.6 · x + 0.2 of what it is given): nothing for a normalization-equivariant model",
@@ -100,7 +100,11 @@ def values_of(found: Found) -> dict[str, str]:
         "Σ w·y": f"{number(made.weighted_sum)}{unit}",
         "Besides": f"{rest:+.4g}" if besides(made) else "",
         "Pixels averaged": f"{made.pixels_averaged:.1f}",
-        "Width (px)": f"{numbers['width (px)']:.3g}" if numbers else "",
+        "Width (px)": _width(numbers["width (px)"]) if numbers else "",
         "Noise left": number(numbers["residual noise"]) if numbers else "",
         "Unit, offset": "" if found.change is None else f"{100 * found.change:.2g} %" if found.change > 1e-5 else "0 %",
     }
+
+
+def _width(width: float) -> str:
+    return f"{width:.3g}" if np.isfinite(width) else NO_WIDTH

@@ -25,7 +25,17 @@ from napari_ne_denoise.gui.inside.filter_making import FilterMaking, Found
 from napari_ne_denoise.gui.inside.filter_pair import PairView
 from napari_ne_denoise.gui.inside.filter_pins import PinsPart
 from napari_ne_denoise.gui.inside.filter_view import FilterView
-from napari_ne_denoise.gui.inside.filtering import Pixel, at_present, cut_out, describe, piece_of, pixel_at, point_of, strength_of
+from napari_ne_denoise.gui.inside.filtering import (
+    WHY_NO_WIDTH,
+    Pixel,
+    at_present,
+    cut_out,
+    describe,
+    piece_of,
+    pixel_at,
+    point_of,
+    strength_of,
+)
 from napari_ne_denoise.gui.inside.pointing import Pointing, World
 from napari_ne_denoise.gui.layers.kinship import is_helper
 
@@ -50,7 +60,7 @@ ROWS = {
     "or from constants of an ordinary network",
     "Pixels averaged": "1 / Σw²: so many equal weights would reduce noise as much",
     "Width": "Full width at half maximum of the Gaussian filter that blurs alike,\n"
-    "and the direction of its longer axis: 0° along X, 90° along Y",
+    f"and the direction of its longer axis: 0° along X, 90° along Y;\n{WHY_NO_WIDTH}",
     "Noise left": "Standard deviation of the noise that is left in this pixel, in image units",
 }
 

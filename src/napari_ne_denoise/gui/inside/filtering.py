@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 TREATMENTS = {"stabilised": "the same at every brightness", "whitened": "white"}
 # of a pixel of three colours, the filter of this one is shown
 GREEN = 1
+NO_WIDTH = "none"
+WHY_NO_WIDTH = f"{NO_WIDTH}: no Gaussian filter blurs as this one does, as on thin fibres"
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,6 +218,8 @@ def _width(pixel: Pixel, numbers: Mapping[str, float]) -> str:
     if not numbers:
         return ""
     width, turned = numbers["width (px)"], numbers["orientation (°)"]
+    if not np.isfinite(width):
+        return NO_WIDTH
     size, unit = pixel_size(pixel)
     in_unit = f" = {width * size:.3g} {unit}" if unit else ""
     return f"{width:.3g} px{in_unit}, longest at {turned:.0f}°"
