@@ -463,7 +463,7 @@ def test_a_model_says_how_good_and_how_fast_it_is(dock):
     assert "Results: good." in dock.model.tooltip
     dock.model.value = "slower"
     assert "Speed: 3× the time of fast." in dock.model.tooltip
-    assert "models fetch NAME" in dock.model.tooltip
+    assert "models folder" in dock.model.tooltip
 
 
 def test_a_slower_model_is_taken_only_by_those_who_choose_it(slower_too, dock, viewer, noisy):

@@ -5,7 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QAbstractSlider, QAbstractSpinBox, QApplication, QComboBox, QScrollArea, QScrollBar, QWidget
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QLabel,
+    QScrollArea,
+    QScrollBar,
+    QWidget,
+)
 
 from napari_ne_denoise.gui.base.docks import WIDTH
 from napari_ne_denoise.gui.base.room import shares
@@ -69,6 +79,18 @@ def test_the_button_of_many_files_is_in_sight_below_the_denoise_dock(window, unt
     assert files.table.viewport().height() >= ROWS_AT_LEAST * ROW_HEIGHT - 2
     denoise.native.parent().close()
     until(lambda: files.table.viewport().height() >= 8 * ROW_HEIGHT)  # the room that there is
+
+
+@pytest.mark.parametrize("path", DOCKS, ids=lambda path: path[-1])
+def test_no_dock_speaks_of_command_lines(window, path):
+    _, open_docks = window
+    (dock,) = open_docks(path)
+    texts = [part.toolTip() for part in dock.native.findChildren(QWidget)]
+    texts += [part.text() for kind in (QLabel, QAbstractButton) for part in dock.native.findChildren(kind)]
+    for box in dock.native.findChildren(QComboBox):
+        texts += [box.itemData(number, Qt.ItemDataRole.ToolTipRole) or "" for number in range(box.count())]
+    assert any(texts)
+    assert not [text for text in texts if "napari-ne-denoise " in text or " --" in text]
 
 
 @given(st.lists(st.integers(0, 2000)), st.integers(0, 5000))

@@ -77,7 +77,7 @@ def test_hot_pixels_are_counted_and_their_repair_is_offered(dock, viewer, find):
     viewer.add_image(hot, name="hot")
     found = find()
     assert dock.readout.value("Hot or dead") == f"{found.hot_per_megapixel:.3g} pixels per megapixel: repair offered, see tooltip"
-    assert "--hot-pixels repair" in ROWS["Hot or dead"]
+    assert "Hot pixels ▸ repair" in ROWS["Hot or dead"]
 
 
 def test_the_channel_that_is_shown_is_looked_at(dock, viewer, find):

@@ -67,7 +67,7 @@ def explain_models(box: ComboBox) -> None:
     for number, name in enumerate(box.choices):
         box.native.setItemData(number, explanations.get(str(name), ""), Qt.ItemDataRole.ToolTipRole)
     measured = "Seconds per megapixel (MPix) are those of two processor cores in float32."
-    published = "Published models appear here once fetched: napari-ne-denoise models fetch NAME"
+    published = "Published models appear here once they are in the models folder, chosen in File ▸ Preferences ▸ NE Denoise."
     box.tooltip = f"{explanations.get(str(box.value), '')}\n{measured}\n{published}"
 
 

@@ -18,7 +18,7 @@ ROWS = {
     "Saturated": "Share of pixels at the highest level of the detector",
     HOT: "Pixels that stand out from all their neighbours by more than six standard deviations of the noise.\n"
     "Denoising keeps them as bright or dark dots. From ten per megapixel on, let them be replaced by what is around them first:\n"
-    'denoise(image, hot_pixels="repair"), or napari-ne-denoise denoise IN -o OUT --hot-pixels repair',
+    "Advanced ▸ Hot pixels ▸ repair, in the Denoise dock.",
     "Rounded to": "Smallest step between values, in image units",
     "Learned": "Standard deviation that self-calibration learned, at the darkest and at the brightest, in image units: the dashed line",
     "Found in": "One image, or the differences of frames that follow each other; and how sure it is",

@@ -67,7 +67,8 @@ class NoiseWidget(LayerDock):
         )
         self.save = PushButton(
             text="Save as microscope profile…",
-            tooltip="Keep it for all images of this microscope at these settings:\nnapari-ne-denoise denoise IN -o OUT --noise FILE.json",
+            tooltip="Keep it for all images of this microscope at these settings:\n"
+            "Advanced ▸ Noise ▸ microscope profile…, in the Denoise dock, takes it.",
             enabled=False,
         )
         self.message = Message(INSTRUCTION)
