@@ -540,6 +540,7 @@ def test_a_width_that_no_gaussian_has_is_called_none_and_explained(viewer, dock,
     viewer.add_image(noisy((64, 64)))
     show(30, 31)
     found = dock.current
+    assert float(dock.readout.value("Residual noise")) == pytest.approx(found.numbers["residual noise"], rel=1e-3)
     assert dock.readout.value("Width").split()[0] == f"{found.numbers['width (px)']:.3g}"
     without = replace(found, numbers={**found.numbers, "width (px)": np.nan, "orientation (°)": np.nan})
     assert filtering.describe(without.pixel, without.filter, without.numbers)["Width"] == "none"

@@ -76,6 +76,13 @@ def _result_of(viewer, layer, source=None, **record):
     return viewer.add_image(noisy.astype(float), **look)
 
 
+def test_units_read_as_units(dock):
+    units = {name: box.tooltip.split("Unit: ")[1].split(".\n")[0].rstrip(".") for name, box in dock.boxes.items()}
+    assert units["error"] == units["residual_noise"] == "that of the image"
+    assert units["width"] == "pixels, or that of the layer"
+    assert not [unit for unit in units.values() if unit.startswith(("in ", "a "))]
+
+
 def test_from_the_menu_to_maps_in_place_and_in_units(viewer, menu_entry, noisy, compute):
     image = noisy((48, 40))
     layer = viewer.add_image(image, name="cells", scale=(0.2, 0.2), translate=(5, -3), rotate=20, units=("um", "um"))

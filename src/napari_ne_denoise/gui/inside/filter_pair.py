@@ -20,7 +20,7 @@ ROWS: Mapping[str, str] = {
     "Besides": "What the pixel has besides: by constants, the noise level, or the spread of the image",
     "Pixels averaged": "1 / Σw²: so many equal weights would reduce noise as much",
     "Width (px)": f"Full width at half maximum of the Gaussian filter that blurs alike;\n{WHY_NO_WIDTH}",
-    "Noise left": "Standard deviation of the noise that is left, in image units",
+    "Residual noise": "Standard deviation of the noise that is left, in image units",
     "Unit, offset": "How far the weights change where the network is given the image in another unit and with another offset\n"
     "(0.6 · x + 0.2 of what it is given): nothing for a normalization-equivariant model",
 }
@@ -101,7 +101,7 @@ def values_of(found: Found) -> dict[str, str]:
         "Besides": f"{rest:+.4g}" if besides(made) else "",
         "Pixels averaged": f"{made.pixels_averaged:.1f}",
         "Width (px)": _width(numbers["width (px)"]) if numbers else "",
-        "Noise left": number(numbers["residual noise"]) if numbers else "",
+        "Residual noise": number(numbers["residual noise"]) if numbers else "",
         "Unit, offset": "" if found.change is None else f"{100 * found.change:.2g} %" if found.change > 1e-5 else "0 %",
     }
 

@@ -61,7 +61,7 @@ ROWS = {
     "Pixels averaged": "1 / Σw²: so many equal weights would reduce noise as much",
     "Width": "Full width at half maximum of the Gaussian filter that blurs alike,\n"
     f"and the direction of its longer axis: 0° along X, 90° along Y;\n{WHY_NO_WIDTH}",
-    "Noise left": "Standard deviation of the noise that is left in this pixel, in image units",
+    "Residual noise": "Standard deviation of the noise that is left in this pixel, in image units",
 }
 
 
@@ -203,7 +203,7 @@ class FilterWidget(LayerDock):
 
     def _clear_readout(self) -> None:
         self.readout.show_values(
-            dict.fromkeys(ROWS, NO_VALUE) | dict.fromkeys(("of these", "Network gave", "Besides", "Width", "Noise left"), "")
+            dict.fromkeys(ROWS, NO_VALUE) | dict.fromkeys(("of these", "Network gave", "Besides", "Width", "Residual noise"), "")
         )
 
     def _on_pass(self, world: World, is_dragged: bool) -> None:

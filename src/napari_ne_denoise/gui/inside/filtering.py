@@ -203,7 +203,7 @@ def describe(pixel: Pixel, found: "Filter", numbers: Mapping[str, float]) -> dic
         "Besides": besides(found),
         "Pixels averaged": f"{found.pixels_averaged:.1f}" if np.isfinite(found.pixels_averaged) else "–",
         "Width": _width(pixel, numbers),
-        "Noise left": number(numbers["residual noise"]) if numbers else "",
+        "Residual noise": number(numbers["residual noise"]) if numbers else "",
     }
 
 

@@ -43,8 +43,8 @@ VIEW_AT_REST = 150  # ms without a movement
 NO_MAP = "Choose at least one map."
 OFFERED = tuple(name for name in MAPS if name != "noise_level_part")  # which our models do not have
 USUAL = ("error", "residual_noise", "width", "resolution")
-UNITS = {"px": "in pixels, or in the layer's unit", "image": "in image units", "degrees": "in degrees", "": "a plain number"}
-NOTES = {"pixels_averaged": "a number of pixels", "orientation": "in degrees; no value where the filter is round"}
+UNITS = {"px": "pixels, or that of the layer", "image": "that of the image", "degrees": "degrees", "": "none"}
+NOTES = {"pixels_averaged": "none, a number of pixels", "orientation": "degrees; no value where the filter is round"}
 LINES = "Draw as lines"
 WITHOUT = "No value"
 ROWS = {f"{share} %" if share != 50 else "Median": f"{share} % of the pixels have less" for share in TOLD} | {
