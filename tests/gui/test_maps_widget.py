@@ -76,6 +76,26 @@ def _result_of(viewer, layer, source=None, **record):
     return viewer.add_image(noisy.astype(float), **look)
 
 
+def test_the_denoise_dock_opens_the_map_of_error_bars_for_its_result(viewer, menu_entry, noisy, until):
+    menu_entry(viewer, "Layers", "Filter", "Denoise (NE Denoise)").trigger()
+    denoise_dock = viewer.window.dock_widgets["Denoise (NE Denoise)"]
+    viewer.add_image(noisy((48, 40)), name="cells")
+    assert denoise_dock.bars.native.isHidden()
+    denoise_dock.button.native.click()
+    until(lambda: not denoise_dock.queue.is_busy)
+    viewer.layers.selection.active = viewer.layers["cells"]
+    denoise_dock.bars.native.click()
+    maps_dock = viewer.window.dock_widgets[MAPS[-1]]
+    assert maps_dock.layer.value == viewer.layers["cells denoised"]
+    assert maps_dock.names == ("error",)
+    _tick(maps_dock, "width")
+    denoise_dock.bars.native.click()
+    assert maps_dock.names == ("error",)  # the one that is open
+    maps_dock.button.native.click()
+    until(lambda: maps_dock.button.text == "Compute")
+    assert set(_maps(viewer)) == {"error"}
+
+
 def test_units_read_as_units(dock):
     units = {name: box.tooltip.split("Unit: ")[1].split(".\n")[0].rstrip(".") for name, box in dock.boxes.items()}
     assert units["error"] == units["residual_noise"] == "that of the image"

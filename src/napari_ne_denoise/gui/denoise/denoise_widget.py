@@ -7,8 +7,9 @@ from magicgui.widgets import ProgressBar, PushButton
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.base.choices import find_devices, layer_box
-from napari_ne_denoise.gui.base.docks import NO_IMAGE, Message
+from napari_ne_denoise.gui.base.docks import NO_IMAGE, Message, side_by_side
 from napari_ne_denoise.gui.base.layer_dock import LayerDock
+from napari_ne_denoise.gui.base.opening import open_dock
 from napari_ne_denoise.gui.base.per_viewer import one_of
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.compare.flip import BeforeAfter, ToFlip
@@ -34,6 +35,8 @@ AGAIN_TOOLTIP = (
     "This layer is denoised already: once more takes away structure rather than noise. Take the noisy image where you have it.\n"
 )
 SAMPLE = "actin"  # of File ▸ Open Sample
+MAPS_DOCK = "Filter maps"  # as napari.yaml calls it
+BARS_TOOLTIP = "Open the Filter maps dock, which computes an error bar for every pixel of the result."
 
 
 class DenoiseWidget(LayerDock):
@@ -62,9 +65,11 @@ class DenoiseWidget(LayerDock):
         self._flipping = self.before_after.join(self.native, self._to_flip)
         self.copying = CopyButtons(viewer, self._copyable, self.message.say, self.message.complain)
         self.quality = QualityButton(viewer, self._result_at_hand, self.message.say, self.message.complain)
+        self.bars = PushButton(text="Error bars", tooltip=BARS_TOOLTIP)
+        self._asking = side_by_side(self.quality.native, self.bars.native)
         self.column.insertWidget(0, self.form)
         self.column.addWidget(self.restore.native)
-        self.column.addWidget(self.quality.native)
+        self.column.addWidget(self._asking)
         self.column.addWidget(self.copying.native)
         self.column.addStretch(1)
         self._listen()
@@ -109,6 +114,7 @@ class DenoiseWidget(LayerDock):
         self.button.changed.connect(self._press)
         self.keep.changed.connect(self.queue.keep)
         self.sample.changed.connect(self._open_sample)
+        self.bars.changed.connect(self._ask_for_bars)
         self.queue.changed.connect(self._show_state)
         self.queue.progressed.connect(self._show_progress)
         self.queue.said.connect(self.message.say)
@@ -158,6 +164,9 @@ class DenoiseWidget(LayerDock):
 
     def _open_sample(self) -> None:
         self._viewer.open_sample(KEY, SAMPLE)
+
+    def _ask_for_bars(self) -> None:
+        open_dock(self._viewer, MAPS_DOCK, tabify=True).offer(self._result_at_hand(), "error")
 
     def _layers_changed(self, *_: object) -> None:
         self.form.offer()
@@ -220,7 +229,8 @@ class DenoiseWidget(LayerDock):
         self.copying.visible = not busy and self._copyable() is not None
         self.copying.show_state()
         self.restore.offer(None if busy or layer is None else layer, None if layer is None else self.settings.image_told_of(layer))
-        self.quality.visible = not busy and self.quality.can_be_asked
+        self.quality.visible = self.bars.visible = can_be_asked = not busy and self.quality.can_be_asked
+        self._asking.setVisible(can_be_asked)
         if empty and not busy:
             self.message.say(NO_IMAGE)
         elif self.message.value == NO_IMAGE:

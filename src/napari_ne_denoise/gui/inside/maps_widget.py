@@ -36,6 +36,7 @@ from napari_ne_denoise.gui.layers.layer_data import MAP_KEY
 
 if TYPE_CHECKING:
     import napari
+    from napari.layers import Image
     from napari.viewer import Viewer
 
 COMPUTE, CANCEL = "Compute", "Cancel"
@@ -91,6 +92,13 @@ class MapsWidget(LayerDock):
     def names(self) -> tuple[str, ...]:
         """Of the maps that are ticked."""
         return tuple(name for name, box in self.boxes.items() if box.value)
+
+    def offer(self, layer: "Image", name: str) -> None:
+        """Choose a layer, and tick one map alone, as other docks ask for it; a computation is not disturbed."""
+        if self._task is None:
+            self.layer.value = layer
+            for each, box in self.boxes.items():
+                box.value = each == name
 
     def compute(self) -> None:
         """Start computing the maps that are ticked."""
