@@ -3,6 +3,7 @@
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QScrollArea
 
 from napari_ne_denoise.gui.guide.first_steps import BEGIN, END
 from napari_ne_denoise.gui.layers.kinship import image_layers
@@ -58,6 +59,18 @@ def test_a_minute_in_four_steps(viewer, begun, until, path, no_thread_left):
     until(lambda: all(guide.done))
     assert guide.message.value == END
     no_thread_left()
+
+
+def test_the_steps_take_no_more_height_than_they_need(viewer, begun, until):
+    """So that the picture of the filter is in sight in the window that napari opens."""
+    viewer.window.resize(1089, 630)
+    guide, _ = begun(PLUGIN)
+    _click(guide, 2)
+    area = guide.native.findChild(QScrollArea)
+    content, view = area.widget(), area.viewport()
+    line = content.fontMetrics().lineSpacing()
+    until(lambda: view.height() <= content.heightForWidth(view.width()) + line)
+    until(lambda: area.verticalScrollBar().maximum() == 0)
 
 
 def test_an_image_of_ones_own_is_taken_and_a_closed_dock_can_be_opened_again(viewer, begun, until, noisy, close_dock):

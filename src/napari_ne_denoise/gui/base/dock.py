@@ -6,7 +6,7 @@ from weakref import WeakMethod
 
 from magicgui.widgets import Container, Widget
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
-from qtpy.QtGui import QShowEvent
+from qtpy.QtGui import QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_ne_denoise.gui.base.docks import WIDTH
@@ -105,9 +105,21 @@ class _Scroll(QScrollArea):
             share_room(around)
 
     def sizeHint(self) -> QSize:
-        """All of the content; Qt would cut it off at 24 lines."""
-        content = self.widget()
-        return super().sizeHint() if content is None else content.sizeHint()
+        """All of the content, as high as it is in the width it has; Qt would cut it off at 24 lines."""
+        content, view = self.widget(), self.viewport()
+        if content is None or view is None:
+            return super().sizeHint()
+        wanted = content.sizeHint()
+        if self._was_shown and content.hasHeightForWidth():  # lines wrap elsewhere than in the width that Qt supposes
+            least = content.minimumHeight() or content.minimumSizeHint().height()
+            wanted.setHeight(max(content.heightForWidth(view.width()), least))
+        return wanted
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """In another width the content is as high as another number of lines."""
+        super().resizeEvent(event)
+        if event is not None and event.size().width() != event.oldSize().width():
+            self.updateGeometry()
 
     def minimumSizeHint(self) -> QSize:
         """Low, and wide enough for the content and the bar beside it."""

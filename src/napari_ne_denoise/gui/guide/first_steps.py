@@ -60,6 +60,7 @@ class FirstSteps(WorkDock):
         for row in self.rows:
             self.column.addWidget(row)
         self.column.addStretch(1)
+        self._content.native.setMinimumHeight(1)  # as high as its lines are, not as they would be in the narrowest dock
         viewer.layers.events.inserted.connect(self._notice_layer)
         QTimer.singleShot(0, self._begin)
 
