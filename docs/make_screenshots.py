@@ -51,7 +51,7 @@ def main() -> None:
     find_noise(viewer)
     draw_dock(viewer, NOISE, "noise_dock.png")
     try_normalisations(viewer)
-    draw(viewer, "lab_dock.png")
+    draw_dock(viewer, LAB, "lab_dock.png")
     viewer.close()
 
 
