@@ -27,7 +27,7 @@ class Options:
     megapixels
         Of the image of `memory`.
     streamed
-        Megapixels of the images of `streaming`; 1600 are 40,000×40,000, or a stack of 382 planes of 2048×2048.
+        Megapixels of the image of `streaming-plane`, 40,000×40,000; the stack of `streaming-stack` has half as many, 190 planes.
     models
         Registered names or weight files: for `quality` all of them, for `precision` the first.
     sets
