@@ -12,8 +12,9 @@ from napari_ne_denoise import denoise, load_denoiser, normalisation_study
 from napari_ne_denoise.core import normalisation_study as studies
 from napari_ne_denoise.core.normalisations import NORMALISATIONS, through
 from napari_ne_denoise.core.provenance import KEY
+from napari_ne_denoise.gui.base.docks import NO_IMAGE
 from napari_ne_denoise.gui.inside.lab_layers import LAB_KEY
-from napari_ne_denoise.gui.inside.lab_widget import INSTRUCTION, NO_IMAGE, LabWidget
+from napari_ne_denoise.gui.inside.lab_widget import INSTRUCTION, LabWidget
 from napari_ne_denoise.gui.inside.lab_work import Line
 from napari_ne_denoise.gui.layers.kinship import is_helper
 from napari_ne_denoise.gui.layers.layer_data import SOURCE_KEY, read_layer

@@ -8,9 +8,10 @@ from napari_ne_denoise import denoise
 from napari_ne_denoise.core.jacobian import spectrum as spectra
 from napari_ne_denoise.core.jacobian.spectrum import patch_spectrum
 from napari_ne_denoise.core.provenance import KEY
+from napari_ne_denoise.gui.base.docks import NO_IMAGE
 from napari_ne_denoise.gui.inside import spectrum_widget
 from napari_ne_denoise.gui.inside.spectrum_view import describe_spectrum, headline
-from napari_ne_denoise.gui.inside.spectrum_widget import ELSEWHERE, INSTRUCTION, NO_IMAGE, REST, SpectrumWidget
+from napari_ne_denoise.gui.inside.spectrum_widget import ELSEWHERE, INSTRUCTION, REST, SpectrumWidget
 from napari_ne_denoise.gui.layers.kinship import is_helper
 from napari_ne_denoise.gui.layers.layer_data import SOURCE_KEY, read_layer
 

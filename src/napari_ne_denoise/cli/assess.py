@@ -11,6 +11,7 @@ import typer
 
 from napari_ne_denoise.cli.console import ProgressLine, errors_end_the_program, print_json, print_table, say
 from napari_ne_denoise.cli.noise import open_for_noise
+from napari_ne_denoise.cli.options import Axes, ChannelAxis, Device, Quiet, Series
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.settings import DEFAULTS
 
@@ -37,18 +38,18 @@ def assess(
     model: Annotated[
         str | None, typer.Option(help=f"That made the result.  [default: as the result says, else {DEFAULTS.model_name}]")
     ] = None,
-    axes: Annotated[str | None, typer.Option(help="A letter for each axis, such as TCZYX.  [default: as the file says]")] = DEFAULTS.axes,
-    channel_axis: Annotated[int | None, typer.Option(help="Number of the axis that holds channels.")] = DEFAULTS.channel_axis,
+    axes: Axes = DEFAULTS.axes,
+    channel_axis: ChannelAxis = DEFAULTS.channel_axis,
     channel: Annotated[int | None, typer.Option(help="Which channel, of an image that has several.  [default: all]")] = None,
     profile: Annotated[
         Path | None,
         typer.Option(metavar="PROFILE.json", help="The microscope's noise, as noise --profile keeps it.  [default: found in IN]"),
     ] = None,
     peak: Annotated[float | None, typer.Option(help="Full signal, for PSNR, in image units.  [default: the range of the result]")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = DEFAULTS.device,
-    series: Annotated[int, typer.Option(help="Which image, of a TIFF file that holds several.")] = 0,
+    device: Device = DEFAULTS.device,
+    series: Series = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Tell how good a denoised image is, without knowing the truth.
 

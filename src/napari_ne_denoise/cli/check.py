@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_ne_denoise.cli.console import errors_end_the_program, print_json, print_table, say
+from napari_ne_denoise.cli.options import AsJson, Axes, BlindModel
 from napari_ne_denoise.core.errors import ImageError, ModelError, SettingsError
 from napari_ne_denoise.core.models.registry import ORDINARY_TWIN
 from napari_ne_denoise.core.settings import DEFAULTS
@@ -58,13 +59,13 @@ class Finding:
 
 def check(
     image: Annotated[Path, typer.Argument(metavar="IN", help="An image file.", show_default=False)],
-    model: Annotated[str, typer.Option(help="Name of a blind model, or path of a weight file.")] = DEFAULTS.model_name,
-    axes: Annotated[str | None, typer.Option(help="A letter for each axis, such as TCZYX.  [default: as the file says]")] = DEFAULTS.axes,
+    model: BlindModel = DEFAULTS.model_name,
+    axes: Axes = DEFAULTS.axes,
     study: Annotated[
         bool,
         typer.Option("--study", help="Measure one network trained under each of the paper's laws: ordinary, scale-equiv, norm-equiv."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes.")] = False,
 ) -> None:
     """Measure on an image that f(λy + μ) = λf(y) + μ holds for a model, and what the choice of a normalisation does to it.

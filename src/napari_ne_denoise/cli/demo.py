@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_ne_denoise.cli.console import ProgressLine, collect, errors_end_the_program, make_folder, say
+from napari_ne_denoise.cli.options import BlindModel, Device, Quiet
 from napari_ne_denoise.core.settings import DEFAULTS
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ ENLARGED = 10
 
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where the pictures go.")] = FOLDER,
-    model: Annotated[str, typer.Option(help="Name of a blind model, or path of a weight file.")] = DEFAULTS.model_name,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = DEFAULTS.device,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes.")] = False,
+    model: BlindModel = DEFAULTS.model_name,
+    device: Device = DEFAULTS.device,
+    quiet: Quiet = False,
 ) -> None:
     """Denoise a real fluorescence image of actin, and draw what was removed and how one pixel was made."""
     with errors_end_the_program():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
@@ -21,8 +20,9 @@ from napari_ne_denoise.cli.console import (
     say,
     with_files,
 )
+from napari_ne_denoise.cli.options import Axes, ChannelAxis, Device, Series, noise_of
 from napari_ne_denoise.cli.progress import LineOfAll, Lines
-from napari_ne_denoise.core.errors import FileError, NEDenoiseError, SettingsError, one_line
+from napari_ne_denoise.core.errors import FileError, NEDenoiseError, SettingsError
 from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings, HotPixels, Noise, Nonfinite, OutputDtype, Precision
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def denoise(
         typer.Option("--out", "-o", metavar="OUT", help="A file (.ome.tif, .tif, .npy, .png, .ome.zarr) for one input, else a folder."),
     ],
     model: Annotated[str, typer.Option(help="Name of a model (see: models list) or path of a weight file.")] = DEFAULTS.model_name,
-    axes: Annotated[str | None, typer.Option(help="A letter for each axis, such as TCZYX.  [default: as the file says]")] = DEFAULTS.axes,
-    channel_axis: Annotated[int | None, typer.Option(help="Number of the axis that holds channels.")] = DEFAULTS.channel_axis,
+    axes: Axes = DEFAULTS.axes,
+    channel_axis: ChannelAxis = DEFAULTS.channel_axis,
     sigma: Annotated[float | None, typer.Option(help="The noise's standard deviation, for models that need it.")] = DEFAULTS.sigma,
     noise: Annotated[
         str,
@@ -53,7 +53,7 @@ def denoise(
             help=f"What is done about noise before the network: {_choices(Noise)}, or a microscope profile (.json), or the JSON of noise."
         ),
     ] = str(DEFAULTS.noise),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = DEFAULTS.device,
+    device: Device = DEFAULTS.device,
     precision: Annotated[str, typer.Option(help=f"Of the arithmetic: {_choices(Precision)}.")] = DEFAULTS.precision,
     tile_size: Annotated[int | None, typer.Option(help="Side of a tile in pixels.  [default: by free memory]")] = DEFAULTS.tile_size,
     output_dtype: Annotated[str, typer.Option(help=f"Of the result: {_choices(OutputDtype)}.")] = DEFAULTS.output_dtype,
@@ -67,7 +67,7 @@ def denoise(
     std: Annotated[
         bool, typer.Option("--std", help="Write error bars too, in OUT_std: the standard deviation of each pixel's error, in image units.")
     ] = False,
-    series: Annotated[int, typer.Option(help="Which image, of a TIFF file or an OME-Zarr that holds several.")] = 0,
+    series: Series = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
     skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave outputs that exist, to go on with a broken batch.")] = False,
     shard: Annotated[
@@ -114,18 +114,6 @@ def denoise(
         if len(jobs) > 1 and not quiet:
             say(f"{sum(map(bool, codes))} of {len(jobs)} failed")
         raise typer.Exit(UNUSABLE if set(codes) == {UNUSABLE} else FAILED)
-
-
-def noise_of(text: str) -> str | dict[str, Any]:
-    """The record of noise that was written out, else what was given."""
-    if not text.startswith("{"):
-        return text
-    try:
-        record: dict[str, Any] = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        said = f"begins like JSON and is none ({one_line(str(error))}); give a name, or the path of a profile."
-        raise SettingsError(f"--noise {one_line(text)}: {said}") from error
-    return record
 
 
 def _planned(inputs: list[Path], out: Path, overwrite: bool, skip_existing: bool, share: Share | None) -> list[Job]:

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_ne_denoise.cli.console import ProgressLine, errors_end_the_program, print_json, print_table, say
-from napari_ne_denoise.cli.denoise import noise_of
+from napari_ne_denoise.cli.options import (
+    AsJson,
+    Axes,
+    ChannelAxis,
+    HotPixelsAsInDenoise,
+    Model,
+    NoiseAsInDenoise,
+    Quiet,
+    Series,
+    Sigma,
+    StrengthAsInDenoise,
+    noise_of,
+)
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.settings import DEFAULTS
 
@@ -35,22 +47,18 @@ def filters(
         str | None, typer.Option(help="Place along all other axes, such as 3,0.  [default: the middle]", show_default=False)
     ] = None,
     side: Annotated[int, typer.Option(min=3, help="Of the squares of weights that are written, in pixels.")] = SIDE,
-    model: Annotated[str, typer.Option(help="Name of a model, or path of a weight file.")] = DEFAULTS.model_name,
-    axes: Annotated[str | None, typer.Option(help="A letter for each axis, such as TCZYX.  [default: as the file says]")] = DEFAULTS.axes,
-    channel_axis: Annotated[int | None, typer.Option(help="Number of the axis that holds channels.")] = DEFAULTS.channel_axis,
-    sigma: Annotated[
-        float | None, typer.Option(help="Noise standard deviation in image units, for models that need it.  [default: found]")
-    ] = DEFAULTS.sigma,
-    noise: Annotated[str, typer.Option(help="As in denoise: auto, none, poisson-gaussian, self-calibrated, or a profile.")] = str(
-        DEFAULTS.noise
-    ),
-    strength: Annotated[float, typer.Option(help="As in denoise: 0 to 1.")] = DEFAULTS.strength,
-    hot_pixels: Annotated[str, typer.Option(help="As in denoise: keep or repair.")] = DEFAULTS.hot_pixels,
+    model: Model = DEFAULTS.model_name,
+    axes: Axes = DEFAULTS.axes,
+    channel_axis: ChannelAxis = DEFAULTS.channel_axis,
+    sigma: Sigma = DEFAULTS.sigma,
+    noise: NoiseAsInDenoise = str(DEFAULTS.noise),
+    strength: StrengthAsInDenoise = DEFAULTS.strength,
+    hot_pixels: HotPixelsAsInDenoise = DEFAULTS.hot_pixels,
     precision: Annotated[str, typer.Option(help="float64, or float32: sooner, and five digits of the largest weight.")] = "float64",
-    series: Annotated[int, typer.Option(help="Which image, of a file that holds several.")] = 0,
+    series: Series = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Show the filters of pixels: the weights of the noisy pixels that made each, and what they do.
 

@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_ne_denoise.cli.console import ProgressLine, errors_end_the_program, make_folder, parsed_region, print_json, print_table, say
-from napari_ne_denoise.cli.denoise import noise_of
+from napari_ne_denoise.cli.options import (
+    AsJson,
+    Axes,
+    BlindModel,
+    ChannelAxis,
+    Device,
+    HotPixelsAsInDenoise,
+    NoiseAsInDenoise,
+    Quiet,
+    Series,
+    Sigma,
+    StrengthAsInDenoise,
+    noise_of,
+)
 from napari_ne_denoise.core.errors import FileError, SettingsError
 from napari_ne_denoise.core.jacobian.kinds import DEFAULT_STRIPES
 from napari_ne_denoise.core.settings import DEFAULTS
@@ -30,31 +43,27 @@ def maps(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="For the maps, NAME_MAP.ome.tif; made if it is not there.")],
     wanted: Annotated[str, typer.Option("--maps", help="Names of maps, with commas between, or all.")] = WANTED,
     region: Annotated[str | None, typer.Option(help="Rows and columns, such as 0:256,100:356.  [default: whole planes]")] = None,
-    model: Annotated[str, typer.Option(help="Name of a blind model, or path of a weight file.")] = DEFAULTS.model_name,
-    axes: Annotated[str | None, typer.Option(help="A letter for each axis, such as TCZYX.  [default: as the file says]")] = DEFAULTS.axes,
-    channel_axis: Annotated[int | None, typer.Option(help="Number of the axis that holds channels.")] = DEFAULTS.channel_axis,
-    sigma: Annotated[
-        float | None, typer.Option(help="Noise standard deviation in image units, for models that need it.  [default: found]")
-    ] = DEFAULTS.sigma,
-    noise: Annotated[str, typer.Option(help="As in denoise: auto, none, poisson-gaussian, self-calibrated, or a profile.")] = str(
-        DEFAULTS.noise
-    ),
+    model: BlindModel = DEFAULTS.model_name,
+    axes: Axes = DEFAULTS.axes,
+    channel_axis: ChannelAxis = DEFAULTS.channel_axis,
+    sigma: Sigma = DEFAULTS.sigma,
+    noise: NoiseAsInDenoise = str(DEFAULTS.noise),
     noise_model: Annotated[
         Path | None,
         typer.Option(metavar="PROFILE.json", help="A microscope profile, for residual_noise and error.  [default: found in the image]"),
     ] = None,
-    strength: Annotated[float, typer.Option(help="As in denoise: 0 to 1.")] = DEFAULTS.strength,
-    hot_pixels: Annotated[str, typer.Option(help="As in denoise: keep or repair.")] = DEFAULTS.hot_pixels,
+    strength: StrengthAsInDenoise = DEFAULTS.strength,
+    hot_pixels: HotPixelsAsInDenoise = DEFAULTS.hot_pixels,
     period: Annotated[float, typer.Option(help="Of the stripes of contrast, in pixels, from 2 on.")] = DEFAULT_STRIPES.period,
     direction: Annotated[
         float | None, typer.Option(help="Across these stripes, in degrees: 0 along X, 90 along Y.  [default: the mean over four]")
     ] = DEFAULT_STRIPES.direction,
     probes: Annotated[int, typer.Option(min=1, help="Random fields of the maps that are measured with such: error 1/√(2·probes).")] = 16,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = DEFAULTS.device,
-    series: Annotated[int, typer.Option(help="Which image, of a file that holds several.")] = 0,
+    device: Device = DEFAULTS.device,
+    series: Series = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace maps that exist.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Show what the filters of all pixels do: how many pixels are averaged, what noise is left, how much is blurred and where to.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_ne_denoise.cli.console import ProgressLine, errors_end_the_program, print_json, print_table, say
+from napari_ne_denoise.cli.options import AsJson, ChannelAxis, Series
 from napari_ne_denoise.core.errors import FileError, ImageError, SettingsError
 from napari_ne_denoise.core.settings import DEFAULTS, PROFILE_SUFFIX
 
@@ -23,7 +24,7 @@ def noise(
     axes: Annotated[
         str | None, typer.Option(help="A letter for each axis; T or Z: frames are compared.  [default: as the file says]")
     ] = DEFAULTS.axes,
-    channel_axis: Annotated[int | None, typer.Option(help="Number of the axis that holds channels.")] = DEFAULTS.channel_axis,
+    channel_axis: ChannelAxis = DEFAULTS.channel_axis,
     channel: Annotated[int | None, typer.Option(help="Which channel, of an image that has several.  [default: all]")] = None,
     profile: Annotated[
         Path | None, typer.Option(metavar="OUT.json", help="Keep it as a microscope profile, for denoise --noise OUT.json.")
@@ -34,8 +35,8 @@ def noise(
         bool,
         typer.Option("--self-calibrate", help="Learn it through the default model too, in seconds; a profile then keeps what was learned."),
     ] = False,
-    series: Annotated[int, typer.Option(help="Which image, of a TIFF file that holds several.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    series: Series = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Find the noise of an image in the image: gain, offset, read noise, correlation, saturation, hot pixels.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_ne_denoise.cli.console import ProgressLine, errors_end_the_program, parsed_region, print_json, print_table
+from napari_ne_denoise.cli.options import Axes, BlindModel, Device, StrengthAsInDenoise
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.settings import DEFAULTS
 
@@ -19,10 +20,10 @@ def spectrum(
     image: Annotated[Path, typer.Argument(metavar="IN", help="An image file.", show_default=False)],
     region: Annotated[str, typer.Option(help="Rows and columns of the patch, such as 198:230,259:291; at most 64 of each.")],
     position: Annotated[str | None, typer.Option(help="Of any pixel of the plane, such as 3,0,0.  [default: there is one plane]")] = None,
-    model: Annotated[str, typer.Option(help="Name of a blind model, or path of a weight file.")] = DEFAULTS.model_name,
-    axes: Annotated[str | None, typer.Option(help="A letter for each axis, such as TCZYX.  [default: as the file says]")] = DEFAULTS.axes,
-    strength: Annotated[float, typer.Option(help="0 to 1, as in denoise.")] = DEFAULTS.strength,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = DEFAULTS.device,
+    model: BlindModel = DEFAULTS.model_name,
+    axes: Axes = DEFAULTS.axes,
+    strength: StrengthAsInDenoise = DEFAULTS.strength,
+    device: Device = DEFAULTS.device,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all singular values.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:

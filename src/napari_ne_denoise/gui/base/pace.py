@@ -17,9 +17,18 @@ class Pace:
 
     def describe(self, done: int, now: float) -> str:
         """Share done, megapixels a second and time left, for a progress bar."""
-        rate = done / max(now - self._begin, 1e-3)
-        left = (self.total - done) / rate
-        return f"{100 * done // self.total} % · {megapixels(rate)}/s · {duration(left)} left"
+        seconds = max(now - self._begin, 1e-3)
+        return f"{100 * done // self.total} % · {megapixels(done / seconds)}/s · {time_left(done, self.total, seconds)}"
+
+
+def share_done(done: int, total: int, seconds: float) -> str:
+    """Share done and time left, where pixels a second would say nothing."""
+    return f"{100 * done // total} % · {time_left(done, total, seconds)}"
+
+
+def time_left(done: int, total: int, seconds: float) -> str:
+    """How long the rest will take, if it goes on as it did for some seconds."""
+    return f"{duration(seconds / done * (total - done))} left"
 
 
 def megapixels(pixels: float) -> str:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from magicgui.widgets import CheckBox, ComboBox, SpinBox
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QHBoxLayout, QWidget
 from scipy.ndimage import gaussian_filter
 
 from napari_ne_denoise.core.errors import NEDenoiseError
@@ -15,7 +14,7 @@ from napari_ne_denoise.core.models.fetch import local_path
 from napari_ne_denoise.core.models.registry import list_models
 from napari_ne_denoise.gui.base.boxes import choice_box, ignore_wheel, offer
 from napari_ne_denoise.gui.base.choices import layer_box
-from napari_ne_denoise.gui.base.docks import Fold, Message, form
+from napari_ne_denoise.gui.base.docks import Fold, Message, form, side_by_side
 from napari_ne_denoise.gui.base.layer_dock import LayerDock
 from napari_ne_denoise.gui.base.readout import NO_VALUE, Readout
 from napari_ne_denoise.gui.base.workers import Task
@@ -160,7 +159,7 @@ class FilterWidget(LayerDock):
     def _lay_out(self) -> None:
         for part in (
             form(self.layer, self.side, self.beside),
-            _side_by_side(self.follow.native, self.keep.native, self.smooth.native),
+            side_by_side(self.follow.native, self.keep.native, self.smooth.native),
             self.view,
             self.readout,
             self.pair,
@@ -337,12 +336,3 @@ def _beside_box() -> ComboBox:
     there = sorted((row for row in list_models() if local_path(row).exists()), key=lambda row: not row.comparison_only)
     offer(box, [("nothing", "", "One filter alone."), *((f"{row.name} ({row.equivariance})", row.name, row.summary) for row in there)])
     return box
-
-
-def _side_by_side(*parts: QWidget) -> QWidget:
-    row = QWidget()
-    layout = QHBoxLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    for part in parts:
-        layout.addWidget(part)
-    return row

@@ -2,17 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import ProgressBar, PushButton
+from magicgui.widgets import PushButton
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.gui.base.choices import layer_box
-from napari_ne_denoise.gui.base.docks import NO_IMAGE, Fold, Message, form, side_by_side
-from napari_ne_denoise.gui.base.layer_dock import LayerDock
-from napari_ne_denoise.gui.base.pace import duration
+from napari_ne_denoise.gui.base.computing_dock import ComputingDock
+from napari_ne_denoise.gui.base.docks import Fold, Message, form, side_by_side
+from napari_ne_denoise.gui.base.pace import duration, share_done
 from napari_ne_denoise.gui.base.readout import Readout
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.inside.lab_layers import add_results, add_spreads, show_results, write_picture, write_table
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
     from napari_ne_denoise.core.normalisation_study import NormalisationStudy, StudyStep
 
-COMPARE, CANCEL = "Compare normalisations", "Cancel"
+COMPARE = "Compare normalisations"
 INSTRUCTION = "What you see, at most 512×512 pixels of it, is given to an ordinary network and to ours, normalised in six ways."
 LAW = {
     "only λ": "f(λy) − λf(y), for λ of a thousandth and of a thousand",
@@ -37,7 +36,7 @@ LAW = {
 }
 
 
-class LabWidget(LayerDock):
+class LabWidget(ComputingDock):
     """Compare what an ordinary network and ours make of the image, however it is normalised.
 
     Parameters
@@ -52,12 +51,9 @@ class LabWidget(LayerDock):
         self._plan: PlanePlan | None = None
         self._trying: Task | None = None
         self._waiting: Line | None = None
-        self._began = 0.0
         self._live: list[Any] = []  # layers of results, which follow the sliders
         layer = layer_box(viewer, "The image to try normalisations on; of a denoised one the noisy image behind it.")
-        self.button = PushButton(text=COMPARE, tooltip="Of the part of the image that you see; takes some seconds. Cancel stops at once.")
-        self.bar = ProgressBar(min=0, max=100, tooltip="Share done, time left", visible=False)
-        self.message, self.conclusion, self.caption = Message(INSTRUCTION), Message(), Message()
+        self.conclusion, self.caption = Message(), Message()
         self.table, self.errors = LabTable(), Readout(LAW)
         self.sliders, self.pictures = LineSliders(), Thumbnails()
         tooltip = "For both networks: at each pixel, the largest of the six results minus the smallest."
@@ -67,12 +63,13 @@ class LabWidget(LayerDock):
         )
         self.save_table = PushButton(text="Save table…", tooltip="As CSV, with largest differences too.")
         self.save_picture = PushButton(text="Save picture…", tooltip="All results beside each other, as PNG.")
-        super().__init__(viewer, layer, [self.button, self.bar, self.message, self.conclusion], results_too=True)
+        tooltip = "Of the part of the image that you see; takes some seconds."
+        super().__init__(viewer, layer, text=COMPARE, tooltip=tooltip, instruction=INSTRUCTION, below=[self.conclusion])
         self._lay_out()
         self._listen()
         self._forget()
 
-    def compare(self) -> None:
+    def compute(self) -> None:
         """Start comparing, for what is seen now."""
         try:
             plan = plan_plane(self._viewer, self.layer.value, treated_too=True)
@@ -81,20 +78,8 @@ class LabWidget(LayerDock):
             self.message.complain(str(error))
             return
         self._forget()
-        self._plan, self._began = plan, perf_counter()
-        self._task = Task(f"normalisations of {plan.layer.name}", study_part, plan, window, found=self._take, failed=self._fail)
-        self.message.say(f"Comparing {plan.layer.name}…")
-        self._show_progress(0, "starting…")
-        self._show_state()
-        self._task.start()
-
-    def cancel(self) -> None:
-        """Stop at once."""
-        if self._task is not None:
-            self._task.stop()
-            self._task = None
-        self.message.say("Cancelled.")
-        self._show_state()
+        self._plan = plan
+        self._start(f"normalisations of {plan.layer.name}", study_part, plan, window, said=f"Comparing {plan.layer.name}…")
 
     def show_study(self, study: "NormalisationStudy") -> None:
         """Show what was found."""
@@ -133,7 +118,6 @@ class LabWidget(LayerDock):
         self.column.addStretch(1)
 
     def _listen(self) -> None:
-        self.button.changed.connect(self._press)
         self.layer.changed.connect(self._change_layer)
         self.sliders.moved.connect(self._try)
         self.spreads.changed.connect(self._add_spreads)
@@ -141,27 +125,15 @@ class LabWidget(LayerDock):
         self.save_table.changed.connect(lambda: self._ask_where("Save the table", "Table", ".csv", write_table))
         self.save_picture.changed.connect(lambda: self._ask_where("Save the picture", "Picture", ".png", write_picture))
 
-    def _press(self) -> None:
-        if self._task is None:
-            self.compare()
-        else:
-            self.cancel()
-
     def _take(self, found: "StudyStep") -> None:
         if found.study is None:
-            left, percent = (perf_counter() - self._began) / found.done * (found.total - found.done), 100 * found.done // found.total
-            self._show_progress(percent, f"{percent} % · {duration(left)} left")
+            self._show_progress(100 * found.done // found.total, share_done(found.done, found.total, self._seconds))
             return
         self._task = None
         rows, columns = found.study.image.shape
         noise = f"; its noise is about {found.study.noise:.3g}" if found.study.noise else ""
-        self.message.say(f"{rows}×{columns} pixels in {duration(perf_counter() - self._began)}{noise}.")
+        self.message.say(f"{rows}×{columns} pixels in {duration(self._seconds)}{noise}.")
         self.show_study(found.study)
-        self._show_state()
-
-    def _fail(self, reason: str) -> None:
-        self._task = None
-        self.message.complain(reason)
         self._show_state()
 
     def _try(self) -> None:
@@ -237,23 +209,12 @@ class LabWidget(LayerDock):
         if path:
             self.keep(Path(path), write, suffix)
 
-    def _show_progress(self, percent: int, text: str) -> None:
-        self.bar.native.setValue(percent)
-        self.bar.native.setFormat(text)
-
-    def _show_state(self) -> None:
-        busy, empty = self._task is not None, self.layer.value is None
-        self.button.text = CANCEL if busy else COMPARE
-        self.button.enabled = busy or not empty
-        self.bar.visible = busy
+    def _show_state(self, *_: object) -> None:
+        super()._show_state()
         for part in self._found:
             part.setVisible(self.study is not None)
         self.conclusion.visible = self.study is not None
         self.results.enabled = self.tried is not None
-        if empty and not busy:
-            self.message.say(NO_IMAGE)
-        elif self.message.value == NO_IMAGE:
-            self.message.say(INSTRUCTION)
 
     def _disconnect(self) -> None:
         if self._trying is not None:

@@ -3,7 +3,7 @@
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import CheckBox, ComboBox, ProgressBar, PushButton
+from magicgui.widgets import CheckBox, ComboBox, PushButton
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QGridLayout, QWidget
 
@@ -11,11 +11,10 @@ from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.jacobian.kinds import MAPS, PROBES
 from napari_ne_denoise.gui.base.boxes import choice_box, offer, tame_box
 from napari_ne_denoise.gui.base.choices import layer_box, offer_layers
-from napari_ne_denoise.gui.base.docks import NO_IMAGE, Message, form
-from napari_ne_denoise.gui.base.layer_dock import LayerDock
+from napari_ne_denoise.gui.base.computing_dock import ComputingDock
+from napari_ne_denoise.gui.base.docks import Message, form
 from napari_ne_denoise.gui.base.pace import Pace, duration
 from napari_ne_denoise.gui.base.readout import NO_VALUE, Readout
-from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.inside.arrows import show_lines
 from napari_ne_denoise.gui.inside.map_layer import (
     CYCLIC,
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from napari.viewer import Viewer
 
-COMPUTE, CANCEL = "Compute", "Cancel"
 VIEW_AT_REST = 150  # ms without a movement
 NO_MAP = "Choose at least one map."
 OFFERED = tuple(name for name in MAPS if name != "noise_level_part")  # which our models do not have
@@ -53,7 +51,7 @@ ROWS = {f"{share} %" if share != 50 else "Median": f"{share} % of the pixels hav
 }
 
 
-class MapsWidget(LayerDock):
+class MapsWidget(ComputingDock):
     """Compute maps of what the filters of all pixels do: how many pixels they average, what noise is left, how far they blur.
 
     Parameters
@@ -66,7 +64,7 @@ class MapsWidget(LayerDock):
         self._plan: MapPlan | None = None
         self._made: MapLayers | None = None
         self._pace: Pace | None = None
-        self._began, self._percent = 0.0, 0
+        self._percent = 0
         self._rates: dict[str, float] = {}
         self._rest = QTimer()  # tells when the view has come to rest
         self._rest.setSingleShot(True)
@@ -75,15 +73,13 @@ class MapsWidget(LayerDock):
         self.where = choice_box("where", "Where", "What is not computed has no value.")
         self.boxes = {name: _check_box(name) for name in OFFERED}
         self.stripes = StripesField()
-        self.cost, self.message, self.meaning = Message(), Message(), Message()
-        self.button = PushButton(
-            text=COMPUTE, tooltip="Compute the maps, what you see first. Cancel stops at once and keeps what is finished."
-        )
-        self.bar = ProgressBar(min=0, max=100, tooltip="Share done, megapixels (MPix) a second, time left", visible=False)
+        self.cost, self.meaning = Message(), Message()
         self.map = _map_box(viewer)
         self.readout = Readout(ROWS)
         self.lines = PushButton(text=LINES, tooltip="Draw the directions over the map, in a layer of vectors.")
-        super().__init__(viewer, layer, [self.cost, self.button, self.bar, self.message], results_too=True)
+        tooltip = "Compute the maps, what you see first; what is finished stays."
+        progress = "Share done, megapixels (MPix) a second, time left"
+        super().__init__(viewer, layer, text="Compute", tooltip=tooltip, progress=progress, above=[self.cost])
         self._lay_out()
         self._listen()
         self._layers_changed()
@@ -108,12 +104,8 @@ class MapsWidget(LayerDock):
             self.message.complain(str(error))
             return
         self._plan, self._made, self._pace, self._percent = plan, MapLayers(self._viewer, plan), None, 0
-        self._began = perf_counter()
-        self._task = Task(f"maps of {plan.layer.name}", compute_maps, plan, found=self._take, failed=self._fail)
-        self.message.say(f"Computing maps of {plan.layer.name}…")
-        self._show_progress("first tile…")
-        self._show_state()
-        self._task.start()
+        name = plan.layer.name
+        self._start(f"maps of {name}", compute_maps, plan, said=f"Computing maps of {name}…", first="first tile…")
 
     def cancel(self) -> None:
         """Stop at once; what is finished stays."""
@@ -127,9 +119,7 @@ class MapsWidget(LayerDock):
 
     def _stop(self) -> MapLayers | None:
         made, self._made = self._made, None
-        if self._task is not None:
-            self._task.stop()
-            self._task = None
+        self._stop_work()
         self._show_state()
         return made
 
@@ -149,7 +139,6 @@ class MapsWidget(LayerDock):
         self.column.addStretch(1)
 
     def _listen(self) -> None:
-        self.button.changed.connect(self._press)
         self.lines.changed.connect(self._draw_lines)
         for box in (self.layer, self.where, *self.boxes.values(), self.stripes.period, self.stripes.direction):
             box.changed.connect(self._show_state)
@@ -159,12 +148,6 @@ class MapsWidget(LayerDock):
         self._rest.timeout.connect(self._say_cost)
         self._viewer.layers.events.removed.connect(self._notice_removal)
 
-    def _press(self) -> None:
-        if self._task is None:
-            self.compute()
-        else:
-            self.cancel()
-
     def _take(self, found: MapTile | MapsDone) -> None:
         assert self._plan is not None
         assert self._made is not None
@@ -173,7 +156,7 @@ class MapsWidget(LayerDock):
             self._pace = self._pace or Pace(found.total, self._began)
             self._percent = 100 * found.done // found.total
             self._made.take(found)
-            self._show_progress(self._pace.describe(found.done, now))
+            self._show_progress(self._percent, self._pace.describe(found.done, now))
             self._tell()
             return
         made, self._task = self._made, None
@@ -259,24 +242,15 @@ class MapsWidget(LayerDock):
             else:
                 self.cost.say(describe_cost(plan, self._rates))
 
-    def _show_progress(self, text: str) -> None:
-        self.bar.native.setValue(self._percent)
-        self.bar.native.setFormat(text)
-
     def _show_state(self, *_: object) -> None:
-        busy, empty = self._task is not None, self.layer.value is None
-        self.button.text = CANCEL if busy else COMPUTE
-        self.button.enabled = busy or (not empty and bool(self.names))
+        super()._show_state()
+        busy = self._task is not None
+        self.button.enabled = busy or (self.layer.value is not None and bool(self.names))
         for box in (self.layer, self.where, *self.boxes.values(), self.stripes.period, self.stripes.direction):
             box.enabled = not busy
         self.stripes.rows.setVisible(bool(self.boxes["contrast"].value))
-        self.bar.visible = busy
         self._say_cost()
         self.cost.visible = bool(self.cost.value)
-        if empty and not busy:
-            self.message.say(NO_IMAGE)
-        elif self.message.value == NO_IMAGE:
-            self.message.say("")
 
     def _give_up(self) -> None:
         made = self._stop()

@@ -1,10 +1,9 @@
 """The dock that tells how many numbers denoising keeps of a patch."""
 
 from collections.abc import Iterator
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import CheckBox, ComboBox, ProgressBar, PushButton
+from magicgui.widgets import CheckBox, ComboBox, PushButton
 from qtpy.QtCore import QTimer
 
 from napari_ne_denoise.core.errors import NEDenoiseError
@@ -12,11 +11,10 @@ from napari_ne_denoise.core.jacobian.patch_sizes import SIDE, pixels_to_compute
 from napari_ne_denoise.core.tiling import Window
 from napari_ne_denoise.gui.base.boxes import tame_box
 from napari_ne_denoise.gui.base.choices import layer_box
-from napari_ne_denoise.gui.base.docks import NO_IMAGE, Fold, Message, form, side_by_side
-from napari_ne_denoise.gui.base.layer_dock import LayerDock
-from napari_ne_denoise.gui.base.pace import duration
+from napari_ne_denoise.gui.base.computing_dock import ComputingDock
+from napari_ne_denoise.gui.base.docks import Fold, Message, form, side_by_side
+from napari_ne_denoise.gui.base.pace import duration, share_done
 from napari_ne_denoise.gui.base.readout import Readout
-from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.inside.mapping import OTHER_RATE, REACH, USUAL_RATES
 from napari_ne_denoise.gui.inside.plane_plan import PlanePlan, plan_plane, seen_window
 from napari_ne_denoise.gui.inside.spectrum_view import ROWS, SpectrumView, describe_spectrum, headline, rows_of
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
 
     from napari_ne_denoise.core.jacobian.spectrum import PatchSpectrum, SpectrumStep
 
-COMPUTE, CANCEL = "Compute", "Cancel"
 INSTRUCTION = "Drag the square to what you want to know about."
 ELSEWHERE = "The square was moved: this is what is kept where it was."
 SIDES = (16, 24, 32, 48)  # pixels
@@ -36,7 +33,7 @@ STRIDE = 8  # of the packaged models, for the estimate alone
 REST = 300  # ms without a movement, after which a patch is computed
 
 
-class SpectrumWidget(LayerDock):
+class SpectrumWidget(ComputingDock):
     """Drag a square: see how many numbers denoising keeps of what is in it, which patterns these are, and which are removed.
 
     Parameters
@@ -48,7 +45,7 @@ class SpectrumWidget(LayerDock):
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
         self.current: PatchSpectrum | None = None
         self.square: Square | None = None
-        self._began, self._rates = 0.0, dict[str, float]()
+        self._rates: dict[str, float] = {}
         self._plan: PlanePlan | None = None
         self._of: Any = None  # the layer that the square is on
         layer = layer_box(viewer, "A denoised image, or a noisy one: then it is told what the default model would keep.")
@@ -57,14 +54,13 @@ class SpectrumWidget(LayerDock):
         tame_box(self.side.native)
         self.follow = CheckBox(name="follow", text="Follow", value=True, tooltip="Compute again when the square has been moved.")
         self.fetch = PushButton(text="Bring here", tooltip="Put the square into the middle of what you see.")
-        self.button = PushButton(text=COMPUTE, tooltip="Take the filters of all pixels in the square apart. Cancel stops at once.")
-        self.bar = ProgressBar(min=0, max=100, tooltip="Share done, time left", visible=False)
-        self.cost, self.message, self.headline = Message(), Message(INSTRUCTION), Message()
+        self.cost, self.headline = Message(), Message()
         self.view, self.pictures, self.readout = SpectrumView(), Thumbnails(), Readout(ROWS)
         self._rest = QTimer()
         self._rest.setSingleShot(True)
         self._rest.setInterval(REST)
-        super().__init__(viewer, layer, [self.cost, self.button, self.bar, self.message, self.headline], results_too=True)
+        tooltip = "Take the filters of all pixels in the square apart."
+        super().__init__(viewer, layer, text="Compute", tooltip=tooltip, instruction=INSTRUCTION, above=[self.cost], below=[self.headline])
         self.column.insertWidget(0, form(self.layer, self.side))
         self.column.insertWidget(1, side_by_side(self.follow.native, self.fetch.native))
         self.numbers = Fold("Numbers", self.readout, "What else there is to say of the patch.")
@@ -88,45 +84,22 @@ class SpectrumWidget(LayerDock):
         except NEDenoiseError as error:
             self.message.complain(str(error))
             return
-        if self._task is not None:
-            self._task.stop()
-        self._began = perf_counter()
         title = f"the spectrum of a patch of {self.layer.value.name}"
-        self._task = Task(title, compute_spectrum, self._plan, self.square.window, found=self._take, failed=self._fail)
-        self.message.say("Computing…")
-        self._show_progress(0, "starting…")
-        self._show_state()
-        self._task.start()
-
-    def cancel(self) -> None:
-        """Stop at once."""
-        if self._task is not None:
-            self._task.stop()
-            self._task = None
-        self.message.say("Cancelled.")
-        self._show_state()
+        self._start(title, compute_spectrum, self._plan, self.square.window, said="Computing…")
 
     def _listen(self) -> None:
-        self.button.changed.connect(self._press)
         self.fetch.changed.connect(self._bring)
         self.side.changed.connect(self._resize)
         self.layer.changed.connect(self._change_layer)
         self._rest.timeout.connect(self.compute)
         self._viewer.dims.events.current_step.connect(self._follow_plane)
 
-    def _press(self) -> None:
-        if self._task is None:
-            self.compute()
-        else:
-            self.cancel()
-
     def _take(self, found: "SpectrumStep") -> None:
         if found.spectrum is None:
-            left = (perf_counter() - self._began) / found.done * (found.total - found.done)
-            percent = 100 * found.done // found.total
-            self._show_progress(percent, f"{percent} % · {duration(left)} left" if found.done < found.total else "taking it apart…")
+            share = share_done(found.done, found.total, self._seconds)
+            self._show_progress(100 * found.done // found.total, share if found.done < found.total else "taking it apart…")
             return
-        self._task, seconds = None, perf_counter() - self._began
+        self._task, seconds = None, self._seconds
         assert self._plan is not None
         self._rates[self._plan.model] = 1e6 * seconds / pixels_to_compute(self.side.value, REACH, STRIDE)
         self.show_spectrum(found.spectrum)
@@ -153,11 +126,6 @@ class SpectrumWidget(LayerDock):
         for part in self._found:
             part.setVisible(self.current is not None)
         self.headline.visible = self.current is not None
-
-    def _fail(self, reason: str) -> None:
-        self._task = None
-        self.message.complain(reason)
-        self._show_state()
 
     def _layers_changed(self) -> None:
         if self.square is not None and not self.square.is_alive:
@@ -219,21 +187,11 @@ class SpectrumWidget(LayerDock):
             if self.current is not None:
                 self._moved()
 
-    def _show_progress(self, percent: int, text: str) -> None:
-        self.bar.native.setValue(percent)
-        self.bar.native.setFormat(text)
-
-    def _show_state(self) -> None:
-        busy, empty = self._task is not None, self.layer.value is None
-        self.button.text = CANCEL if busy else COMPUTE
-        self.button.enabled = self.fetch.enabled = busy or not empty
-        self.bar.visible = busy
-        self.cost.say("" if empty else self._cost())
-        self.cost.visible = bool(self.cost.value) and not busy
-        if empty and not busy:
-            self.message.say(NO_IMAGE)
-        elif self.message.value == NO_IMAGE:
-            self.message.say(INSTRUCTION)
+    def _show_state(self, *_: object) -> None:
+        super()._show_state()
+        self.fetch.enabled = self.button.enabled
+        self.cost.say("" if self.layer.value is None else self._cost())
+        self.cost.visible = bool(self.cost.value) and self._task is None
 
     def _cost(self) -> str:
         side, model = int(self.side.value), "" if self._plan is None else self._plan.model
