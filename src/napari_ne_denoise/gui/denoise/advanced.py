@@ -37,13 +37,13 @@ NOISE = (
         "photon noise evened out",
         "poisson-gaussian",
         "Gain and read noise are found in the image, and the noise is made the same at every brightness.\n"
-        "No filter of the image itself makes the result then: the Adaptive filter dock does not apply.",
+        "Adaptive filters are then those of the image with noise made even, and their dock says so.",
     ),
     (
         "self-calibrated",
         "self-calibrated",
         "How the noise depends on brightness is learned from the image through the model, in about ten seconds.\n"
-        "No filter of the image itself makes the result then: the Adaptive filter dock does not apply.",
+        "Adaptive filters are then those of the image with noise made even, and their dock says so.",
     ),
     (
         "microscope profile…",
