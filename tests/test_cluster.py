@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import dask.array as da
@@ -96,6 +98,35 @@ def threads_of_torch() -> int:
     return torch.get_num_threads()
 
 
+def threads_that_pack() -> int:
+    """Of zarr: its own, and those of the loop that it runs."""
+    from zarr.core.sync import loop
+
+    of_loop = getattr(loop[0], "_default_executor", None)
+    return 0 if of_loop is None else of_loop._max_workers
+
+
+COMMAND_LINE = """
+from napari_ne_denoise import cli
+
+cli.app = lambda **_: None
+cli.main()
+import tifffile
+import zarr
+
+print(zarr.config.get("threading.max_workers"), tifffile.TIFF.MAXWORKERS)
+"""
+
+
+def test_a_job_packs_with_the_threads_that_it_was_given():
+    told = os.environ | {"OMP_NUM_THREADS": "3"}
+    done = subprocess.run([sys.executable, "-c", COMMAND_LINE], env=told, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["3", "3"]
+    told["ZARR_THREADING__MAX_WORKERS"] = "5"  # whoever says it himself
+    done = subprocess.run([sys.executable, "-c", COMMAND_LINE], env=told, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["5", "3"]
+
+
 def test_lazy_results_are_those_of_one_process_and_each_opens_the_model_once(client):
     image = noisy(8, 60, 70)
     expected = denoise(image)
@@ -119,6 +150,7 @@ def test_workers_write_an_ome_zarr_as_one_process_does(client, large, tmp_path):
     assert names_in(tmp_path) == ["in.ome.zarr", "out.ome.zarr"]
     assert_alike(tmp_path / "out.ome.zarr", alone(large, tmp_path / "alone.ome.zarr"))
     assert max(client.run(models_opened).values()) == 1
+    assert set(client.run(threads_that_pack).values()) == {1}
 
 
 def test_a_worker_that_is_killed_loses_nothing(client, large, tmp_path):

@@ -11,6 +11,7 @@ import typer
 
 from napari_ne_denoise.cli import assess, check, demo, denoise, doctor, filters, maps, models, noise, spectrum
 from napari_ne_denoise.cli.console import TERMINATED
+from napari_ne_denoise.core.threads import keep_to_those_given
 
 app = typer.Typer(
     name="napari-ne-denoise",
@@ -54,6 +55,7 @@ def main() -> None:
     """Run the command line, and end the process with its exit code."""
     # ended by a scheduler or `timeout`: leave through the clean-up, as Ctrl-C does
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    keep_to_those_given()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a Windows console may know no λ

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from napari_ne_denoise.core.errors import DeviceError
 from napari_ne_denoise.core.memory import free_memory_of_machine, keep_freed_blocks
+from napari_ne_denoise.core.threads import keep_to
 
 # share of the free memory that one tile may take: the rest is for copies, the viewer and others
 MEMORY_SHARE = 0.25
@@ -144,7 +145,7 @@ def release_memory(device: torch.device) -> None:
 
 
 def settle_in_worker() -> None:
-    """In a worker of dask.distributed, let torch take all threads that the worker was given, and memory that it has used before.
+    """In a worker of dask.distributed, let computing and packing take all threads that it was given and no more, and memory it had before.
 
     Its nanny sets OMP_NUM_THREADS to 1, since it expects as many pieces as threads, while one is computed at a time here; and it has freed
     memory given back at once (`keep_freed_blocks`).  Elsewhere nothing happens.
@@ -159,6 +160,7 @@ def settle_in_worker() -> None:
         return
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
+    keep_to(threads)
     keep_freed_blocks()
 
 
