@@ -130,7 +130,7 @@ def test_every_subject_prints_a_table(small, capsys):
     assert main(["trials", *subjects, "--runs", "1", "--allow-load"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("## ")] == [f"## {name}" for name in subjects]
-    assert sum(line.startswith("|---") for line in lines) == len(subjects) + 1  # a second one of borders
+    assert sum(line.startswith("|---") for line in lines) == len(subjects) + 2  # a second one of borders, and of packing
     assert any(line.startswith("| 18 |") for line in lines)
 
 

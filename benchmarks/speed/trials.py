@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from benchmarks.machine import describe, quiet_load
 from benchmarks.report import Table
 from benchmarks.speed import operations
+from benchmarks.speed.packing import packing
 from benchmarks.speed.processes import in_fresh_process
 from benchmarks.speed.timing import interleaved, median_ratio, seconds
 from napari_ne_denoise import load_denoiser
@@ -190,6 +191,7 @@ SUBJECTS: dict[str, Callable[[int], Iterator[Table]]] = {
     "border": borders,
     "widths": widths,
     "arithmetic": arithmetic,
+    "packing": packing,
 }
 
 
