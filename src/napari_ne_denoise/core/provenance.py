@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -44,6 +45,7 @@ def record(
     }
 
 
+@cache
 def package_version(name: str) -> str:
     """The installed version of a package, or "unknown"."""
     try:
