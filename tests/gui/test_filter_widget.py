@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QObject, QPoint, Qt
 from qtpy.QtWidgets import QLabel
 
 from napari_ne_denoise import adaptive_filter, adaptive_maps, denoise
@@ -19,7 +19,7 @@ from napari_ne_denoise.core.networks import FDnCNN
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.base.docks import Fold
 from napari_ne_denoise.gui.denoise.denoise_widget import DenoiseWidget
-from napari_ne_denoise.gui.inside import filtering
+from napari_ne_denoise.gui.inside import filter_widget, filtering
 from napari_ne_denoise.gui.inside.filter_layer import is_filter
 from napari_ne_denoise.gui.inside.filter_making import FilterMaking
 from napari_ne_denoise.gui.inside.filter_widget import INSTRUCTION, LIVE, PINNED, ROWS, STABILISED, FilterWidget
@@ -151,6 +151,49 @@ def test_while_the_mouse_moves_every_filter_that_is_ready_is_shown(viewer, dock,
     until(lambda: len(shown) == 3)
     # the first was computed already, the second was overtaken, the third came again in full precision
     assert shown == ["y 5, x 10", "y 5, x 30", "y 5, x 30"]
+
+
+def test_a_filter_that_follows_the_mouse_draws_the_window_once(make_napari_viewer_proxy, noisy, until, qtbot, monkeypatch):
+    monkeypatch.setattr(filter_widget, "REST", 10**6)
+    viewer = make_napari_viewer_proxy(show=True)
+    image = noisy((96, 120))
+    layer = viewer.add_image(image, scale=(2, 2))
+    dock = _docked(viewer)
+
+    def go(column):
+        dock.hover((80, column))
+        until(lambda: dock.current is not None and dock.current.pixel.position == (40, column // 2))
+        qtbot.wait(100)  # whatever else is to be drawn
+
+    go(110)  # where it starts to follow, the dock says so
+    (overlay,) = _filters(viewer)
+    drawn = _Drawn()
+    viewer.__wrapped__.window._qt_window.installEventFilter(drawn)
+    for times, column in ((1, 120), (2, 130), (3, 140)):
+        go(column)
+        assert drawn.times == times  # not once more for the list of layers or a new layout: in software, that takes longer than a filter
+        assert dock.current.pixel.is_live
+        expected = adaptive_filter(image, (40, column // 2), support=41)
+        np.testing.assert_allclose(overlay.data, expected.weights, atol=1e-5)
+        np.testing.assert_allclose(overlay.data_to_world((0, 0)), layer.data_to_world(expected.origin))
+    passing = viewer.screenshot(flash=False)
+    dock.show_at((80, 140))
+    until(lambda: not dock.current.pixel.is_live)
+    assert overlay.contrast_limits_range == overlay.contrast_limits
+    resting = viewer.screenshot(flash=False)
+    overlay.visible = False
+    assert np.abs(passing.astype(int) - resting).max() <= 2  # where it is drawn, it is exactly
+    assert np.abs(resting.astype(int) - viewer.screenshot(flash=False)).max() > 50
+
+
+class _Drawn(QObject):
+    """How often a window was drawn."""
+
+    times = 0
+
+    def eventFilter(self, watched, event):
+        self.times += event.type() == QEvent.Type.UpdateRequest
+        return False
 
 
 def test_where_the_mouse_passes_float32_is_enough(viewer, dock, noisy, until):

@@ -1,6 +1,7 @@
 """Where the weights of filters lie in the viewer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,16 +41,24 @@ def hide_filter(viewer: "Viewer") -> None:
         viewer.layers.remove(layer)
 
 
-def show_filter(viewer: "Viewer", layer: "Image", piece: Piece) -> None:
-    """Show weights on an image layer: in the one filter layer there is, or in a new one."""
+def show_filter(viewer: "Viewer", layer: "Image", piece: Piece, is_passing: bool = False) -> None:
+    """Show weights on an image layer: in the one filter layer there is, or in a new one.
+
+    While the mouse passes, the canvas alone hears of it: napari's list of layers and its sliders wait until it rests.
+    """
     look = _look(layer, piece)
     existing = next((other for other in viewer.layers if is_filter(other)), None)
     if existing is not None and existing.ndim == layer.ndim:
-        _change(existing, piece.weights, look)
+        if is_passing:
+            with _unheard(viewer, existing):
+                _change(existing, piece.weights, look)
+        else:
+            _change(existing, piece.weights, look)
+            _tell(existing, look)
         return
     if existing is not None:
         viewer.layers.remove(existing)
-    _add(viewer, piece.weights, NAME, True, look)
+    _add(viewer, piece.weights.copy(), NAME, True, look)
 
 
 def replace_layers(viewer: "Viewer", layer: "Image", kind: str, pieces: Sequence[Piece], names: Sequence[str], layout: PlaneLayout) -> None:
@@ -133,13 +142,38 @@ def _look(layer: "Image", piece: Piece) -> dict[str, Any]:
 
 
 def _change(existing: "Image", weights: np.ndarray, look: dict[str, Any]) -> None:
-    existing.data = weights
-    limits = look.pop("contrast_limits")
-    existing.contrast_limits_range = existing.contrast_limits = limits
-    for name, value in look.items():
-        # each change makes napari draw everything again: a filter that follows the mouse would wait for that six times
-        if not _is_equal(getattr(existing, name), value):
-            setattr(existing, name, value)
+    # for each attribute that is set napari slices, tells everybody and draws: a filter that follows the mouse would wait for that six times
+    changed = {name: value for name, value in look.items() if not _is_equal(getattr(existing, name), value)}
+    if "contrast_limits" in changed:
+        existing.contrast_limits = changed.pop("contrast_limits")
+    if _takes(existing.data, weights):
+        existing.data[...] = weights
+    else:
+        existing.data = weights.copy()
+    for name, value in changed.items():
+        setattr(existing, name, value)
+    if not changed:
+        existing.refresh()
+
+
+def _takes(there: Any, weights: np.ndarray) -> bool:
+    return isinstance(there, np.ndarray) and (there.shape, there.dtype) == (weights.shape, weights.dtype)
+
+
+@contextmanager
+def _unheard(viewer: "Viewer", layer: "Image") -> Iterator[None]:
+    """Let a layer move unheard by the list of layers, for which Qt would draw the whole window once more, and by the sliders.
+
+    The canvas is told what was sliced, and asks where that lies.
+    """
+    with viewer.layers.events.blocker_all(), layer.events.translate.blocker():
+        yield
+
+
+def _tell(layer: "Image", look: dict[str, Any]) -> None:
+    """Let everybody know what was unheard."""
+    layer.contrast_limits_range = look["contrast_limits"]
+    layer.translate = look["translate"]
 
 
 def _is_equal(one: Any, other: Any) -> bool:

@@ -300,7 +300,7 @@ class FilterWidget(LayerDock):
         weights, centre = cut_out(pixel, found, self.side.value)
         self.view.show_weights(self._seen(weights), centre, self._caption)
         if pixel.layer in self._viewer.layers:
-            show_filter(self._viewer, pixel.layer, piece_of(pixel, found, self.side.value, self._seen))
+            show_filter(self._viewer, pixel.layer, piece_of(pixel, found, self.side.value, self._seen), pixel.is_live)
 
     def _show_one(self, alone: bool) -> None:
         # what goes first: with both there the window would grow, and stay so
