@@ -146,7 +146,7 @@ def test_a_channel_axis_that_the_file_calls_columns(model, tmp_path):
 def test_a_bare_npy_that_looks_like_colours_must_say_so(model, tmp_path):
     np.save(tmp_path / "a.npy", noisy(40, 36, 3))
     result = run("denoise", tmp_path / "a.npy", "-o", tmp_path / "out.tif", "--model", model)
-    assert (result.exit_code, "is the last axis colour or columns?" in result.stderr) == (1, True)
+    assert (result.exit_code, "is the last axis colour or columns?; say --channel-axis -1" in result.stderr) == (1, True)
     assert run("denoise", tmp_path / "a.npy", "-o", tmp_path / "out.tif", "--model", model, "--channel-axis", 2).exit_code == 0
 
 

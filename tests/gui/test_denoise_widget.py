@@ -328,7 +328,7 @@ def test_closing_the_window_stops_the_work(viewer, run_a_tile, gate, noisy, no_t
 @pytest.mark.parametrize(
     ("error", "shown", "notified"),
     [
-        (ModelError("model='x': no such model."), "model='x': no such model.", False),
+        (ModelError("model='x': no such model."), 'Model x: no such model; choose another one at "Model".', False),
         (RuntimeError("the card is on fire"), "the card is on fire", True),
         (KeyError("weights"), "KeyError: 'weights'", True),
         (MemoryError(), "not enough memory", False),

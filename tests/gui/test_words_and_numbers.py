@@ -5,8 +5,11 @@ import copy
 import numpy as np
 import pytest
 
+from napari_ne_denoise import denoise
+from napari_ne_denoise.core.errors import ComputationError, NEDenoiseError
 from napari_ne_denoise.core.jacobian.weights import Filter
 from napari_ne_denoise.gui.base.pace import Pace, duration, megapixels
+from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.inside.weight_colours import COLOURMAP, limit_of, to_rgba
 from napari_ne_denoise.gui.layers.layer_data import Source
 from napari_ne_denoise.gui.layers.readings import letters_of
@@ -75,6 +78,39 @@ def test_crop_keeps_each_weight_in_its_place(point, side, shape, first):
     assert cut.weights.shape == shape
     assert cut.origin == first
     assert cut.weights[0, 0] == weights[first[0] - 2, first[1] - 1]
+
+
+@pytest.mark.parametrize(
+    ("shape", "settings", "said"),
+    [
+        (
+            (48, 40),
+            {"axes": "ZYX"},
+            'Axes ZYX: must be 2 different letters for an image of shape (48, 40), such as "YX"; choose what fits at "Axes".',
+        ),
+        ((48, 40, 3), {}, 'shape (48, 40, 3): is the last axis colour or columns?; choose what it is at "Axes".'),
+        ((48, 40), {"noise": "loud"}, 'choose something else at "Noise", under "Advanced".'),
+        ((48, 40), {"device": "abacus"}, "Device abacus: "),
+        ((48, 40), {"sigma": 3.0, "strength": 2}, "Strength 2: must be a number from 0"),
+        (
+            (48, np.nan),
+            {},
+            "1920 pixels are NaN or infinite, the first at (0, 0); repair them; where an image is in memory they come back as they are.",
+        ),
+    ],
+)
+def test_errors_name_fields_and_say_what_can_be_done_in_the_window(shape, settings, said):
+    image = np.full((48, 40), np.nan) if np.nan in shape else np.zeros(shape)
+    with pytest.raises(NEDenoiseError) as raised:
+        denoise(image, **settings)
+    assert said in in_window(raised.value)
+    assert "=" not in in_window(raised.value)
+
+
+def test_a_device_that_fails_is_chosen_where_one_can_choose():
+    failed = ComputationError("fast failed on cuda:0: no kernel.", mend="failing_device", python="try device='cpu'")
+    assert str(failed) == "fast failed on cuda:0: no kernel; try device='cpu'."
+    assert in_window(failed) == 'fast failed on cuda:0: no kernel; choose the CPU at "Device", under "Advanced".'
 
 
 def test_no_weight_is_no_colour_and_signs_differ():

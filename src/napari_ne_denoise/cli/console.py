@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import sys
 import time
@@ -34,12 +33,18 @@ REMEDIES = {
     "nonfinite": "repair them, or let denoise give them back as they are: --nonfinite keep",
     "region": "give others with --region, such as 0:32,0:32",
     "plane": "say which with --position, that of any pixel of it, such as 3,0,0",
+    "last_axis": "say --channel-axis -1 for colours, or --axes (a letter an axis) for columns",
+    "noise_level": "give --sigma, the standard deviation of the noise in image units, or choose a blind model",
+    "failing_device": "try --device cpu",
+    "failing_device_inside": "try --device cpu",
+    "full_device": "close other programs that use it, or say --device cpu",
+    "precision_of_filters": "close other programs, or say --precision float32",
     "names": "give --maps their names, with commas between, or all",
 }
 
 # what core calls as its options are called
-_OPTIONS = {field.name for field in fields(DenoiseSettings)} | {"noise_model", "period", "direction", "probes", "peak"}
-_SETTING = re.compile(r"(?P<name>\w+)=(?P<quote>['\"]?)(?P<value>.*?)(?P=quote): ")
+_SETTINGS = {field.name for field in fields(DenoiseSettings)} | {"noise_model", "period", "direction", "probes", "peak"}
+_OPTIONS = {name: f"--{name.replace('_', '-')}" for name in _SETTINGS}
 
 _LONGEST_BAR = 24  # characters
 _PAUSE = 0.1  # seconds between two drawings
@@ -90,11 +95,7 @@ def exit_code(error: NEDenoiseError) -> int:
 
 def said_in_options(error: NEDenoiseError) -> str:
     """What an error says, with options in place of settings, and what to do about it."""
-    said = error.with_remedy(REMEDIES)
-    setting = _SETTING.match(said)
-    if setting is None or setting["name"] not in _OPTIONS:
-        return said
-    return f"--{setting['name'].replace('_', '-')} {setting['value']}: {said[setting.end() :]}"
+    return error.with_remedy(REMEDIES, _OPTIONS)
 
 
 def with_files(said: str, **files: Path | str | None) -> str:

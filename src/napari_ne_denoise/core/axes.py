@@ -131,8 +131,9 @@ def plan_planes(shape: tuple[int, ...], axes: str | None = None, channel_axis: i
     if channels is None and len(shape) > 2 and shape[-1] in COLOUR_LENGTHS and min(shape[-3:-1]) > SHORTEST_IMAGE_SIDE:
         letters = "TZC"[-(len(shape) - 2) :].rjust(len(shape) - 2, "Q")
         raise ImageError(
-            f"shape {shape}: is the last axis colour or columns? Say channel_axis=-1 if it holds {shape[-1]} colours, "
-            f'or axes="{letters}YX" (a letter an axis) if the image is {shape[-1]} pixels wide.'
+            f"shape {shape}: is the last axis colour or columns?",
+            mend="last_axis",
+            python=f'say channel_axis=-1 for {shape[-1]} colours, or axes="{letters}YX" (a letter an axis) for {shape[-1]} columns',
         )
     spatial = [axis for axis in range(len(shape)) if axis != channels]
     if len(spatial) < 2:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping
 
+NO_LABELS: Mapping[str, str] = {}
+_SETTING = re.compile(r"(?P<name>\w+)=(?P<quote>['\"]?)(?P<value>.*?)(?P=quote): ")
 LONGEST_REASON = 300  # characters of what a library says of a damaged file, which may quote much of it
 
 
@@ -26,10 +28,22 @@ class NEDenoiseError(ValueError):
         named = re.match(r"(\w+)=", said)
         self.mend = mend or (named[1] if named else "")
 
-    def with_remedy(self, remedies: Mapping[str, str]) -> str:
-        """The message, and what to do in the words of whoever shows it, by `mend`."""
+    def with_remedy(self, remedies: Mapping[str, str], labels: Mapping[str, str] = NO_LABELS) -> str:
+        """The message, and what to do in the words of whoever shows it, by `mend`.
+
+        Parameters
+        ----------
+        remedies
+            What to do.
+        labels
+            What settings are called there: "axes='YX': must…" begins with the label of axes instead.
+        """
         remedy = remedies.get(self.mend)
-        return f"{self}" if remedy is None else _joined(self._said, remedy)
+        said = f"{self}" if remedy is None else _joined(self._said, remedy)
+        setting = _SETTING.match(said)
+        if setting is None or setting["name"] not in labels:
+            return said
+        return f"{labels[setting['name']]} {setting['value']}: {said[setting.end() :]}"
 
 
 class SettingsError(NEDenoiseError):

@@ -226,7 +226,8 @@ def bare(model: str | os.PathLike[str] | NamedModel) -> Bare:
     """
     denoiser = as_denoiser(model)
     if not denoiser.blind:
-        raise SettingsError(f"model={denoiser.name!r}: needs a noise level, which would have to follow the image; choose a blind model.")
+        said = f"model={denoiser.name!r}: needs a noise level, which would have to follow the image."
+        raise SettingsError(said, mend="own_filters", python="choose a blind model")
     return Bare(denoiser)
 
 

@@ -80,7 +80,9 @@ def _as_array(image: Any) -> ArrayLike:
 def _unmasked(image: np.ma.MaskedArray[Any, Any]) -> np.ndarray:
     if np.ma.is_masked(image):
         raise ImageError(
-            'image: has masked pixels; give image.astype(float).filled(numpy.nan) and nonfinite="keep" to denoise around them.'
+            "image: has masked pixels.",
+            mend="masked",
+            python='give image.astype(float).filled(numpy.nan) and nonfinite="keep" to denoise around them',
         )
     return np.asarray(image)
 

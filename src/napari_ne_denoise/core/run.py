@@ -339,15 +339,17 @@ class DenoisingRun:
     def _smaller_tiles(self, waiting: list[Tile], error: Exception) -> list[Tile]:
         if not devices.is_out_of_memory(error):
             if isinstance(error, RuntimeError):
-                raise ComputationError(f"{self.denoiser.name} failed on {self.device}: {error}. Try device='cpu'.") from error
+                said = f"{self.denoiser.name} failed on {self.device}: {error}."
+                raise ComputationError(said, mend="failing_device", python="try device='cpu'") from error
             raise error
         devices.release_memory(self.device)
         largest = max(waiting[0].keep[0].stop - waiting[0].keep[0].start, waiting[0].keep[1].stop - waiting[0].keep[1].start)
         smaller = [piece for tile in waiting for piece in halve(tile, self.layout.plane_shape, self.grid) or [tile]]
         if len(smaller) == len(waiting):
             raise DeviceError(
-                f"{self.device}: out of memory even for the smallest tile of {largest} pixels; "
-                "close other programs that use it, or use device='cpu'."
+                f"{self.device}: out of memory even for the smallest tile of {largest} pixels.",
+                mend="full_device",
+                python="close other programs that use it, or use device='cpu'",
             ) from error
         self.tile_size = min(self.tile_size, -(-largest // 2))
         return smaller

@@ -154,12 +154,15 @@ def open_up(model: str | os.PathLike[str] | NamedModel) -> OpenModel:
     denoiser = as_denoiser(model)
     if not denoiser.blind:
         raise SettingsError(
-            f"model={denoiser.name!r}: needs a noise level, so that its output is not filter times image; choose a blind model."
+            f"model={denoiser.name!r}: needs a noise level, so that its output is not filter times image.",
+            mend="own_filters",
+            python="choose a blind model",
         )
     if denoiser.is_wrapped:
         raise SettingsError(
-            f"model={denoiser.name!r}: divides by the standard deviation of the whole image, so that no pixel has a filter of its own; "
-            "choose a model that is norm-equiv by itself."
+            f"model={denoiser.name!r}: divides by the standard deviation of the whole image, so that no pixel has a filter of its own.",
+            mend="own_filters",
+            python="choose a model that is norm-equiv by itself",
         )
     return denoiser
 

@@ -84,7 +84,8 @@ class PatchJacobian:
             with torch.inference_mode(), devices.exact_float32(self._device):
                 found: np.ndarray = self._network(x, None, mean, self._kept)[:, 0].double().cpu().numpy()
         except RuntimeError as error:  # which a worker thread would lose
-            raise ComputationError(f"spectrum: failed on {self._device}: {error}. Try device='cpu'.") from error
+            said = f"spectrum: failed on {self._device}: {error}."
+            raise ComputationError(said, mend="failing_device_inside", python="try device='cpu'") from error
         return found
 
 

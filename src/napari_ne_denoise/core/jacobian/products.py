@@ -63,7 +63,8 @@ class JacobianProducts:
             with torch.inference_mode(), devices.exact_float32(self._device):
                 found: np.ndarray = network(x, sigma, None, kept)[:, 0].double().cpu().numpy()
         except RuntimeError as error:  # which a worker thread would lose
-            raise ComputationError(f"maps: failed on {self._device}: {error}. Try device='cpu'.") from error
+            said = f"maps: failed on {self._device}: {error}."
+            raise ComputationError(said, mend="failing_device_inside", python="try device='cpu'") from error
         return found
 
 

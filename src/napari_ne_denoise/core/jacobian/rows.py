@@ -225,7 +225,9 @@ def _rows(
             outputs = (network(x, sigma, mean, block) * counts).sum((1, 2, 3))
             gradients = torch.autograd.grad(outputs.sum(), inputs, allow_unused=True)
         except RuntimeError as error:  # which a worker thread would lose
-            raise ComputationError(f"filter: failed on the CPU: {error}. Close other programs, or give precision='float32'.") from error
+            said = f"filter: failed on the CPU: {error}."
+            remedy = "close other programs, or give precision='float32'"
+            raise ComputationError(said, mend="precision_of_filters", python=remedy) from error
     weights, by_mean, by_sigma = (_as_array(gradient, len(pixels)) for gradient in (*gradients, None)[:3])
     for row in zip(weights, by_mean, by_sigma, outputs.detach().double().numpy(), strict=True):
         yield _Row(row[0][0], *(float(value) for value in row[1:]))

@@ -252,6 +252,7 @@ def _check(sigma: float | None, noise: NoiseModel | LearnedNoise | str, model: N
         )
     if not model.blind and sigma is None and noise == "none":
         raise SettingsError(
-            f"sigma=None: model {model.name!r} needs the noise level; give sigma, the standard deviation of the noise in image units, "
-            'or noise="auto" to have it found, or choose a blind model.'
+            f"model={model.name!r}: needs the noise level.",
+            mend="noise_level",
+            python="give sigma, the standard deviation of the noise in image units, noise='auto' to have it found, or a blind model",
         )

@@ -11,6 +11,7 @@ from napari.utils.notifications import notification_manager, show_warning
 
 from napari_ne_denoise.core.errors import ComputationError, NEDenoiseError
 from napari_ne_denoise.core.interruption import Interrupted, check_if_wanted, interruptible
+from napari_ne_denoise.gui.base.remedies import in_window
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def guarded(work: Callable[..., Iterator[Any]], unwanted: Event, *arguments: Any
     except Interrupted:
         return
     except NEDenoiseError as error:
-        yield Failed(str(error))
+        yield Failed(in_window(error))
     except MemoryError as error:
         yield Failed(f"There is not enough memory for this: {error or 'close other programs, or denoise a part of the image'}.")
     except RuntimeError as error:

@@ -18,10 +18,11 @@ from napari_ne_denoise.gui.base.choices import explain_models, find_devices, mod
 from napari_ne_denoise.gui.base.dock import WorkDock
 from napari_ne_denoise.gui.base.docks import Fold, Message, form
 from napari_ne_denoise.gui.base.pace import duration
+from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.batch.batching import AllEnded, Looking, NoiseFound, QualityFound, Told, denoise_files, image_files
 from napari_ne_denoise.gui.batch.file_table import NOISE, QUALITY, STATE, TIME, FileTable
-from napari_ne_denoise.gui.batch.remedies import REMEDIES, UNNAMED
+from napari_ne_denoise.gui.batch.remedies import BATCH_REMEDIES, UNNAMED
 from napari_ne_denoise.gui.denoise.advanced import ADVANCED, ADVANCED_TOOLTIP, Advanced
 from napari_ne_denoise.gui.layers.readings import usual_axes
 
@@ -102,7 +103,7 @@ class BatchWidget(WorkDock):
             replace, skip = self.existing.value == REPLACE, self.existing.value == SKIP
             self._jobs = plan_jobs(self.files, self.folder, overwrite=replace, skip_existing=skip)
         except NEDenoiseError as error:
-            self.message.complain(error.with_remedy(REMEDIES))
+            self.message.complain(in_window(error, BATCH_REMEDIES))
             return
         except OSError as error:
             self.message.complain(f"{error}.")
@@ -200,7 +201,7 @@ class BatchWidget(WorkDock):
         try:
             targets = plan_targets(self.files, self.folder)
         except NEDenoiseError as error:
-            self.message.complain(error.with_remedy(REMEDIES))
+            self.message.complain(in_window(error, BATCH_REMEDIES))
             return
         names = Counter(path.name for path in self.files)
 
@@ -243,7 +244,7 @@ class BatchWidget(WorkDock):
             said = [f"{job.target} is there already; it was left as it is.", *record.get("notes", [])]
         else:
             self._finished += 1
-            failed = error.with_remedy(REMEDIES) if isinstance(error, NEDenoiseError) else record.get("error", "")
+            failed = in_window(error, BATCH_REMEDIES) if isinstance(error, NEDenoiseError) else record.get("error", "")
             said = [failed, *record.get("notes", []), *say_unnamed(record, UNNAMED)]
         self.table.show_in(number, STATE, record["status"], "\n".join(filter(None, said)))
         if "seconds" in record:

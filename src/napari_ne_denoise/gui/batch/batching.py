@@ -10,6 +10,7 @@ from napari_ne_denoise.core.batch.jobs import DENOISED, STD, Job
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.io import READABLE, is_zarr, stem
 from napari_ne_denoise.core.noise.model import NoiseModel
+from napari_ne_denoise.gui.base.remedies import in_window
 
 if TYPE_CHECKING:
     from napari_ne_denoise.core.inference import Denoiser
@@ -94,7 +95,7 @@ def _quality_of(job: Job, record: dict[str, Any], denoiser: "Denoiser") -> tuple
         channels = channel_axes_of(axes, None, tuple(image.pixels.shape))
         quality = quality_without_truth(image.pixels, result.pixels, channel=0 if channels else None, **settings)
     except NEDenoiseError as error:  # the result is there all the same
-        return UNKNOWN, str(error)
+        return UNKNOWN, in_window(error)
     structure = " !" if quality.structured else ""
     return f"{UNKNOWN if quality.psnr is None else f'{quality.psnr:.0f} dB'}{structure}", f"{quality.describe()}."
 

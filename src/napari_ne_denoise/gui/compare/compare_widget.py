@@ -12,6 +12,7 @@ from napari_ne_denoise.gui.base.choices import layer_box, offer_layers
 from napari_ne_denoise.gui.base.docks import NO_IMAGE, Message, form
 from napari_ne_denoise.gui.base.layer_dock import LayerDock
 from napari_ne_denoise.gui.base.per_viewer import one_of
+from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.base.view_bar import ViewBar
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.compare.comparing import Pair, open_again, pair_of
@@ -84,7 +85,7 @@ class CompareWidget(LayerDock):
         try:
             self._view = open_view(view, self._viewer, self.pair, self.slider.value() / STEPS, self._show_share)
         except NEDenoiseError as error:
-            self._complain(str(error))
+            self._complain(in_window(error))
         else:
             self.message.say(hint_of(self._view))
         self._show_state()

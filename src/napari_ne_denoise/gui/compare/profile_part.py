@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QLabel, QPush
 
 from napari_ne_denoise.core.errors import ImageError
 from napari_ne_denoise.gui.base.plots import LINE
+from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.compare.comparing import Pair
 from napari_ne_denoise.gui.compare.profile import (
@@ -96,7 +97,7 @@ class ProfilePart(QWidget):
                     event.connect(self._maps_changed)
                 self._maps_changed()
             except ImageError as error:
-                self._complain(str(error))
+                self._complain(in_window(error))
         self.setVisible(self.is_shown)
         self._draw()
 

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.repeat import as_command, as_python, part_of
+from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.layers.records import record_of, source_path
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _copy(
     try:
         text, remark = text_of(viewer, record)
     except SettingsError as error:
-        complain(str(error))
+        complain(in_window(error))
         return
     clipboard = QApplication.clipboard()
     assert clipboard is not None  # there is one as long as there is a window

@@ -11,6 +11,7 @@ from napari_ne_denoise.gui.base.docks import NO_IMAGE, Message, side_by_side
 from napari_ne_denoise.gui.base.layer_dock import LayerDock
 from napari_ne_denoise.gui.base.opening import open_dock
 from napari_ne_denoise.gui.base.per_viewer import one_of
+from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.compare.flip import BeforeAfter, ToFlip
 from napari_ne_denoise.gui.denoise.copying import CopyButtons
@@ -102,7 +103,7 @@ class DenoiseWidget(LayerDock):
                 part = source.only_plane_at(position) if only_plane else source
                 jobs.append(Job(layer, part, self.form.strength.share, position, self.form.is_lazy(layer), target))
         except NEDenoiseError as error:  # planes of more axes than there can be, or a name that is taken
-            self.message.complain(str(error))
+            self.message.complain(in_window(error))
             return
         self.queue.start(jobs)
 

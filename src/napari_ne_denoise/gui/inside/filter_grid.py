@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.gui.base.boxes import ignore_wheel
 from napari_ne_denoise.gui.base.docks import Message, form
+from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.inside.filter_layer import replace_layers
 from napari_ne_denoise.gui.inside.filter_making import FilterMaking, Found
@@ -66,7 +67,7 @@ class GridPart:
         try:
             pixels = self._pixels()
         except NEDenoiseError as error:
-            self._message.complain(str(error))
+            self._message.complain(in_window(error))
             return
         self.found = []
         self.button.text = CANCEL

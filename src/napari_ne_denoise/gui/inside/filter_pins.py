@@ -13,6 +13,7 @@ from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.base.boxes import choice_box, offer
 from napari_ne_denoise.gui.base.docks import Message, form
+from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.inside.filter_layer import remove_layers, replace_layers
 from napari_ne_denoise.gui.inside.filter_making import FilterMaking, Found
@@ -152,7 +153,7 @@ class PinsPart:
         try:
             pins = pins_of(self._viewer, pixel_at(self._viewer, layer, layer.data_to_world((0,) * layer.ndim)))
         except NEDenoiseError as error:
-            self._message.complain(str(error))
+            self._message.complain(in_window(error))
             return []
         for place in () if pins is None else pins.data:
             try:

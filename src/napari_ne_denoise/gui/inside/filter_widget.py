@@ -17,6 +17,7 @@ from napari_ne_denoise.gui.base.choices import layer_box
 from napari_ne_denoise.gui.base.docks import Fold, Message, form, side_by_side
 from napari_ne_denoise.gui.base.layer_dock import LayerDock
 from napari_ne_denoise.gui.base.readout import NO_VALUE, Readout
+from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.inside.filter_grid import GridPart
 from napari_ne_denoise.gui.inside.filter_layer import hide_filter, show_filter
@@ -128,7 +129,7 @@ class FilterWidget(LayerDock):
         try:
             self._waiting = replace(pixel_at(self._viewer, self.layer.value, world), is_kept=bool(self.keep.value))
         except NEDenoiseError as error:
-            self.message.complain(str(error))
+            self.message.complain(in_window(error))
         else:
             self._work()
 

@@ -13,6 +13,7 @@ from napari_ne_denoise.gui.base.computing_dock import ComputingDock
 from napari_ne_denoise.gui.base.docks import Fold, Message, form, side_by_side
 from napari_ne_denoise.gui.base.pace import duration, share_done
 from napari_ne_denoise.gui.base.readout import Readout
+from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.inside.lab_layers import add_results, add_spreads, show_results, write_picture, write_table
 from napari_ne_denoise.gui.inside.lab_pictures import rows_of
@@ -75,7 +76,7 @@ class LabWidget(ComputingDock):
             plan = plan_plane(self._viewer, self.layer.value, treated_too=True)
             window = seen_window(self._viewer, plan)
         except NEDenoiseError as error:
-            self.message.complain(str(error))
+            self.message.complain(in_window(error))
             return
         self._forget()
         self._plan = plan
@@ -96,7 +97,7 @@ class LabWidget(ComputingDock):
         try:
             write(path, self.study)
         except NEDenoiseError as error:
-            self.message.complain(str(error))
+            self.message.complain(in_window(error))
         else:
             self.message.say(f"Saved {path.name}.")
 

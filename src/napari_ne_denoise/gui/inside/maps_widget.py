@@ -15,6 +15,7 @@ from napari_ne_denoise.gui.base.computing_dock import ComputingDock
 from napari_ne_denoise.gui.base.docks import Message, form
 from napari_ne_denoise.gui.base.pace import Pace, duration
 from napari_ne_denoise.gui.base.readout import NO_VALUE, Readout
+from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.inside.arrows import show_lines
 from napari_ne_denoise.gui.inside.map_layer import (
     CYCLIC,
@@ -101,7 +102,7 @@ class MapsWidget(ComputingDock):
         try:
             plan = plan_maps(self._viewer, self.layer.value, self.names, self.where.value, self.stripes.stripes)
         except NEDenoiseError as error:
-            self.message.complain(str(error))
+            self.message.complain(in_window(error))
             return
         self._plan, self._made, self._pace, self._percent = plan, MapLayers(self._viewer, plan), None, 0
         name = plan.layer.name
@@ -238,7 +239,7 @@ class MapsWidget(ComputingDock):
             try:
                 plan = plan_maps(self._viewer, self.layer.value, self.names, self.where.value, self.stripes.stripes)
             except NEDenoiseError as error:
-                self.cost.say(str(error))
+                self.cost.say(in_window(error))
             else:
                 self.cost.say(describe_cost(plan, self._rates))
 

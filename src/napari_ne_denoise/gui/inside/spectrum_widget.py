@@ -15,6 +15,7 @@ from napari_ne_denoise.gui.base.computing_dock import ComputingDock
 from napari_ne_denoise.gui.base.docks import Fold, Message, form, side_by_side
 from napari_ne_denoise.gui.base.pace import duration, share_done
 from napari_ne_denoise.gui.base.readout import Readout
+from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.inside.mapping import OTHER_RATE, REACH, USUAL_RATES
 from napari_ne_denoise.gui.inside.plane_plan import PlanePlan, plan_plane, seen_window
 from napari_ne_denoise.gui.inside.spectrum_view import ROWS, SpectrumView, describe_spectrum, headline, rows_of
@@ -82,7 +83,7 @@ class SpectrumWidget(ComputingDock):
         try:
             self._plan = plan_plane(self._viewer, self.layer.value)
         except NEDenoiseError as error:
-            self.message.complain(str(error))
+            self.message.complain(in_window(error))
             return
         title = f"the spectrum of a patch of {self.layer.value.name}"
         self._start(title, compute_spectrum, self._plan, self.square.window, said="Computing…")
@@ -154,7 +155,7 @@ class SpectrumWidget(ComputingDock):
                 plan = plan_plane(self._viewer, layer)
                 self.square = Square(self._viewer, plan, middle or self._middle_of_view(plan), self.side.value, self._moved)
             except NEDenoiseError as error:
-                self.message.complain(str(error))
+                self.message.complain(in_window(error))
         self._show_state()
 
     def _middle_of_view(self, plan: PlanePlan) -> tuple[float, float]:

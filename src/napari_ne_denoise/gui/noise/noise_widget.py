@@ -15,6 +15,7 @@ from napari_ne_denoise.gui.base.choices import layer_box
 from napari_ne_denoise.gui.base.docks import NO_IMAGE, Message, form
 from napari_ne_denoise.gui.base.layer_dock import LayerDock
 from napari_ne_denoise.gui.base.readout import Readout
+from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.layers.kinship import image_of, is_result, result_at_hand
 from napari_ne_denoise.gui.layers.layer_data import channel_of, read_layer, shown_position
@@ -135,7 +136,7 @@ class NoiseWidget(LayerDock):
         try:
             write_profile(path, name, found.learned or found.noise)
         except NEDenoiseError as error:
-            self.message.complain(str(error))
+            self.message.complain(in_window(error))
         else:
             self.message.say(f"Saved {path.name}.")
 

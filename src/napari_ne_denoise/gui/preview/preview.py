@@ -11,6 +11,7 @@ from napari_ne_denoise.core.axes import plan_planes
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.gui.base.docks import Message
 from napari_ne_denoise.gui.base.long_task import LongTask
+from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.layers.layer_data import Source
 from napari_ne_denoise.gui.preview.preview_layer import PLACE, PreviewLayer
 from napari_ne_denoise.gui.preview.preview_painting import Desk, NotPainted, Painted, Subject, Wish, paint_previews
@@ -107,7 +108,7 @@ class Preview(Container):
             subject = _subject(chosen)
         except NEDenoiseError as error:
             self._subject = None
-            self._fail(str(error))
+            self._fail(in_window(error))
             return
         if subject.is_like(self._subject):
             self._ask()  # a strength needs no rest: nothing is computed for it
@@ -188,7 +189,7 @@ class Preview(Container):
         try:
             seen = seen_part(self._viewer, self._chosen.layer, self._subject.layout)
         except NEDenoiseError as error:
-            self._pause(str(error))
+            self._pause(in_window(error))
             return
         if seen is None:
             self._pause(f"Preview pauses: {self._chosen.layer.name} is out of view.")

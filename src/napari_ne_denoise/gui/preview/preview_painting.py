@@ -13,6 +13,7 @@ from napari_ne_denoise.core.axes import Index, PlaneLayout
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.interruption import Interrupted, interruptible
 from napari_ne_denoise.core.tiling import Window, inside
+from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.layers.layer_data import Source
 from napari_ne_denoise.gui.preview.preview_canvas import Canvas, in_cells, on_layer_axes
 from napari_ne_denoise.gui.preview.preview_view import Seen
@@ -152,7 +153,7 @@ def paint_previews(desk: Desk) -> Iterator[Painted | NotPainted]:
             except Interrupted:
                 pass
             except NEDenoiseError as error:
-                yield NotPainted(wish, str(error))
+                yield NotPainted(wish, in_window(error))
             del order, wish
     finally:
         painter.close()
