@@ -89,6 +89,8 @@ def test_a_filter_without_a_width_says_why(image, monkeypatch):
     assert "nan" not in done.stdout
     assert [cell.strip() for cell in row if cell][[cell.strip() for cell in names if cell].index("width (px)")] == "none"
     assert "no Gaussian blurs as 1 of 1 filter(s) do" in done.stderr
+    said = json.loads(run(image, "--at", "30,31", "--json").stdout, parse_constant=pytest.fail)  # NaN is no JSON
+    assert said["filters"][0]["width (px)"] is None
 
 
 @pytest.mark.parametrize(

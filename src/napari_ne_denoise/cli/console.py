@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 import time
@@ -59,8 +60,17 @@ def say(message: str) -> None:
 
 
 def print_json(record: object) -> None:
-    """Print one line of JSON on stdout."""
-    print(json.dumps(record), flush=True)
+    """Print one line of JSON on stdout; numbers that are none, as a width that a filter has not, are null."""
+    print(json.dumps(_strict(record), allow_nan=False), flush=True)
+
+
+def _strict(value: object) -> object:
+    """As JSON has it, which knows neither NaN nor infinity: strict readers refuse the whole line."""
+    if isinstance(value, dict):
+        return {key: _strict(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
