@@ -16,6 +16,7 @@ from napari_ne_denoise.gui.base.long_task import LongTask
 from napari_ne_denoise.gui.denoise.denoise_widget import DenoiseWidget
 from napari_ne_denoise.gui.layers.kinship import is_helper
 from napari_ne_denoise.gui.layers.layer_data import Source
+from napari_ne_denoise.gui.layers.view import visible_window
 from napari_ne_denoise.gui.preview import preview_view
 from napari_ne_denoise.gui.preview.preview import ONLY_MIDDLE
 from napari_ne_denoise.gui.preview.preview_canvas import CELL, Canvas, in_cells, on_layer_axes
@@ -550,3 +551,24 @@ def test_a_view_of_a_layer_with_fewer_axes(viewer, noisy):
     plane = viewer.add_image(noisy((48, 40)), name="plane")
     seen = seen_part(viewer, plane, plan_planes((48, 40)))
     assert seen.window == (slice(0, 48), slice(0, 40))
+
+
+def test_all_docks_see_the_same_part_of_a_layer(viewer, noisy):
+    image = noisy((200, 300))
+    pyramid = viewer.add_image([image, image[::2, ::2], image[::4, ::4]], name="pyramid", multiscale=True, scale=(2, 2))
+    layout = plan_planes((200, 300))
+    viewer.scene.camera.center, viewer.scene.camera.zoom = (200, 320), 20
+    rows, columns = visible_window(viewer, pyramid, layout)
+    assert (rows, columns) == seen_part(viewer, pyramid, layout).window
+    assert 0 < rows.start < 100 < rows.stop < 200
+    assert 0 < columns.start < 160 < columns.stop < 300
+    viewer.scene.camera.center = (2000, 320)
+    assert seen_part(viewer, pyramid, layout) is None
+    with pytest.raises(ImageError, match="Nothing of pyramid is visible"):
+        visible_window(viewer, pyramid, layout)
+    stack = viewer.add_image(noisy((5, 64, 64)))
+    viewer.dims.order = (1, 0, 2)
+    viewer.scene.camera.center, viewer.scene.camera.zoom = (2, 10), 20
+    rows, columns = visible_window(viewer, stack, plan_planes((5, 64, 64)))
+    assert rows == slice(0, 64)  # along which the viewer does not look
+    assert columns.stop < 64

@@ -16,8 +16,8 @@ from napari_ne_denoise.gui.inside.filter_layer import replace_layers
 from napari_ne_denoise.gui.inside.filter_making import FilterMaking, Found
 from napari_ne_denoise.gui.inside.filter_pins import KINDS, with_ending
 from napari_ne_denoise.gui.inside.filtering import Pixel, layout_of, piece_of, pixel_at
-from napari_ne_denoise.gui.inside.mapping import visible_window
 from napari_ne_denoise.gui.layers.layer_data import shown_position
+from napari_ne_denoise.gui.layers.view import visible_window
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer

@@ -24,6 +24,7 @@ from napari_ne_denoise.gui.layers.kinship import is_result
 from napari_ne_denoise.gui.layers.layer_data import Source, finest, shown_position
 from napari_ne_denoise.gui.layers.readings import readings_of
 from napari_ne_denoise.gui.layers.records import settings_in
+from napari_ne_denoise.gui.layers.view import visible_window
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -256,26 +257,6 @@ def layout_of(source: Source) -> PlaneLayout:
     """Planes of an image's array without colours."""
     shape = tuple(source.data.shape)
     return plan_planes(shape[:-1] if source.rgb else shape, axes_without_colours(source), None)
-
-
-def visible_window(viewer: "Viewer", layer: "Image", layout: PlaneLayout) -> Window:
-    """Rows and columns that the canvas shows."""
-    corners = np.asarray(layer.corner_pixels, float)
-    missing = viewer.dims.ndim - layer.ndim
-    displayed = {axis - missing for axis in viewer.dims.displayed}
-    factors = np.asarray(layer.downsample_factors[layer.data_level])[: layer.ndim] if layer.multiscale else np.ones(layer.ndim)
-    never_drawn = not corners.any()
-
-    def part(axis: int, length: int) -> slice:
-        if axis not in displayed or viewer.dims.ndisplay == 3 or never_drawn:
-            return slice(0, length)
-        first, last = corners[0, axis] * factors[axis], (corners[1, axis] + 1) * factors[axis]
-        return slice(max(int(first), 0), min(ceil(last), length))
-
-    rows, columns = (part(axis, length) for axis, length in zip((layout.rows, layout.columns), layout.plane_shape, strict=True))
-    if rows.start >= rows.stop or columns.start >= columns.stop:
-        raise ImageError(f"Nothing of {layer.name} is visible: move it into view, or choose this plane.")
-    return rows, columns
 
 
 def _check_memory(plan: MapPlan) -> None:

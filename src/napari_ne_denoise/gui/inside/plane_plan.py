@@ -11,7 +11,7 @@ from napari_ne_denoise.gui.inside.filtering import GREEN, any_source_of, noisy_s
 from napari_ne_denoise.gui.inside.mapping import axes_without_colours, layout_of
 from napari_ne_denoise.gui.layers.kinship import is_result
 from napari_ne_denoise.gui.layers.layer_data import Source, shown_position
-from napari_ne_denoise.gui.preview.preview_view import seen_part
+from napari_ne_denoise.gui.layers.view import shows_planes, visible_window
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -96,10 +96,6 @@ def seen_window(viewer: "Viewer", plan: PlanePlan) -> Window:
     ImageError
         If it shows none of them.
     """
-    try:
-        seen = seen_part(viewer, plan.layer, plan.layout)
-    except ImageError as error:
-        raise ImageError("This needs the 2D view of the rows and columns that are denoised.") from error
-    if seen is None:
-        raise ImageError(f"Nothing of {plan.layer.name} is visible: move it into view.")
-    return seen.window
+    if not shows_planes(viewer, plan.layer, plan.layout):
+        raise ImageError("This needs the 2D view of the rows and columns that are denoised.")
+    return visible_window(viewer, plan.layer, plan.layout)

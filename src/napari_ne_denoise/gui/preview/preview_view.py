@@ -1,7 +1,6 @@
 """Which part of a layer the viewer shows: the plane, and the window of it."""
 
 from dataclasses import dataclass
-from itertools import product
 from math import sqrt
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import numpy as np
 from napari_ne_denoise.core.axes import PlaneLayout
 from napari_ne_denoise.core.errors import ImageError
 from napari_ne_denoise.core.tiling import Window
+from napari_ne_denoise.gui.layers.view import corners_of_view, pixels_between, shows_planes
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -51,37 +51,17 @@ def seen_part(viewer: "Viewer", layer: "Image", layout: PlaneLayout) -> Seen | N
     """
     if viewer.dims.ndisplay == 3:
         raise ImageError(IN_3D)
-    missing = viewer.dims.ndim - layer.ndim
-    if {axis - missing for axis in viewer.dims.displayed} != {layout.rows, layout.columns}:
+    if not shows_planes(viewer, layer, layout):
         raise ImageError(OTHER_AXES)
-    corners = _corners_of_view(viewer, layer)
+    corners = corners_of_view(viewer, layer)
     position = np.rint(corners.mean(axis=0)).astype(int)
-    window = [_clipped(corners[:, axis], layout.shape[axis]) for axis in (layout.rows, layout.columns)]
+    window = [pixels_between(corners, axis, layout.shape[axis]) for axis in (layout.rows, layout.columns)]
     others = [axis for axis in range(layer.ndim) if axis not in (layout.rows, layout.columns)]
     if any(part.start >= part.stop for part in window) or any(not 0 <= position[axis] < layout.shape[axis] for axis in others):
         return None
     rows, columns, is_all = _middle(*window)
     position[layout.rows], position[layout.columns] = rows.start, columns.start
     return Seen(tuple(int(at) for at in position), (rows, columns), is_all)
-
-
-def _corners_of_view(viewer: "Viewer", layer: "Image") -> np.ndarray:
-    """The four corners of what the viewer shows, in pixels of the layer (4, axes)."""
-    # not layer.corner_pixels: a multiscale layer updates those only when it has to load something
-    half = np.array(viewer.canvas.viewbox_size(viewer.layers), float) / (2 * viewer.scene.camera.zoom)
-    middle = np.array(viewer.scene.camera.center, float)[-2:]
-    corners = []
-    for signs in product((-1, 1), repeat=2):
-        point = np.array(viewer.dims.point, float)
-        point[list(viewer.dims.displayed)] = middle + half * signs
-        corners.append(layer.world_to_data(point))
-    return np.array(corners, float)
-
-
-def _clipped(places: np.ndarray, length: int) -> slice:
-    """The pixels between the outermost of some places; a pixel reaches half a pixel to either side."""
-    first, last = int(np.floor(places.min() + 0.5)), int(np.floor(places.max() + 0.5))
-    return slice(max(first, 0), min(last + 1, length))
 
 
 def _middle(rows: slice, columns: slice) -> tuple[slice, slice, bool]:
