@@ -3,10 +3,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from napari_ne_denoise import NoiseModel, adaptive_maps, denoise
 from napari_ne_denoise.core.io import read_image
 from napari_ne_denoise.core.jacobian import maps
+from napari_ne_denoise.core.models.card import ModelCard
+from napari_ne_denoise.core.models.files import write_model
+from napari_ne_denoise.core.networks import FDnCNN
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.denoise.denoise_widget import DenoiseWidget
 from napari_ne_denoise.gui.inside import mapping
@@ -225,6 +229,30 @@ def test_where_the_network_saw_stabilised_noise_it_says_so(viewer, dock, noisy, 
     dock.map.value = found["residual_noise"]
     assert "same at every brightness" not in dock.meaning.value
     assert found["residual_noise"].metadata[MAP_KEY]["noise"] == [noise.as_record()]
+
+
+def test_a_model_that_was_told_the_noise_is_told_it_again(viewer, dock, noisy, compute, tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "told.safetensors"
+    write_model(FDnCNN(blind=False, channels=8, depth=4).eval(), ModelCard("told"), path)
+    image = noisy((48, 48))
+    viewer.add_image(image, name="cells")
+    settings = {"model": str(path), "sigma": 15.0}
+    record = {"source_layer": "cells", "settings": settings}
+    dock.layer.value = viewer.add_image(denoise(image, **settings), metadata={KEY: record})
+    _tick(dock, "self_weight")
+    compute(dock)
+    expected, found = (adaptive_maps(image, ["self_weight"], model=path, **of)["self_weight"] for of in ({"sigma": 15.0}, {}))
+    np.testing.assert_allclose(_maps(viewer)["self_weight"].data, expected, rtol=1e-3, atol=1e-5)
+    assert np.abs(found - expected).max() > 1e-3  # of the noise that would be found
+
+
+def test_a_transform_that_was_learned_is_not_learned_again(viewer, noisy):
+    layer = viewer.add_image(noisy((48, 48)))
+    decided = {"noise": [{"found": {"kind": "learned"}}]}
+    result = _result_of(viewer, layer, settings={"noise": "self-calibrated"}, decided=decided)
+    plan = mapping.plan_maps(viewer, result, ("displacement",), mapping.PLANE)
+    assert plan.noise == {"noise": {"kind": "learned"}}
 
 
 def test_the_contrast_of_chosen_stripes_in_the_unit_of_the_layer(viewer, dock, noisy, compute):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.inside.filtering import Pixel
 from napari_ne_denoise.gui.layers.layer_data import Source
+from napari_ne_denoise.gui.layers.records import learned_noise, told_of_noise
 
 if TYPE_CHECKING:
     from napari_ne_denoise.core.jacobian.rows import PixelFilters
@@ -133,22 +134,10 @@ def _change(source: "PixelFilters", pixel: Pixel, found: "Filter") -> float:
 def _settings(pixel: Pixel) -> dict[str, Any]:
     """Of the denoising that made the pixel; of a noisy image those it would be denoised with."""
     source, record = pixel.source, pixel.layer.metadata.get(KEY)
-    recorded = record.get("settings") if isinstance(record, Mapping) else None
-    # what a record from a file says, where nothing was remembered of the session it was made in
-    known = {name: recorded[name] for name in ("noise", "sigma") if name in recorded} if isinstance(recorded, Mapping) else {}
-    settings = known | _decided(source) if pixel.value is not None else _decided(source)
-    return settings | _learned(record, settings)
+    # the record tells where nothing was remembered of the session it was made in
+    settings = told_of_noise(record) | _decided(source) if pixel.value is not None else _decided(source)
+    return settings | learned_noise(record, settings)
 
 
 def _decided(source: Source) -> dict[str, Any]:
     return {name: value for name, value in source.settings.items() if name not in ("device", "precision", "tile_size", "output_dtype")}
-
-
-def _learned(record: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A transform that was learned for the result, which would else be learned again."""
-    if settings.get("noise") != "self-calibrated" or not isinstance(record, Mapping):
-        return {}
-    decided = record.get("decided")
-    noise = decided.get("noise") if isinstance(decided, Mapping) else None
-    found = noise[0].get("found") if isinstance(noise, list) and len(noise) == 1 and isinstance(noise[0], Mapping) else None
-    return {"noise": found} if isinstance(found, Mapping) else {}

@@ -1,7 +1,7 @@
 """Which maps of which part of a layer, what they will cost, and what the thread does that computes them."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from math import ceil, prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from napari_ne_denoise.gui.inside.filtering import GREEN, any_source_of, seen_by
 from napari_ne_denoise.gui.layers.kinship import is_result
 from napari_ne_denoise.gui.layers.layer_data import Source, finest, shown_position
 from napari_ne_denoise.gui.layers.readings import readings_of
-from napari_ne_denoise.gui.layers.records import settings_in
+from napari_ne_denoise.gui.layers.records import learned_noise, told_of_noise
 from napari_ne_denoise.gui.layers.view import visible_window
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class MapPlan:
     strength
         Of the result.
     noise
-        What was done about it before the network, as in `denoise`.
+        What was said or done about it, as settings of `denoise`.
     stripes
         Whose contrast is asked for.
     """
@@ -70,7 +70,7 @@ class MapPlan:
     window: tuple[slice, ...]
     start_at: tuple[int, ...]
     strength: float
-    noise: Any = DEFAULTS.noise
+    noise: Mapping[str, Any] = field(default_factory=dict)
     stripes: Stripes = DEFAULT_STRIPES
 
     @property
@@ -167,11 +167,13 @@ def plan_maps(viewer: "Viewer", layer: "Image", names: tuple[str, ...], where: s
     return plan
 
 
-def _made_with(layer: "Image", source: Source) -> tuple[float, Any]:
-    """Strength of a result, and what was done about noise before the network saw it."""
+def _made_with(layer: "Image", source: Source) -> tuple[float, dict[str, Any]]:
+    """Strength of a result, and what was said or done about noise before the network saw it."""
     if not is_result(layer):
-        return DEFAULTS.strength, DEFAULTS.noise
-    return strength_of(layer), settings_in(layer.metadata.get(KEY)).get("noise", source.wishes.get("noise", DEFAULTS.noise))
+        return DEFAULTS.strength, {}
+    record = layer.metadata.get(KEY)
+    said = ({"noise": source.wishes["noise"]} if "noise" in source.wishes else {}) | told_of_noise(record)
+    return strength_of(layer), said | learned_noise(record, said)
 
 
 def places_of(layer: "Image | None") -> list[tuple[str, str, str]]:
@@ -235,7 +237,7 @@ def compute_maps(plan: MapPlan) -> Iterator[MapTile | MapsDone]:
     names = tuple(dict.fromkeys((*plan.names, *(("elongation",) if "orientation" in plan.names else ()))))
     one = plan.start_at if plan.is_one_plane else None
     settings: dict[str, Any] = {"model": plan.source.model, "axes": plan.axes, "strength": plan.strength, "start_at": plan.start_at}
-    settings |= {"noise": plan.noise, "period": plan.stripes.period, "direction": plan.stripes.direction}
+    settings |= {**plan.noise, "period": plan.stripes.period, "direction": plan.stripes.direction}
     begin = perf_counter()
     for step in iter_adaptive_maps(image, names, region=plan.region, position=one, **settings):
         values = dict(step.values)

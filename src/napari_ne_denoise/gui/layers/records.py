@@ -39,6 +39,22 @@ def name_of_source(record: Mapping[str, Any]) -> str | None:
     return next((name for name in names if isinstance(name, str) and name), None)
 
 
+def told_of_noise(record: Any) -> dict[str, Any]:
+    """What a record says that the run was told of the noise, as settings of `denoise`; whoever uses them checks them."""
+    settings = record.get("settings") if isinstance(record, Mapping) else None
+    return {name: settings[name] for name in ("noise", "sigma") if name in settings} if isinstance(settings, Mapping) else {}
+
+
+def learned_noise(record: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A transform that was learned for the result, which would else be learned again."""
+    if settings.get("noise") != "self-calibrated" or not isinstance(record, Mapping):
+        return {}
+    decided = record.get("decided")
+    noise = decided.get("noise") if isinstance(decided, Mapping) else None
+    found = noise[0].get("found") if isinstance(noise, list) and len(noise) == 1 and isinstance(noise[0], Mapping) else None
+    return {"noise": found} if isinstance(found, Mapping) else {}
+
+
 def settings_in(record: Any) -> dict[str, Any]:
     """The settings in a record, as far as they can be shown; a record from a file may hold anything."""
     settings = record.get("settings") if isinstance(record, Mapping) else None
