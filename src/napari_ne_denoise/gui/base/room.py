@@ -14,6 +14,8 @@ def share_room(content: QWidget) -> None:
     dock, window = content.parentWidget(), content.window()
     if not isinstance(dock, QDockWidget) or not isinstance(window, QMainWindow) or dock.isFloating():
         return
+    if dock.visibleRegion().isEmpty():  # behind another tab, which has the height that it needs
+        return
     area = window.dockWidgetArea(dock)
     others = (other for other in window.findChildren(QDockWidget) if other.isVisible() and window.dockWidgetArea(other) == area)
     docks = sorted((other for other in others if other.x() == dock.x()), key=lambda other: int(other.y()))

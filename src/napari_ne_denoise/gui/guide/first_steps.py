@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from napari import current_viewer
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QStackedWidget, QToolButton, QWidget
 
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.base.dock import WorkDock
-from napari_ne_denoise.gui.base.docks import Message
+from napari_ne_denoise.gui.base.docks import Message, side_by_side
 from napari_ne_denoise.gui.base.opening import open_dock
 from napari_ne_denoise.gui.base.per_viewer import one_of
 from napari_ne_denoise.gui.compare.flip import BeforeAfter
@@ -36,12 +36,14 @@ STEPS = (
     ),
     ("Press “How good is it?” in the Denoise dock.", "The error is estimated without knowing the truth, in some seconds."),
 )
-BEGIN = "A minute, in four steps:"
+BEGIN = "A minute, in four steps: "
 END = "That was all. Now your own image: File ▸ Open, then Layers ▸ Filter ▸ Denoise."
 
 
 class FirstSteps(WorkDock):
     """Opens a sample, if no image is open, and the Denoise dock; then ticks what the user has tried.
+
+    One step is shown at a time, the first that is not done: beside all four, a small window has no room for what they speak of.
 
     Parameters
     ----------
@@ -50,16 +52,21 @@ class FirstSteps(WorkDock):
     """
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
-        self.message = Message(BEGIN)
-        super().__init__(viewer, [self.message])
+        self.message = Message()
+        super().__init__(viewer, [])
         self.rows = [_Row(number, text, tooltip) for number, (text, tooltip) in enumerate(STEPS, 1)]
         self._denoise: Any = None
         self._flips: BeforeAfter | None = None
         for number, dock in ((0, DENOISE_DOCK), (2, FILTER_DOCK), (3, DENOISE_DOCK)):
             self.rows[number].offer("Open", f"Open the {dock} dock.", lambda *_, dock=dock: self._open(dock))
+        self.pages = QStackedWidget()
         for row in self.rows:
-            self.column.addWidget(row)
+            self.pages.addWidget(row)
+        self.back, self.forth = (_arrow(kind, self.pages, by) for kind, by in ((Qt.ArrowType.LeftArrow, -1), (Qt.ArrowType.RightArrow, 1)))
+        self.column.addWidget(side_by_side(self.message.native, self.back, self.forth))
+        self.column.addWidget(self.pages)
         self.column.addStretch(1)
+        self._say_progress()
         self._content.native.setMinimumHeight(1)  # as high as its lines are, not as they would be in the narrowest dock
         viewer.layers.events.inserted.connect(self._notice_layer)
         QTimer.singleShot(0, self._begin)
@@ -108,10 +115,15 @@ class FirstSteps(WorkDock):
         self._tick(3, True)
 
     def _tick(self, number: int, done: bool) -> None:
-        if done:
-            self.rows[number].tick()
-        if all(self.done):
-            self.message.say(END)
+        if not done or self.rows[number].done:
+            return
+        self.rows[number].tick()
+        if not all(self.done):
+            self.pages.setCurrentIndex(self.done.index(False))
+        self._say_progress()
+
+    def _say_progress(self) -> None:
+        self.message.say(END if all(self.done) else BEGIN + "".join(row.box for row in self.rows))
 
     def _disconnect(self) -> None:
         self._viewer.layers.events.inserted.disconnect(self._notice_layer)
@@ -124,6 +136,15 @@ def guided() -> list[LayerTuple]:
     if viewer is not None:
         QTimer.singleShot(0, lambda: open_dock(viewer, TITLE))  # once the image is there: without one, the dock would open it
     return actin()
+
+
+def _arrow(kind: Qt.ArrowType, pages: QStackedWidget, by: int) -> QToolButton:
+    """A button that goes so many steps on."""
+    button = QToolButton()
+    button.setArrowType(kind)
+    button.setToolTip("The next step" if by > 0 else "The step before")
+    button.clicked.connect(lambda: pages.setCurrentIndex((pages.currentIndex() + by) % pages.count()))
+    return button
 
 
 class _Row(QWidget):
@@ -139,7 +160,12 @@ class _Row(QWidget):
         self._line = QHBoxLayout(self)
         self._line.setContentsMargins(0, 2, 0, 2)
         self._line.addWidget(self._box, 0, Qt.AlignmentFlag.AlignTop)
-        self._line.addWidget(self._text, 1)
+        self._line.addWidget(self._text, 1, Qt.AlignmentFlag.AlignTop)
+
+    @property
+    def box(self) -> str:
+        """Ticked or not."""
+        return DONE if self.done else TO_DO
 
     def offer(self, text: str, tooltip: str, act: Callable[..., None]) -> None:
         """Add a button."""
@@ -151,5 +177,5 @@ class _Row(QWidget):
     def tick(self) -> None:
         """It was done."""
         self.done = True
-        self._box.setText(DONE)
+        self._box.setText(self.box)
         self._text.setEnabled(False)
