@@ -6,6 +6,7 @@ import pytest
 import torch
 from qtpy.QtCore import QEvent, QObject, QPoint, Qt
 from qtpy.QtWidgets import QLabel
+from scipy.ndimage import gaussian_filter
 
 from napari_ne_denoise import adaptive_filter, adaptive_maps, denoise
 from napari_ne_denoise.core.errors import ModelError
@@ -671,6 +672,13 @@ def test_filters_of_pins_lie_over_the_image_in_their_planes(viewer, dock, show, 
         here = np.rint(drawn.world_to_data(layer.data_to_world(at))).astype(int)
         peak = np.abs(adaptive_filter(image, at, support=41).weights).max()
         assert weights[tuple(here)] == pytest.approx(found.weights[1, 1] / peak, abs=1e-6)
+    dock.smooth.value = True
+    (drawn,) = [other for other in viewer.layers if other.name == "filters of pins"]
+    found = adaptive_filter(image, (0, 12, 50), support=41)
+    blurred = gaussian_filter(found.weights, 1.0) / np.abs(gaussian_filter(found.weights, 1.0)).max()
+    here = np.rint(drawn.world_to_data(layer.data_to_world((0, 12, 50)))).astype(int)
+    assert np.asarray(drawn.data)[tuple(here)] == pytest.approx(blurred[12 - found.origin[0], 50 - found.origin[1]], abs=1e-6)
+    dock.smooth.value = False
     dock.pins.draw.value = "each"
     assert [other.name for other in viewer.layers if other.name.startswith("filter of pin")] == [f"filter of pin {k}" for k in (1, 2, 3)]
     _pins(viewer)[0].selected_data = {0}
@@ -766,6 +774,13 @@ def test_a_grid_of_filters_over_what_is_visible(make_napari_viewer_proxy, noisy,
     assert len(positions) == len(rows) * len(columns)
     assert max(len(rows), len(columns)) == 4
     assert {position[0] for position in positions} == {1}
+    dock.smooth.value = True
+    (smooth,) = [layer for layer in viewer.layers if layer.name == "filters on a grid"]
+    smooth_weights = np.asarray(smooth.data)[1]
+    assert np.abs(np.diff(smooth_weights, axis=1)).max() < 0.8 * np.abs(np.diff(weights[1], axis=1)).max()
+    viewer.layers.remove(smooth)
+    dock.smooth.value = False
+    assert not [layer for layer in viewer.layers if layer.name == "filters on a grid"]  # who took it away does not want it back
     dock.grid.write(tmp_path / "grid.png")
     until(lambda: dock.message.value == "Saved grid.png.")
     dock.grid.button.native.click()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from magicgui.widgets import PushButton, SpinBox
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
@@ -12,7 +13,7 @@ from napari_ne_denoise.gui.base.boxes import ignore_wheel
 from napari_ne_denoise.gui.base.docks import Message, form
 from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.base.workers import Task
-from napari_ne_denoise.gui.inside.filter_layer import replace_layers
+from napari_ne_denoise.gui.inside.filter_layer import is_kind, replace_layers
 from napari_ne_denoise.gui.inside.filter_making import FilterMaking, Found
 from napari_ne_denoise.gui.inside.filter_pins import KINDS, with_ending
 from napari_ne_denoise.gui.inside.filtering import Pixel, layout_of, piece_of, pixel_at
@@ -32,12 +33,20 @@ class GridPart:
 
     Parameters
     ----------
-    viewer, making, layer, side, message
+    viewer, making, layer, side, seen, message
         As in `PinsPart`.
     """
 
-    def __init__(self, viewer: "Viewer", making: FilterMaking, layer: Callable[[], Any], side: Callable[[], int], message: Message) -> None:
-        self._viewer, self._making, self._layer, self._side, self._message = viewer, making, layer, side, message
+    def __init__(
+        self,
+        viewer: "Viewer",
+        making: FilterMaking,
+        layer: Callable[[], Any],
+        side: Callable[[], int],
+        seen: Callable[[np.ndarray], np.ndarray],
+        message: Message,
+    ) -> None:
+        self._viewer, self._making, self._layer, self._side, self._seen, self._message = viewer, making, layer, side, seen, message
         self._task: Task | None = None
         self.found: list[Found] = []
         self.count = SpinBox(
@@ -75,6 +84,11 @@ class GridPart:
             "computing a grid of filters", self._making.quickly, pixels, found=lambda each: self._take(each, len(pixels)), failed=self._fail
         )
         self._task.start()
+
+    def redraw(self, *_: object) -> None:
+        """Draw what was computed as it is to be seen now, where it is drawn already."""
+        if self._task is None and self.found and any(is_kind(layer, KIND) for layer in self._viewer.layers):
+            self._draw()
 
     def write(self, path: Path) -> None:
         """Save the filters that were drawn, computed once more in float64."""
@@ -133,7 +147,7 @@ class GridPart:
         layer = self.found[0].pixel.layer
         if layer not in self._viewer.layers:
             return
-        pieces = [piece_of(each.pixel, each.filter, self._side()) for each in self.found]
+        pieces = [piece_of(each.pixel, each.filter, self._side(), self._seen) for each in self.found]
         replace_layers(self._viewer, layer, KIND, pieces, [NAME], layout_of(self.found[0].pixel))
         self._message.say(f"{len(pieces)} filters, each drawn by its own largest weight; where some overlap, the larger weight is seen.")
 

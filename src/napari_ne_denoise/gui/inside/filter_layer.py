@@ -15,7 +15,7 @@ from napari_ne_denoise.gui.layers.layer_data import HELPER_KEY
 from napari_ne_denoise.gui.layers.places import place_at
 
 if TYPE_CHECKING:
-    from napari.layers import Image
+    from napari.layers import Image, Layer
     from napari.viewer import Viewer
 
 FILTER_KEY = f"{KEY} filter"
@@ -33,6 +33,11 @@ class Piece:
 def is_filter(layer: "Image") -> bool:
     """Whether a layer shows the filter of the dock."""
     return layer.metadata.get(FILTER_KEY) is True
+
+
+def is_kind(layer: "Layer", kind: str) -> bool:
+    """Whether a layer shows several filters of a kind."""
+    return bool(layer.metadata.get(FILTER_KEY) == kind)
 
 
 def hide_filter(viewer: "Viewer") -> None:
@@ -89,7 +94,7 @@ def replace_layers(viewer: "Viewer", layer: "Image", kind: str, pieces: Sequence
 
 def remove_layers(viewer: "Viewer", kind: str) -> None:
     """Take the layers of a kind away."""
-    for layer in [layer for layer in viewer.layers if layer.metadata.get(FILTER_KEY) == kind]:
+    for layer in [layer for layer in viewer.layers if is_kind(layer, kind)]:
         viewer.layers.remove(layer)
 
 

@@ -82,6 +82,8 @@ class PinsPart:
         Gives the layer that is clicked on now.
     side
         Gives the side of the squares of weights.
+    seen
+        Gives weights as they are to be seen.
     message
         What to say things in.
     compare
@@ -94,10 +96,12 @@ class PinsPart:
         making: FilterMaking,
         layer: Callable[[], Any],
         side: Callable[[], int],
+        seen: Callable[[np.ndarray], np.ndarray],
         message: Message,
         compare: Callable[[tuple[Found, Found], tuple[str, str]], None],
     ) -> None:
-        self._viewer, self._making, self._layer, self._side, self._message, self._compare = viewer, making, layer, side, message, compare
+        self._viewer, self._making, self._layer, self._side, self._seen = viewer, making, layer, side, seen
+        self._message, self._compare = message, compare
         self._found: dict[tuple[Any, ...], Found] = {}
         self._task: Task | None = None
         self._watched: Any = None
@@ -220,7 +224,7 @@ class PinsPart:
         layer = found[0].pixel.layer
         if layer not in self._viewer.layers or self.draw.value == NONE:
             return
-        pieces = [piece_of(each.pixel, each.filter, self._side()) for each in found]
+        pieces = [piece_of(each.pixel, each.filter, self._side(), self._seen) for each in found]
         each_named = [f"filter of pin {number}" for number in range(1, len(found) + 1)]
         names = each_named if self.draw.value == EACH and len(found) > 1 else ["filters of pins"]
         replace_layers(self._viewer, layer, KIND, pieces, names, layout_of(found[0].pixel))

@@ -107,7 +107,7 @@ class FilterWidget(LayerDock):
             tooltip="Blur the shown weights by one pixel: signs that alternate then hide the shape less.\nNumbers stay what they are.",
         )
         self.view, self.pair, self.readout = FilterView(), PairView(), Readout(ROWS)
-        parts = viewer, self._making, lambda: self.layer.value, lambda: int(self.side.value), self.message
+        parts = viewer, self._making, lambda: self.layer.value, lambda: int(self.side.value), self._seen, self.message
         self.pins, self.grid = PinsPart(*parts, self._compare), GridPart(*parts)
         self._rest = QTimer()
         self._rest.setSingleShot(True)
@@ -176,7 +176,9 @@ class FilterWidget(LayerDock):
     def _listen(self) -> None:
         for box in (self.side, self.smooth):
             box.changed.connect(self._show_again)
-        self.side.changed.connect(self.pins.redraw)
+        for part in (self.pins, self.grid):
+            self.side.changed.connect(part.redraw)
+            self.smooth.changed.connect(part.redraw)
         self.beside.changed.connect(self._ask_again)
         self._rest.timeout.connect(self._settle)
         self._pointing = Pointing(self._viewer, self._is_listening, self._on_pass, self._on_click, self._holds)
