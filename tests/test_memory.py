@@ -6,6 +6,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from napari_ne_denoise import load_denoiser
+from napari_ne_denoise.core import device as devices
 
 FAULTS = """
 import resource, sys
@@ -33,3 +37,21 @@ def test_freed_memory_is_kept_where_dask_has_it_given_back():
     as_it_was, kept = map(int, done.stdout.split())
     assert as_it_was > 20 * 256  # each array of 2 MiB is fetched anew, page by page
     assert kept < as_it_was / 2, done.stdout
+
+
+def test_features_of_a_tile_are_no_larger_than_what_the_system_lets_a_process_keep(monkeypatch):
+    monkeypatch.setattr(devices, "free_memory", lambda _: 2**40)
+    denoiser, cpu, largest = load_denoiser("fast"), torch.device("cpu"), 0
+    network = denoiser.on(cpu, torch.bfloat16)
+    read = devices.choose_tile_size(cpu, denoiser.network.floats_per_pixel, denoiser.grid.halo) + 2 * denoiser.grid.halo
+
+    def look(_module, _given, made):
+        nonlocal largest
+        largest = max(largest, made.nbytes if isinstance(made, torch.Tensor) else 0)
+
+    hooks = [module.register_forward_hook(look) for module in network.modules()]
+    with torch.inference_mode():
+        network(torch.zeros(1, 1, read, read, dtype=torch.bfloat16), None, torch.zeros(1))
+    for hook in hooks:
+        hook.remove()
+    assert 30 * 2**20 < largest < 32 * 2**20

@@ -24,6 +24,7 @@ def small(monkeypatch):
         "BORDERS": ((16, 8),),
         "WIDTHS": (16, 18),
         "LARGE": 40,
+        "TILES": (16, 40),
         "PROCESSES": 1,
         "ORDER": 16,
     }.items():

@@ -14,6 +14,7 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
+from benchmarks.images import noisy_plane
 from benchmarks.machine import describe, quiet_load
 from benchmarks.report import Table
 from benchmarks.speed import operations
@@ -31,6 +32,7 @@ COARSER = ((256, 64), (256, 128))
 BORDERS = ((384, 64), (512, 64))
 WIDTHS = tuple(base + more for base in (256, 512) for more in (0, 2, 4, 6, 8, 16, 32))
 LARGE = 2048  # of an image whose features are too large for torch to keep
+TILES = (1024, 512, 2048)
 PROCESSES = 3  # with either size of pages
 ORDER = 2048  # of the matrices that tell how fast the processor is
 
@@ -157,6 +159,14 @@ def pages(runs: int) -> Iterator[Table]:
         yield Table([f"THP_MEM_ALLOC_ENABLE, {_name(dtype)}, {LARGE}×{LARGE}", "s/MPix"], rows)
 
 
+def tiles(runs: int) -> Iterator[Table]:
+    """`denoise` of a large image in tiles of several sides."""
+    image, fast = noisy_plane((LARGE, LARGE)), load_denoiser("fast")
+    for dtype in dtypes():
+        calls = {str(side): partial(fast, image, tile_size=side, precision=_name(dtype)) for side in TILES}
+        yield _compared(calls, runs, f"tile, {_name(dtype)}, {LARGE}×{LARGE}")
+
+
 def arithmetic(runs: int) -> Iterator[Table]:
     """How near a convolution in float32 comes to what the processor can do."""
     work = operations.gigaflops(FINEST[0][0], ORDER)
@@ -190,6 +200,7 @@ SUBJECTS: dict[str, Callable[[int], Iterator[Table]]] = {
     "residual": partial(single_operation, operations.residual, FINEST),
     "border": borders,
     "widths": widths,
+    "tiles": tiles,
     "arithmetic": arithmetic,
     "packing": packing,
 }

@@ -20,8 +20,9 @@ from napari_ne_denoise.core.threads import keep_to
 
 # share of the free memory that one tile may take: the rest is for copies, the viewer and others
 MEMORY_SHARE = 0.25
-# what one tile may take on a CPU however much is free: larger tiles are no faster, except where the halo is most of a tile
-CPU_WORKSPACE, LARGEST_CPU_WORKSPACE = 2**30, 3 * 2**30
+# what one tile may take on a CPU however much is free, except where the halo is most of a tile: features of `fast` in half precision then
+# have less than 32 MiB, up to which glibc keeps blocks for the next layer; larger ones come from the system anew, emptied by one thread
+CPU_WORKSPACE, LARGEST_CPU_WORKSPACE = 380 * 2**20, 3 * 2**30
 WIDE_HALO = 0.1  # of a tile's side
 LARGEST_TILE = 4096
 SMALLEST_TILE = 64
