@@ -1,4 +1,5 @@
 import pickle
+import threading
 
 import cloudpickle
 import dask
@@ -95,6 +96,30 @@ def test_what_is_kept_is_bounded(monkeypatch):
     result = LazyResult(_stack((5, 40, 48)), DEFAULTS)
     result.array.compute()
     assert len(result._kept) == 2
+    parts = result.parts_in((slice(0, 5), slice(7, 9), slice(0, 48)))
+    assert parts == [((plane, plane + 1), (0, 40), (0, 48)) for plane in range(5)]
+    assert sum(result.kept(part) is not None for part in parts) == 2
+    result.most_kept = 4 * 40 * 48 * 4
+    for part in parts:
+        result.part(part)
+    assert [result.kept(part) is None for part in parts] == [True, False, False, False, False]
+
+
+def test_what_is_there_is_given_while_something_else_is_computed(monkeypatch):
+    result = LazyResult(_stack((2, 40, 48)), DEFAULTS)
+    there, other = result.parts_in((slice(0, 2), slice(0, 40), slice(0, 48)))
+    values, compute = result.part(there), LazyResult._part
+    seen = []
+
+    def part(self, where):
+        thread = threading.Thread(target=lambda: seen.extend([result.kept(there), result.part(there), result.kept(other)]))
+        thread.start()
+        thread.join(10)
+        return compute(self, where)
+
+    monkeypatch.setattr(LazyResult, "_part", part)
+    result.part(other)
+    assert [id(one) for one in seen] == [id(values), id(values), id(None)]
 
 
 def test_it_travels_to_other_processes():

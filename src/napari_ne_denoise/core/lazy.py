@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
 from threading import Lock
 from typing import Any, Literal, overload
 from uuid import uuid4
@@ -27,6 +28,9 @@ SIDE = 2048
 KEPT = 2**28
 # results of other processes that stay open in this one, each with its network
 MOST_OPEN_HERE = 2
+
+# a part: where it starts and stops along each axis
+Part = tuple[tuple[int, int], ...]
 
 
 @overload
@@ -84,17 +88,20 @@ class LazyResult:
         With everything decided.
     array
         The result, for dask.
+    most_kept
+        Bytes of parts that are kept once they were computed.
     """
 
     def __init__(self, image: Any, settings: DenoiseSettings, decided: Decided | None = None) -> None:
-        self._image, self._settings = image, settings
+        self._image, self._settings, self.most_kept = image, settings, KEPT
         self.run: DenoisingRun = prepare_denoising(image, settings)
         self._travelled = decided is not None
         if decided is not None:
             self.run = decided.applied_to(self.run)
         self.dtype = self._prepare()
-        self._computing = Lock()
-        self._kept: OrderedDict[tuple[tuple[int, int], ...], np.ndarray] = OrderedDict()
+        # two locks: who asks what is there must not wait for what is being computed
+        self._computing, self._looking = Lock(), Lock()
+        self._kept: OrderedDict[Part, np.ndarray] = OrderedDict()
         self._name = f"{type(self).__name__}-{uuid4().hex}"
         ndim = len(self.run.shape)
         self.array: da.Array = da.map_blocks(
@@ -125,27 +132,42 @@ class LazyResult:
         inside = (layout.rows, layout.columns)
         return tuple(_cut(length) if axis in inside else (1,) * length for axis, length in enumerate(layout.shape))
 
-    def part(self, where: tuple[tuple[int, int], ...]) -> np.ndarray:
-        """The result from start to stop along each axis; of one plane."""
-        with self._computing:
-            if where not in self._kept:
-                self._keep(where, self._part(where))
-            self._kept.move_to_end(where)
-            return self._kept[where]
+    def part(self, where: Part) -> np.ndarray:
+        """The result from start to stop along each axis, one of the parts that it is cut into; not to be written to."""
+        values = self.kept(where)
+        if values is None:
+            with self._computing:
+                values = self.kept(where)  # somebody else may have computed it meanwhile
+                if values is None:
+                    values = self._part(where)
+                    self._keep(where, values)
+        return values
 
-    def _part(self, where: tuple[tuple[int, int], ...]) -> np.ndarray:
+    def kept(self, where: Part) -> np.ndarray | None:
+        """A part if it is there; None, at once, if it would have to be computed."""
+        with self._looking:
+            if where in self._kept:
+                self._kept.move_to_end(where)
+            return self._kept.get(where)
+
+    def parts_in(self, window: Sequence[slice]) -> list[Part]:
+        """All parts that a window of the array touches, in its order."""
+        return list(product(*(_touched(lengths, along) for lengths, along in zip(self.array.chunks, window, strict=True))))
+
+    def _part(self, where: Part) -> np.ndarray:
         layout = self.run.layout
         window = slice(*where[layout.rows]), slice(*where[layout.columns])
         region = self._regions.compute(layout.plane_at(tuple(start for start, _ in where)), window)
         values = layout.to_image(region.at(self.run.settings.strength))
         return values.reshape([stop - start for start, stop in where])
 
-    def _keep(self, where: tuple[tuple[int, int], ...], values: np.ndarray) -> None:
+    def _keep(self, where: Part, values: np.ndarray) -> None:
         values.flags.writeable = False  # it is handed out again
-        self._kept[where] = values
-        most = 0 if self._travelled else KEPT  # workers hand over what they made, and dask keeps it
-        while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > most:
-            self._kept.popitem(last=False)
+        most = 0 if self._travelled else self.most_kept  # workers hand over what they made, and dask keeps it
+        with self._looking:
+            self._kept[where] = values
+            while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > most:
+                self._kept.popitem(last=False)
 
 
 class LazyErrorBars(LazyResult):
@@ -170,7 +192,7 @@ class LazyErrorBars(LazyResult):
         error_steps(self.run, self._noise)  # refuses at once what has none
         return np.dtype(np.float32)
 
-    def _part(self, where: tuple[tuple[int, int], ...]) -> np.ndarray:
+    def _part(self, where: Part) -> np.ndarray:
         layout = self.run.layout
         window = slice(*where[layout.rows]), slice(*where[layout.columns])
         found = np.empty([stop - start for start, stop in where], np.float32)
@@ -224,6 +246,13 @@ class ReadHere:
                 "or write it as OME-Zarr first."
             )
         return np.asarray(self.array[index].compute(scheduler="synchronous"))
+
+
+def _touched(lengths: tuple[int, ...], window: slice) -> list[tuple[int, int]]:
+    """Start and stop of the parts along an axis that a window touches."""
+    stops = np.cumsum(lengths).tolist()
+    spans = zip([0, *stops], stops, strict=False)
+    return [(start, stop) for start, stop in spans if start < window.stop and window.start < stop]
 
 
 def _cut(length: int) -> tuple[int, ...]:
