@@ -1,5 +1,7 @@
 """Work that waits most of its life, in a thread of its own."""
 
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,6 +10,8 @@ from qtpy.QtCore import QObject, Qt, Signal
 
 from napari_ne_denoise.gui.base.workers import Hearing, guarded
 
+# how far a thread stands back behind the window where both want a processor core (Linux; 19 is farthest)
+NICENESS = 10
 # those whose thread has not ended: Qt objects must not be collected in a thread
 _alive: set["LongTask"] = set()
 
@@ -67,6 +71,18 @@ class LongTask(Hearing):
 
     def _end(self) -> None:
         _alive.discard(self)
+
+
+def give_way() -> None:
+    """Let the window have a processor core first: this thread, and those that torch starts for it, come second, for good."""
+    if sys.platform == "linux":  # elsewhere a thread has no niceness of its own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+def giving_way(work: Callable[..., Iterator[Any]], *arguments: Any) -> Iterator[Any]:
+    """Some work in a thread of its own that gives way to the window."""
+    give_way()
+    yield from work(*arguments)
 
 
 def _run(post: _Post, work: Callable[..., Iterator[Any]], unwanted: threading.Event, arguments: tuple[Any, ...]) -> None:

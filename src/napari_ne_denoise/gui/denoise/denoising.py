@@ -9,14 +9,18 @@ import numpy as np
 
 from napari_ne_denoise.core.axes import Index
 from napari_ne_denoise.core.interruption import check_if_wanted
+from napari_ne_denoise.core.memory import free_memory_of_machine
 from napari_ne_denoise.core.noise.repaired import RepairedImage
 from napari_ne_denoise.core.pixels import count_nonfinite
 from napari_ne_denoise.core.settings import DEFAULTS
 from napari_ne_denoise.gui.denoise.blend import Blend
+from napari_ne_denoise.gui.denoise.lazy_array import LazyArray
 from napari_ne_denoise.gui.layers.layer_data import Source
 
 # a result of at most this many pixels starts as a copy of the noisy image, which its tiles replace
 MOST_PREFILLED = 2**28
+# of the free memory, that computed planes of a result that is computed when it is shown may take
+SHARE_KEPT = 1 / 8
 
 
 @dataclass(frozen=True)
@@ -58,19 +62,21 @@ class Finished:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A result that is computed when it is shown: a dask array, and its record."""
+    """A result that is computed when it is shown: its array, and its record."""
 
-    array: Any
+    array: LazyArray
     record: dict[str, Any]
 
 
 def prepare_source(source: Source, strength: float, start_at: tuple[int, ...]) -> Iterator[Prepared]:
-    """Prepare a result that is computed when it is shown, and compute what is shown first, for which the viewer would else wait."""
-    from napari_ne_denoise.core.lazy import LazyResult  # brings torch, which takes seconds
+    """Prepare a result that is computed when it is shown, and compute what is shown first."""
+    from napari_ne_denoise.core.lazy import KEPT, LazyResult  # brings torch, which takes seconds
 
     result = LazyResult(source.data, DEFAULTS.changed(**source.settings, strength=strength))
-    result.array[source.only_plane_at(start_at).window].compute(scheduler="synchronous")
-    yield Prepared(result.array, {**result.run.provenance, "source_layer": source.name, "computed": "when shown"})
+    result.most_kept = max(KEPT, int(SHARE_KEPT * free_memory_of_machine()))
+    for part in result.parts_in(source.only_plane_at(start_at).window):
+        result.part(part)
+    yield Prepared(LazyArray(result), {**result.run.provenance, "source_layer": source.name, "computed": "when shown"})
 
 
 def denoise_source(source: Source, strength: float, start_at: tuple[int, ...]) -> Iterator[Begun | Advanced | Finished]:

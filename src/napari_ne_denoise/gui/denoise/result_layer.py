@@ -9,6 +9,8 @@ from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.base.per_viewer import one_of
 from napari_ne_denoise.gui.compare.kept_view import covers
 from napari_ne_denoise.gui.denoise.blend import Blend
+from napari_ne_denoise.gui.denoise.lazy_array import LazyArray
+from napari_ne_denoise.gui.denoise.lazy_layers import LazyLayers
 from napari_ne_denoise.gui.denoise.stand_ins import StandIns
 from napari_ne_denoise.gui.layers.kinship import image_of, made_from
 from napari_ne_denoise.gui.layers.layer_data import BLEND_KEY, SOURCE_KEY, Source
@@ -63,11 +65,18 @@ class ResultLayer:
         look["metadata"][SOURCE_KEY] = self._source
         if self._blend is not None:
             look["metadata"][BLEND_KEY] = self._blend
-        layer = self._viewer.add_image(self._values, **look)
+        layer = self._add_lazy(look) if isinstance(self._values, LazyArray) else self._viewer.add_image(self._values, **look)
         if self._source.contrast_range is not None:
             layer.contrast_limits_range = self._source.contrast_range
         below = self._put_above_source(layer)
         self._hide(below, layer)
+        return layer
+
+    def _add_lazy(self, look: dict[str, Any]) -> Any:
+        """Add a layer that waits for nothing: napari makes a picture of a new layer before anybody can serve it, unless that is hidden."""
+        one_of(LazyLayers, self._viewer)
+        layer = self._viewer.add_image(self._values, **{**look, "visible": False})
+        layer.visible = True
         return layer
 
     def _put_above_source(self, layer: Any) -> list[Any]:
@@ -90,6 +99,8 @@ class ResultLayer:
             self._hidden = [other for other in below if other.visible]
             for other in self._hidden:
                 other.visible = False
+            if isinstance(self._values, LazyArray):
+                one_of(LazyLayers, self._viewer).show_while_waiting(layer, self._hidden)
 
     def finish(self, record: dict[str, Any]) -> None:
         """Show everything, and note how it was made."""

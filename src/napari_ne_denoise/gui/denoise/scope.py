@@ -20,8 +20,8 @@ MEMORY, LAZY, DISK = "memory", "lazy", "disk"
 
 # a result that takes more of the free memory than this is better computed as it is looked at
 LARGEST_SHARE = 0.25
-# bytes of a plane, beyond which the viewer would wait too long for it to be computed
-LARGEST_LAZY_PLANE = 2**26
+# bytes of a plane, beyond which the viewer, which shows whole planes, would be slow with what is there of it
+LARGEST_LAZY_PLANE = 2**28
 
 
 def scopes_of(viewer: "Viewer", layer: "Image | None", reading: "Reading | None") -> list[tuple[str, str, str]]:

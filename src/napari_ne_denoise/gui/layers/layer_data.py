@@ -128,12 +128,13 @@ class Source:
         """Arguments of ``add_image`` for a result: the same place, the same look, the notes of the source."""
         look = {**self.look, "name": f"{self.name} denoised", "multiscale": False, "metadata": dict(self.metadata)}
         if self.part is not None:
-            look["name"] += f" ({self._where()})"
+            look["name"] += f" ({self.place})"
             look["translate"] = translate_at(look["scale"], look["rotate"], look["shear"], look["translate"], self.origin)
         return look
 
-    def _where(self) -> str:
-        """Which plane it is, as in "z 3"."""
+    @property
+    def place(self) -> str:
+        """Which plane the part is, as in "z 3"."""
         axes = self.axes or "?" * self.data.ndim
         single = [
             (letter, window.start)

@@ -1,7 +1,5 @@
 """What the thread of a preview does: it denoises what was asked for last, piece by piece."""
 
-import os
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from napari_ne_denoise.core.axes import Index, PlaneLayout
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.interruption import Interrupted, interruptible
 from napari_ne_denoise.core.tiling import Window, inside
+from napari_ne_denoise.gui.base.long_task import give_way
 from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.layers.layer_data import Source
 from napari_ne_denoise.gui.preview.preview_canvas import Canvas, in_cells, on_layer_axes
@@ -20,9 +19,6 @@ from napari_ne_denoise.gui.preview.preview_view import Seen
 
 if TYPE_CHECKING:
     from napari_ne_denoise.core.regions import Regions
-
-# how far the thread stands back behind the window where both want a processor core (Linux; 19 is farthest)
-NICENESS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +138,7 @@ class Desk:
 
 def paint_previews(desk: Desk) -> Iterator[Painted | NotPainted]:
     """Fulfil wishes until there will be none; in a thread of its own, which is changed for good."""
-    _give_way()
+    give_way()
     painter = _Painter()
     try:
         while (order := desk.take()) is not None:
@@ -157,12 +153,6 @@ def paint_previews(desk: Desk) -> Iterator[Painted | NotPainted]:
             del order, wish
     finally:
         painter.close()
-
-
-def _give_way() -> None:
-    """Let the window have a processor core first: this thread, and those that torch starts for it, come second."""
-    if sys.platform == "linux":  # elsewhere a thread has no niceness of its own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 class _Painter:
