@@ -18,7 +18,7 @@ from benchmarks.ours import DEVICE, denoised
 from benchmarks.report import Report, Table, Target, number
 from benchmarks.speed.timing import seconds
 from napari_ne_denoise import Denoiser, NoiseModel, adaptive_filter, adaptive_maps, load_denoiser
-from napari_ne_denoise.core.jacobian.kinds import MAPS, passes
+from napari_ne_denoise.core.jacobian.kinds import MAPS, PROBES, passes
 from napari_ne_denoise.core.jacobian.measures import shape_of
 
 MODEL = "fast"
@@ -90,10 +90,10 @@ def _on_spread(clean: Sequence[tuple[str, np.ndarray]], model: Denoiser, report:
             variation = f"{spread.std() / spread.mean():.2f}"
             rows.append([name, f"{where} {number_of + 1}", f"{correlations[-1]:.3f}", f"{of_many[-1]:.3f}", f"{scales[-1]:.2f}", variation])
     caption = (
-        f"Residual noise, predicted from one image by 16 random fields, beside the standard deviation of {REALISATIONS} results, which is "
-        f"known to {1 / np.sqrt(2 * REALISATIONS):.0%} itself; at most {SIDE}×{SIDE} pixels, noise known. The correlation is over pixels: "
-        f"the less the true spread varies over an image, the more of what is seen is chance. A map is of the filters of one noisy image, "
-        f"which are others in the next: so the root-mean-square map of {MANY} images stands beside it."
+        f"Residual noise, predicted from one image by {PROBES} simulated ones, beside the standard deviation of {REALISATIONS} results, "
+        f"which is known to {1 / np.sqrt(2 * REALISATIONS):.0%} itself; at most {SIDE}×{SIDE} pixels, noise known. The correlation is over "
+        f"pixels: the less the true spread varies over an image, the more of what is seen is chance. A map knows the object from one noisy "
+        f"image alone: so the root-mean-square map of {MANY} images stands beside it."
     )
     columns = ["noise", "image", "correlation", f"of {MANY} maps", "predicted / true", "variation of the true spread"]
     report.tables.append(Table(columns, rows, caption))

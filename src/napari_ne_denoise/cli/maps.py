@@ -24,7 +24,7 @@ from napari_ne_denoise.cli.options import (
     noise_of,
 )
 from napari_ne_denoise.core.errors import FileError, SettingsError
-from napari_ne_denoise.core.jacobian.kinds import DEFAULT_STRIPES
+from napari_ne_denoise.core.jacobian.kinds import DEFAULT_STRIPES, PROBES
 from napari_ne_denoise.core.settings import DEFAULTS
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ def maps(
     direction: Annotated[
         float | None, typer.Option(help="Across these stripes, in degrees: 0 along X, 90 along Y.  [default: the mean over four]")
     ] = DEFAULT_STRIPES.direction,
-    probes: Annotated[int, typer.Option(min=1, help="Random fields of the maps that are measured with such: error 1/√(2·probes).")] = 16,
+    probes: Annotated[
+        int, typer.Option(min=2, help="Random fields of the maps that are measured with such: error up to 1/√(2·probes).")
+    ] = PROBES,
     device: Device = DEFAULTS.device,
     series: Series = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace maps that exist.")] = False,

@@ -11,7 +11,7 @@ Source: Stein 1981; Ramani, Blu, Unser, IEEE TIP 2008.  How it is averaged is ou
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,9 +27,34 @@ USUAL, SPREAD = 0.5, 2.0
 EVENLY = 0.3  # of what is lost in the surroundings, given to all of their pixels; the rest by the noise that is left in them
 
 
-@dataclass
+@dataclass(frozen=True)
 class NoiseKept:
     """What becomes of noise like that of an image (Y, X), in image units.
+
+    Attributes
+    ----------
+    probes
+        (fields, Y, X): noise.
+    answers
+        (fields, Y, X): what it becomes in the result, at full strength.
+    """
+
+    probes: np.ndarray
+    answers: np.ndarray
+
+    def left(self, strength: float) -> np.ndarray:
+        """Variance of the noise that is left, the mean over the nearest pixels."""
+        return _mean(np.square(strength * self.answers + (1 - strength) * self.probes).mean(0), MEAN, CUT)
+
+    @property
+    def shared(self) -> np.ndarray:
+        """Covariance of the noise with what it becomes."""
+        return np.asarray((self.probes * self.answers).mean(0))
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What was lost beside the noise that is left, in an image (Y, X), in image units.
 
     Attributes
     ----------
@@ -39,31 +64,20 @@ class NoiseKept:
         Of the image's noise.
     correlation
         Of the noise.
+    kept
+        What becomes of noise through the Jacobian at the noisy image.
     """
 
     noisy: np.ndarray
     denoised: np.ndarray
     variance: np.ndarray
     correlation: tuple[Lags, Lags]
-    _squares: list[np.ndarray] = field(default_factory=list)
-    _full: list[np.ndarray] = field(default_factory=list)
-    _shared: list[np.ndarray] = field(default_factory=list)
-
-    def add(self, probe: np.ndarray, answer: np.ndarray, strength: float) -> None:
-        """Take in one field of noise, and J times it, at full strength."""
-        self._squares.append(np.square(strength * answer + (1 - strength) * probe))
-        self._full.append(np.square(answer))
-        self._shared.append(probe * answer)
-
-    @property
-    def left(self) -> np.ndarray:
-        """Variance of the noise that is left at the strength that was given, the mean over the nearest pixels."""
-        return nearest_mean(np.mean(self._squares, 0))
+    kept: NoiseKept
 
     def lost(self, strength: float) -> np.ndarray:
-        """Mean square of what was lost beside it."""
-        left = np.mean(self._full, 0)
-        stein = np.square(self.noisy - self.denoised) - self.variance + 2 * np.mean(self._shared, 0) - left
+        """Its mean square."""
+        left = np.square(self.kept.answers).mean(0)
+        stein = np.square(self.noisy - self.denoised) - self.variance + 2 * self.kept.shared - left
         around, usual = _around(left), USUAL * _around(left)
         found = usual + self._trust(usual) * (_around(stein) - usual)
         profile = np.divide(_mean(left, PROFILE, CUT), around, out=np.ones_like(around), where=around > 0)
@@ -75,11 +89,6 @@ class NoiseKept:
         pixels = 4 * np.pi * SURROUNDINGS**2 / float(np.prod([1 + 2 * np.square(along).sum() for along in self.correlation]))
         scatter, prior = 2 * _around(self.variance) ** 2 / pixels, (SPREAD * usual) ** 2
         return np.divide(prior, prior + scatter, out=np.ones_like(prior), where=prior + scatter > 0)
-
-
-def nearest_mean(values: np.ndarray) -> np.ndarray:
-    """The mean over the nearest pixels: sixteen fields of noise alone tell a variance no better than within a third."""
-    return _mean(values, MEAN, CUT)
 
 
 def _around(values: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from napari_ne_denoise.core.errors import SettingsError
 
-PROBES = 16  # random fields of a map that is measured with such: a relative error of 1/√(2·16) = 18 %
+PROBES = 16  # random fields of a map that is measured with such: a relative error of up to 1/√(2·16) = 18 %
 # of the waves that shapes are told by, in cycles a pixel; along X, between, along Y, and across that
 FREQUENCIES = (0.03, 0.1, 0.3)
 DIRECTIONS = (0.0, 45.0, 90.0, 135.0)  # degrees
@@ -58,7 +58,7 @@ class MapKind:
     meaning
         In one sentence.
     exact
-        Whether it is computed, or measured with random fields, with a relative error of 1/√(2·probes).
+        Whether it is computed, or measured with random fields, with a relative error of up to 1/√(2·probes).
     """
 
     name: str
@@ -92,6 +92,8 @@ MAPS: Mapping[str, MapKind] = {
 # maps that are told by the contrast of waves: one of them costs as much as all
 OF_WAVES = ("resolution", "width", "elongation", "orientation")
 
+# maps that are told by random fields: one of them costs as much as both
+OF_FIELDS = ("pixels_averaged", "self_weight")
 
 # maps that need to know the noise of the image
 OF_NOISE = ("residual_noise", "error")
@@ -100,7 +102,7 @@ OF_NOISE = ("residual_noise", "error")
 def passes(names: Collection[str], probes: int = PROBES, stripes: Stripes = DEFAULT_STRIPES) -> int:
     """How many fields are multiplied with the Jacobian for these maps; each costs about what denoising costs in float32."""
     wanted = set(names)
-    probed = probes * (("pixels_averaged" in wanted) + ("self_weight" in wanted) + len(wanted & set(OF_NOISE)))
+    probed = probes * (bool(wanted & set(OF_FIELDS)) + len(wanted & set(OF_NOISE)))
     waves = 2 * len(FREQUENCIES) * len(DIRECTIONS) * bool(wanted & set(OF_WAVES))
     contrast = 2 * len(stripes.directions) * ("contrast" in wanted)
     return probed + waves + contrast + 2 * ("displacement" in wanted) + ("noise_level_part" in wanted)

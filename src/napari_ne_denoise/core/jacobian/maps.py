@@ -4,7 +4,8 @@ A blind norm-equiv network is f(y) = J y around an image y, J1 = 1, and a row of
 a filter w is a sum over it: J times white noise has the variance Σ w², J times the coordinates is where the filter lies, and J times a
 wave is the contrast that it keeps.  Each costs one pass of the network, with the choices that the image made (`networks.linear`).
 
-They are of small signals: what a filter is when the image changes too little to change the choices.
+They are of small signals: what a filter is when the image changes too little to change the choices.  Residual noise alone is told by
+results of simulated images, for which the network chooses anew.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def iter_adaptive_maps(
     period, direction
         Of the stripes of "contrast": in pixels, and in degrees across them, 0 along X and 90 along Y, or None for the mean over all.
     probes, seed
-        How many random fields are used where some are, and what they are drawn from.
+        How many random fields are used where some are, at least two, and what they are drawn from.
     device
         As in `denoise`.
 
@@ -135,6 +136,8 @@ def iter_adaptive_maps(
         As `denoise`.
     """
     _check_names(names)
+    if probes < 2:
+        raise SettingsError(f"probes={probes}: must be at least 2; leave it out for {PROBES}.")
     run = prepare_denoising(
         image,
         model=DEFAULTS.model if model is None else model,

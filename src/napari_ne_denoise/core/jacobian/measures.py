@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import tee
 
 import numpy as np
 
-from napari_ne_denoise.core.jacobian.error import NoiseKept, nearest_mean
+from napari_ne_denoise.core.jacobian.error import Loss, NoiseKept
 from napari_ne_denoise.core.jacobian.kinds import DIRECTIONS, FREQUENCIES, Stripes
-from napari_ne_denoise.core.jacobian.probes import coordinates, noise_like, signs, white_noise
+from napari_ne_denoise.core.jacobian.probes import coordinates, noise_fields, random_fields
 from napari_ne_denoise.core.jacobian.products import Surroundings
 from napari_ne_denoise.core.noise.model import NoiseModel
 
 HALF = 0.5  # of the contrast, which is what a resolution is told by
-STEP = 0.5  # standard deviations of the noise, along which it is followed through the network
+OWN = OTHER = math.sqrt(0.5)  # of the noise of a simulated image: what is the noisy image's own, and what is drawn; their squares add to 1
 LEAST = 1e-6  # contrast, for its logarithm
 # a Gaussian filter of this full width at half maximum, in periods of the waves of which it keeps half the contrast
 FWHM_IN_PERIODS = 2 * math.log(2) / math.pi
@@ -69,46 +70,55 @@ class TileMeasures:
 
     def pixels_averaged(self) -> np.ndarray:
         """1 / Σ w² of each pixel's filter w."""
-        fields = (white_noise(self._around.tile.read, *self._asked.seed, 0, probe) for probe in range(self._asked.probes))
-        return np.asarray(1 / np.mean([np.square(each) for each in self._times(fields)], 0))
+        return np.asarray(1 / np.mean([np.square(made) for _, made in self._probed], 0))
+
+    def self_weight(self) -> np.ndarray:
+        """The diagonal of the Jacobian."""
+        return np.asarray(np.mean([field * made for field, made in self._probed], 0))
+
+    @cached_property
+    def _probed(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Random fields, and what they become."""
+        fields = list(random_fields(self._around.tile.read, self._asked.probes, *self._asked.seed, 0))
+        return [(self._around.cut(field), made) for field, made in zip(fields, self._times(iter(fields)), strict=True)]
 
     def residual_noise(self) -> np.ndarray:
-        """√(Σ w² v) with v the variance of the noise at the denoised brightness, in image units.
+        """Standard deviation of the noise that is left, in image units: √(Σ w² v) where the filters w are the same for any noise.
 
-        The filters are means over the way along which noise changes them: `STEP` of its standard deviation.  Those at the noisy image alone
-        overstate how far results differ, by a tenth in places (the inequality of Poincaré; Chernoff 1981).
+        It is told by the results of simulated images, which differ in `OTHER` of their noise.  The filters at the noisy image alone are
+        chosen by its noise: they overstate how far results differ (the inequality of Poincaré; Chernoff 1981), and where they do is chance.
+        Simulated images that have nothing of the noisy one lack what denoising took of the object; hence `OWN`.
         """
-        around, share = self._around, self._asked.strength
         units, std, seen = self._noise_fields()
-        made = around.along(STEP * seen * unit for unit in units)
-        kept = (share * around.slope * each / STEP + (1 - share) * around.cut(std * unit) for unit, each in zip(units, made, strict=True))
-        squares = [np.square(each) for each in kept]
-        return np.asarray(np.sqrt(nearest_mean(np.mean(squares, 0))))
+        results = np.stack(list(self._around.repeated((OTHER * seen * unit for unit in units), OWN)))
+        kept = NoiseKept(self._cut([std * unit for unit in units]), (results - results.mean(0)) / OTHER)
+        return np.asarray(np.sqrt(kept.left(self._asked.strength)))
 
     def error(self) -> np.ndarray:
-        """Standard deviation of the error of the result, in image units."""
+        """Standard deviation of the error of the result, in image units.
+
+        It is the error of this one result, so that the noise that is left is that of the filters at the noisy image.
+        """
         around, asked = self._around, self._asked
         assert asked.noise is not None
         units, std, seen = self._noise_fields()
-        kept = NoiseKept(around.cut(around.noisy), around.cut(around.denoised), around.cut(std) ** 2, asked.noise.believed_correlation)
-        for unit, made in zip(units, around.times(seen * unit for unit in units), strict=True):
-            kept.add(around.cut(std * unit), around.slope * made, asked.strength)
-        return np.asarray(np.sqrt(kept.left + kept.lost(asked.strength)))
+        made = np.stack(list(around.times(seen * unit for unit in units)))
+        kept = NoiseKept(self._cut([std * unit for unit in units]), around.slope * made)
+        noisy, denoised, variance = self._cut([around.noisy, around.denoised, std**2])
+        loss = Loss(noisy, denoised, variance, asked.noise.believed_correlation, kept)
+        return np.asarray(np.sqrt(kept.left(asked.strength) + loss.lost(asked.strength)))
+
+    def _cut(self, fields: Sequence[np.ndarray]) -> np.ndarray:
+        """(fields, Y, X): where the tile keeps them."""
+        return np.stack([self._around.cut(field) for field in fields])
 
     def _noise_fields(self) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
         """Fields of noise like the image's with a standard deviation of 1, what it has in the image, and in what the network sees."""
         around, asked = self._around, self._asked
         assert asked.noise is not None
         correlation, std = asked.noise.believed_correlation, asked.noise.std(around.denoised)
-        units = [noise_like(around.tile.read, correlation, *asked.seed, 2, probe) for probe in range(asked.probes)]
+        units = list(noise_fields(around.tile.read, correlation, asked.probes, *asked.seed, 2))
         return units, std, np.ones_like(std) if around.is_stabilised else std
-
-    def self_weight(self) -> np.ndarray:
-        """The diagonal of the Jacobian."""
-        around = self._around
-        fields = [signs(around.tile.read, *self._asked.seed, 1, probe) for probe in range(self._asked.probes)]
-        products = self._times(iter(fields))
-        return np.asarray(np.mean([around.cut(field) * each for field, each in zip(fields, products, strict=True)], 0))
 
     def noise_level_part(self) -> np.ndarray:
         """σ · ∂f/∂σ, in image units."""

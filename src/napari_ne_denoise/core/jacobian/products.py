@@ -35,26 +35,19 @@ class JacobianProducts:
 
         `sigma` is the noise level that the network is told, as it sees it; None where it is not told.
         """
-        for batch in _in_batches(fields, int(PIXELS_AT_ONCE / pixels.size) - 1):
+        for batch in _in_batches(fields, beside=1):
             levels = None if sigma is None else [sigma, *(0.0 for _ in batch)]
             yield from self._run(self._network, [pixels, *batch], levels, kept)[1:]
-
-    def along(self, pixels: np.ndarray, sigma: float | None, fields: Iterable[np.ndarray], kept: Window) -> Iterator[np.ndarray]:
-        """By how much the output changes with the pixels along each field, for which the Jacobian changes, in a window; float64."""
-        network = self._model.on(self._device, torch.float32)
-        (start,) = self._run(network, [pixels], None if sigma is None else [sigma], kept)
-        for batch in _in_batches(fields, int(PIXELS_AT_ONCE / pixels.size)):
-            levels = None if sigma is None else [sigma for _ in batch]
-            yield from (end - start for end in self._run(network, [pixels + field for field in batch], levels, kept))
 
     def by_level(self, pixels: np.ndarray, sigma: float, kept: Window) -> np.ndarray:
         """σ · ∂f/∂σ in a window: what of the output is no filter times the image."""
         return np.asarray(self._run(self._network, [pixels, np.zeros_like(pixels)], [sigma, sigma], kept)[1])
 
-    def denoised(self, pixels: np.ndarray, sigma: float | None) -> np.ndarray:
-        """What the network makes of the pixels; float64."""
-        everything = (slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))
-        return np.asarray(self._run(self._network, [pixels], None if sigma is None else [sigma], everything)[0])
+    def denoised(self, images: Iterable[np.ndarray], sigma: float | None, kept: Window) -> Iterator[np.ndarray]:
+        """What the network makes of each image, in a window; float64."""
+        network = self._model.on(self._device, torch.float32)
+        for batch in _in_batches(images):
+            yield from self._run(network, batch, None if sigma is None else [sigma for _ in batch], kept)
 
     def _run(self, network: DenoisingNetwork, batch: list[np.ndarray], levels: list[float] | None, kept: Window) -> np.ndarray:
         try:
@@ -68,11 +61,12 @@ class JacobianProducts:
         return found
 
 
-def _in_batches(fields: Iterable[np.ndarray], at_once: int) -> Iterator[list[np.ndarray]]:
+def _in_batches(fields: Iterable[np.ndarray], beside: int = 0) -> Iterator[list[np.ndarray]]:
+    """As many at once as go through the network together, with so many others."""
     waiting = iter(fields)
-    while batch := list(islice(waiting, max(1, at_once))):
+    for first in waiting:
         check_if_wanted()
-        yield batch
+        yield [first, *islice(waiting, max(0, int(PIXELS_AT_ONCE / first.size) - beside - 1))]
 
 
 @dataclass(frozen=True)
@@ -126,17 +120,21 @@ class Surroundings:
         """J times each field, as large as what is read, where the tile keeps it; float64."""
         return self._through(lambda each, kept: self.products.of(self._white, self._sigma, each, kept), fields)
 
-    def along(self, fields: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """The change of the result with each field, through all that the Jacobian is on the way, where the tile keeps it; float64."""
-        scale = float(self.plane.numerics.scale)
-        scaled = (field / scale for field in fields)
-        made = self._through(lambda each, kept: self.products.along(self._white, self._sigma, each, kept), scaled)
-        return (scale * each for each in made)
+    def repeated(self, fields: Iterable[np.ndarray], share: float) -> Iterator[np.ndarray]:
+        """Results of other images, in image units where the tile keeps them; float64.
+
+        Each image is the denoised one, a share of what denoising took, and a field of noise like that of what the network sees.
+        """
+        numerics, treatment = self.plane.numerics, self.plane.treatment
+        centre = self._made + share * (treatment.forward(self.noisy) - self._made)
+        images = (numerics.forward(centre + field) for field in fields)
+        made = self._through(lambda each, kept: self.products.denoised(each, self._sigma, kept), images)
+        return (treatment.back(numerics.back(each)) for each in made)
 
     def _through(
         self, network: Callable[[Iterable[np.ndarray], Window], Iterator[np.ndarray]], fields: Iterable[np.ndarray]
     ) -> Iterator[np.ndarray]:
-        """What becomes of changes of what is read, where the tile keeps it; the network sees their noise as white."""
+        """What becomes of images, or of changes, of what is read, where the tile keeps it; the network sees their noise as white."""
         if self._whitener is None:
             yield from network(fields, self.tile.inner)
             return
@@ -172,7 +170,8 @@ class Surroundings:
     @cached_property
     def _made(self) -> np.ndarray:
         """What the network makes of all that is read, after its own numerics."""
-        made = self.products.denoised(self._white, self._sigma)
+        everything = (slice(0, self._white.shape[0]), slice(0, self._white.shape[1]))
+        (made,) = self.products.denoised([self._white], self._sigma, everything)
         if self._whitener is not None:
             made = self._seen - self._whitener.back(self._white - made)
         return self.plane.numerics.back(made)
