@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox, ProgressBar, PushButton, Widget
 
-from napari_ne_denoise.gui.base.docks import NO_IMAGE, Message
+from napari_ne_denoise.gui.base.docks import NO_IMAGE, Message, show_progress
 from napari_ne_denoise.gui.base.layer_dock import LayerDock
 from napari_ne_denoise.gui.base.workers import Task
 
@@ -101,8 +101,7 @@ class ComputingDock(LayerDock):
         self._show_state()
 
     def _show_progress(self, percent: int, text: str) -> None:
-        self.bar.native.setValue(percent)
-        self.bar.native.setFormat(text)
+        show_progress(self.bar.native, percent, text)
 
     def _show_state(self, *_: object) -> None:
         busy, empty = self._task is not None, self.layer.value is None

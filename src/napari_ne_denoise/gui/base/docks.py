@@ -3,7 +3,7 @@
 from magicgui.widgets import Label
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 NO_IMAGE = "Open an image, or File ▸ Open Sample."
 
@@ -91,6 +91,14 @@ class Fold(QWidget):
         self.content.setVisible(unfolded)
         self.rename(self._title)
         self.toggled.emit(unfolded)
+
+
+def show_progress(bar: QProgressBar, value: int, text: str) -> None:
+    """Set a bar and its text at once: each alone is drawn at once, and with it the whole window where there is an OpenGL canvas."""
+    bar.setUpdatesEnabled(False)
+    bar.setFormat(text)
+    bar.setValue(value)
+    bar.setUpdatesEnabled(True)
 
 
 class Message(Label):

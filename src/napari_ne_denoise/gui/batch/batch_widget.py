@@ -16,7 +16,7 @@ from napari_ne_denoise.core.io import READABLE, is_zarr
 from napari_ne_denoise.gui.base.boxes import choice_box, offer
 from napari_ne_denoise.gui.base.choices import explain_models, find_devices, model_box
 from napari_ne_denoise.gui.base.dock import WorkDock
-from napari_ne_denoise.gui.base.docks import Fold, Message, form
+from napari_ne_denoise.gui.base.docks import Fold, Message, form, show_progress
 from napari_ne_denoise.gui.base.pace import duration
 from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.base.workers import Task
@@ -261,8 +261,8 @@ class BatchWidget(WorkDock):
     def _show_share(self, finished: float) -> None:
         share = finished / max(self._to_do, 1)  # what is skipped takes no time
         left = (perf_counter() - self._began) * (1 - share) / max(share, 1e-3)
-        self.bar.native.setValue(int(1000 * share))
-        self.bar.native.setFormat(f"{share:.0%} · {duration(left)} left" if 0 < share < 1 else f"{share:.0%}")
+        text = f"{share:.0%} · {duration(left)} left" if 0 < share < 1 else f"{share:.0%}"
+        show_progress(self.bar.native, int(1000 * share), text)
 
     def _fail(self, reason: str) -> None:
         self._end("")

@@ -7,7 +7,7 @@ from magicgui.widgets import ProgressBar, PushButton
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.base.choices import find_devices, layer_box
-from napari_ne_denoise.gui.base.docks import NO_IMAGE, Message, side_by_side
+from napari_ne_denoise.gui.base.docks import NO_IMAGE, Message, show_progress, side_by_side
 from napari_ne_denoise.gui.base.layer_dock import LayerDock
 from napari_ne_denoise.gui.base.opening import open_dock
 from napari_ne_denoise.gui.base.per_viewer import one_of
@@ -211,8 +211,7 @@ class DenoiseWidget(LayerDock):
             )
 
     def _show_progress(self, percent: int, text: str) -> None:
-        self.bar.native.setValue(percent)
-        self.bar.native.setFormat(text)
+        show_progress(self.bar.native, percent, text)
 
     def _show_state(self) -> None:
         layer = self.layer.value

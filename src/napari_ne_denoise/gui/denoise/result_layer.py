@@ -137,5 +137,5 @@ class ResultLayer:
 
     def _redraw(self) -> None:
         begin = perf_counter()
-        self.layer.refresh()
+        self.layer.refresh(thumbnail=False)  # which is for the end
         self._pause = max(SHORTEST_PAUSE, PAUSE_PER_REDRAW * (perf_counter() - begin))
