@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Protocol
 
 import numpy as np
-from scipy import ndimage, sparse
 
 from napari_ne_denoise.core.axes import Index, PlaneLayout
 from napari_ne_denoise.core.errors import ImageError
@@ -62,7 +62,8 @@ def as_image(image: Any) -> ArrayLike:
 def _as_array(image: Any) -> ArrayLike:
     if isinstance(image, str | bytes | PathLike):
         raise ImageError(f"image={image!r}: must be an array of pixels; read the file first, for instance with tifffile.imread.")
-    if sparse.issparse(image):
+    sparse = sys.modules.get("scipy.sparse")  # importing it takes a tenth of a second, and who gives such an image has done so
+    if sparse is not None and sparse.issparse(image):
         raise ImageError(f"image: is a sparse {type(image).__name__}; give image.toarray().")
     if isinstance(image, np.ma.MaskedArray):
         return _unmasked(image)
@@ -230,6 +231,8 @@ def planes_from(layout: PlaneLayout, start_at: tuple[int, ...] | None) -> Iterat
 def _fill_from_nearest(pixels: np.ndarray, bad: np.ndarray) -> np.ndarray:
     if bad.all():
         return np.zeros_like(pixels)
+    from scipy import ndimage  # takes a seventh of a second, which most runs do not need
+
     nearest = ndimage.distance_transform_edt(bad, return_distances=False, return_indices=True)
     return np.asarray(pixels[tuple(nearest)])
 

@@ -7,12 +7,15 @@ import os
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import pooch
 
 from napari_ne_denoise.core.errors import DownloadError, ModelError, one_line
-from napari_ne_denoise.core.models.download import Progress, discard, download
 from napari_ne_denoise.core.models.registry import PACKAGE_FOLDER, ModelRow
+
+if TYPE_CHECKING:
+    from napari_ne_denoise.core.models.download import Progress
 
 CACHE_VARIABLE = "NAPARI_NE_DENOISE_MODELS"
 
@@ -88,6 +91,8 @@ def verify(row: ModelRow) -> str:
 
 def _download(row: ModelRow, path: Path, progress: Progress | None) -> None:
     """Fetch under another name, look inside, and only then give the file its name."""
+    from napari_ne_denoise.core.models.download import discard, download  # brings requests, which nothing else needs
+
     incoming = path.with_name(f"incoming-{path.name}")
     expected = row.sha256 or _remembered(path)
     _make_folder(path.parent)
