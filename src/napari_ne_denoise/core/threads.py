@@ -8,7 +8,7 @@ import sys
 # what tells a process how many threads it was given: OpenMP's, which torch obeys
 GIVEN = "OMP_NUM_THREADS"
 # what zarr (when it is imported) and tifffile (when it first packs or unpacks) ask
-_PACKING = ("ZARR_THREADING__MAX_WORKERS", "TIFFFILE_NUM_THREADS")
+PACKING = ("ZARR_THREADING__MAX_WORKERS", "TIFFFILE_NUM_THREADS")
 
 
 def keep_to(threads: int) -> None:
@@ -16,7 +16,7 @@ def keep_to(threads: int) -> None:
 
     It holds for the whole process: for a worker of a cluster and the command line, and not for a viewer, where others read files too.
     """
-    for name in _PACKING:
+    for name in PACKING:
         os.environ.setdefault(name, str(threads))
     if "zarr" in sys.modules:  # it has asked already
         from zarr import config
