@@ -22,6 +22,7 @@ from napari_ne_denoise.core.interruption import check_if_wanted
 from napari_ne_denoise.core.io import read_image
 from napari_ne_denoise.core.lazy import LazyResult
 from napari_ne_denoise.core.provenance import KEY
+from napari_ne_denoise.gui.base import redrawing
 from napari_ne_denoise.gui.denoise import lazy_planes, lazy_view
 from napari_ne_denoise.gui.denoise.lazy_planes import planes_of_all
 
@@ -204,7 +205,7 @@ def test_a_volume_comes_plane_by_plane_if_memory_holds_it(viewer, lazily, parts,
         viewer.dims.ndisplay = 2
         assert np.array_equal(shown(result), expected[0])
         assert note(viewer) == ""
-    monkeypatch.setattr(lazy_planes, "SHORTEST_PAUSE", 0)
+    monkeypatch.setattr(redrawing, "SHORTEST_PAUSE", 0)
     parts.gate.clear()
     viewer.dims.ndisplay = 3
     assert np.array_equal(shown(result)[0], expected[0])  # which was there
@@ -219,7 +220,7 @@ def test_a_volume_comes_plane_by_plane_if_memory_holds_it(viewer, lazily, parts,
 
 def test_a_large_plane_comes_part_by_part(viewer, lazily, rest, noisy, monkeypatch):
     monkeypatch.setattr(lazy, "SIDE", 64)
-    monkeypatch.setattr(lazy_planes, "SHORTEST_PAUSE", 0)
+    monkeypatch.setattr(redrawing, "SHORTEST_PAUSE", 0)
     result, image = lazily(noisy((3, 150, 190)))
     missing = []
     result.events.set_data.connect(lambda _: missing.append(np.isnan(shown(result))))

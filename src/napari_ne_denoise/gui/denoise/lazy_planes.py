@@ -9,6 +9,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_ne_denoise.gui.base.long_task import LongTask, giving_way
+from napari_ne_denoise.gui.base.redrawing import pause_after
 from napari_ne_denoise.gui.denoise.lazy_view import LazyView, window_of
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ TITLE = "computing what is shown"
 # ms that something else must be looked at until what is being computed is given up: while planes pass by faster, as they are played, each
 # that was begun is finished, and there the next time
 REST = 1000
-# seconds between two redraws of what is not complete, and how many times as long as one takes
-SHORTEST_PAUSE, PAUSE_PER_REDRAW = 0.1, 5
 NO_CONTRAST = (0, 1)  # what napari finds in a picture with nothing in it
 
 
@@ -41,7 +40,7 @@ class LazyPlanes:
         self._served: WeakKeyDictionary[Layer, str] = WeakKeyDictionary()  # with what they were complained of last
         self._task: LongTask | None = None
         self._at_work: LazyView | None = None
-        self._redrawn, self._pause = 0.0, SHORTEST_PAUSE
+        self._redrawn, self._pause = 0.0, pause_after(0)
         self._soon, self._rest = QTimer(), QTimer()
         for timer, then in ((self._soon, self._go_on), (self._rest, self._give_up)):
             timer.setSingleShot(True)
@@ -160,7 +159,7 @@ class LazyPlanes:
         begin = perf_counter()
         layer.refresh(highlight=False, extent=False)
         self._redrawn = perf_counter()
-        self._pause = max(SHORTEST_PAUSE, PAUSE_PER_REDRAW * (self._redrawn - begin))
+        self._pause = pause_after(self._redrawn - begin)
 
     def _fail(self, reason: str) -> None:
         """Say why, once, until something else is told or something succeeds."""

@@ -7,6 +7,7 @@ from qtpy.QtCore import QTimer
 
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.base.per_viewer import one_of
+from napari_ne_denoise.gui.base.redrawing import pause_after
 from napari_ne_denoise.gui.compare.kept_view import covers
 from napari_ne_denoise.gui.denoise.blend import Blend
 from napari_ne_denoise.gui.denoise.lazy_array import LazyArray
@@ -17,10 +18,6 @@ from napari_ne_denoise.gui.layers.layer_data import BLEND_KEY, SOURCE_KEY, Sourc
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
-
-SHORTEST_PAUSE = 0.1  # seconds between two redraws
-# redrawing a large layer takes long: it gets at most one sixth of the window's time
-PAUSE_PER_REDRAW = 5
 
 
 class ResultLayer:
@@ -42,7 +39,7 @@ class ResultLayer:
         self._viewer, self._source, self._values, self._blend = viewer, source, values, blend
         self.layer: Any = None
         self._hidden: list[Any] = []  # the layers below, where the result does not cover them
-        self._pause = SHORTEST_PAUSE
+        self._pause = pause_after(0)
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._redraw)
@@ -138,4 +135,4 @@ class ResultLayer:
     def _redraw(self) -> None:
         begin = perf_counter()
         self.layer.refresh(thumbnail=False)  # which is for the end
-        self._pause = max(SHORTEST_PAUSE, PAUSE_PER_REDRAW * (perf_counter() - begin))
+        self._pause = pause_after(perf_counter() - begin)

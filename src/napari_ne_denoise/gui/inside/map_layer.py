@@ -10,7 +10,7 @@ from qtpy.QtCore import QTimer
 from napari_ne_denoise.core.jacobian.kinds import MAPS
 from napari_ne_denoise.core.jacobian.map_records import map_record
 from napari_ne_denoise.core.noise.model import NoiseModel
-from napari_ne_denoise.gui.denoise.result_layer import PAUSE_PER_REDRAW, SHORTEST_PAUSE
+from napari_ne_denoise.gui.base.redrawing import pause_after
 from napari_ne_denoise.gui.inside.mapping import MapPlan, MapTile
 from napari_ne_denoise.gui.layers.layer_data import HELPER_KEY, MAP_KEY, finest
 from napari_ne_denoise.gui.layers.layer_files import PIXEL
@@ -127,7 +127,7 @@ class MapLayers:
         self._noises: list[NoiseModel] = []
         self._stabilised = False
         self.layers: dict[str, Any] = {}
-        self._pause = SHORTEST_PAUSE
+        self._pause = pause_after(0)
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._redraw)
@@ -239,7 +239,7 @@ class MapLayers:
                 layer.contrast_limits = limits
                 self._limits[name] = tuple(layer.contrast_limits)
             layer.refresh()
-        self._pause = max(SHORTEST_PAUSE, PAUSE_PER_REDRAW * (perf_counter() - begin))
+        self._pause = pause_after(perf_counter() - begin)
 
     def _limits_of(self, name: str) -> tuple[float, float]:
         """Between which colours go: most of what is there, and not a few extremes."""
