@@ -1,5 +1,6 @@
 import gc
 import threading
+import time
 
 import dask
 import dask.array as da
@@ -12,6 +13,7 @@ from napari_ne_denoise.core import inference, precision
 from napari_ne_denoise.core.axes import plan_planes
 from napari_ne_denoise.core.errors import ImageError, ModelError
 from napari_ne_denoise.core.regions import Regions
+from napari_ne_denoise.gui.base import long_task, workers
 from napari_ne_denoise.gui.base.long_task import LongTask
 from napari_ne_denoise.gui.denoise.denoise_widget import DenoiseWidget
 from napari_ne_denoise.gui.layers.kinship import is_helper
@@ -156,6 +158,19 @@ def test_another_model_and_another_layer(viewer, dock, switch_on, settled, noisy
     assert np.array_equal(layer.data, denoise(first.data, model="ordinary-twin", **FLOAT32))
     until(lambda: len(viewer.layers) == 3)
     assert [layer.name for layer in viewer.layers] == ["first", "first preview", "second"]
+
+
+def test_a_thread_that_is_late_goes_on_with_another_layer(viewer, preview, switch_on, settled, noisy, monkeypatch):
+    def late(*arguments):
+        for finding in workers.guarded(*arguments):
+            yield finding
+            time.sleep(0.3)  # the window is ahead: what was just found is obsolete before its thread has noticed that it is done
+
+    monkeypatch.setattr(long_task, "guarded", late)
+    first, _ = (viewer.add_image(noisy((64, 48), seed), name=name) for seed, name in ((1, "first"), (2, "second")))
+    switch_on()
+    viewer.layers.selection.active = first
+    assert np.array_equal(settled().data, denoise(first.data, **FLOAT32))
 
 
 def test_strength_blends_and_computes_nothing(viewer, dock, switch_on, settled, noisy, monkeypatch):

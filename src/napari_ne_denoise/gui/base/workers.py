@@ -10,7 +10,7 @@ from napari.qt.threading import create_worker
 from napari.utils.notifications import notification_manager, show_warning
 
 from napari_ne_denoise.core.errors import ComputationError, NEDenoiseError
-from napari_ne_denoise.core.interruption import Interrupted, check_if_wanted, interruptible
+from napari_ne_denoise.core.interruption import Interrupted, interruptible
 from napari_ne_denoise.gui.base.remedies import in_window
 
 
@@ -114,7 +114,9 @@ def guarded(work: Callable[..., Iterator[Any]], unwanted: Event, *arguments: Any
         with interruptible(unwanted):
             for finding in work(*arguments):
                 yield finding
-                check_if_wanted()
+                # not `check_if_wanted`: the work may have left a part of itself interruptible, whose end is not that of all
+                if unwanted.is_set():
+                    return
     except Interrupted:
         return
     except NEDenoiseError as error:
