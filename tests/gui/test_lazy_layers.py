@@ -1,5 +1,6 @@
 """A result that is computed when it is shown: the window never waits, and nobody ever sees a pixel that is not computed."""
 
+import errno
 import gc
 import pickle
 import threading
@@ -22,6 +23,7 @@ from napari_ne_denoise.core.interruption import check_if_wanted
 from napari_ne_denoise.core.io import read_image
 from napari_ne_denoise.core.lazy import LazyResult
 from napari_ne_denoise.core.provenance import KEY
+from napari_ne_denoise.core.run import DenoisingRun
 from napari_ne_denoise.gui.base import redrawing
 from napari_ne_denoise.gui.denoise import lazy_planes, lazy_view
 from napari_ne_denoise.gui.denoise.lazy_planes import planes_of_all
@@ -71,7 +73,7 @@ def lazily(viewer, dock, run, noisy):
         image = noisy((PLANES, 48, 40)) if image is None else image
         plane = image.shape[-3:] if look.get("rgb") else image.shape[-2:]
         chunks = (*(1,) * (image.ndim - len(plane)), *plane)
-        viewer.add_image(da.from_array(image, chunks=chunks), name=name, **look)
+        viewer.add_image(image if isinstance(image, da.Array) else da.from_array(image, chunks=chunks), name=name, **look)
         go_to(viewer, 0)
         dock.form.store.native.setCurrentText("computed when shown")
         run()
@@ -87,6 +89,19 @@ def shown(layer: Any) -> np.ndarray:
 
 def is_empty(layer: Any) -> bool:
     return bool(np.isnan(shown(layer)).all())
+
+
+@pytest.fixture
+def told() -> Iterator[list[str]]:
+    """What napari has told the user."""
+    messages: list[str] = []
+
+    def note(notification: Any) -> None:
+        messages.append(notification.message)
+
+    notification_manager.notification_ready.connect(note)
+    yield messages
+    notification_manager.notification_ready.disconnect(note)
 
 
 @pytest.fixture
@@ -315,6 +330,76 @@ def test_an_error_is_told_once_and_tried_again_when_asked_again(viewer, lazily, 
         assert note(viewer) == ""
     finally:
         notification_manager.notification_ready.disconnect(told.append)
+
+
+class Broken:
+    """A stack of files, of which some plane cannot be read."""
+
+    def __init__(self, image: np.ndarray, read: Any) -> None:
+        self.image, self.read, self.shape, self.dtype, self.ndim = image, read, image.shape, image.dtype, image.ndim
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        """What was asked for, but of plane 7."""
+        return self.read(self.image[index]) if index[0] in (7, slice(7, 8)) else self.image[index]
+
+
+def _gone(_: Any) -> np.ndarray:
+    raise FileNotFoundError(errno.ENOENT, "No such file or directory", "/data/7.tif")
+
+
+def _too_much(_: Any) -> np.ndarray:
+    raise MemoryError
+
+
+@pytest.mark.parametrize(
+    ("read", "said"),
+    [
+        (
+            _gone,
+            "image: its plane 7 could not be read (No such file or directory: /data/7.tif); see whether its files are all there and whole",
+        ),
+        (lambda plane: plane[..., ::2], "plane 7 could not be read (it has the shape (48, 20), not (48, 40)); see whether its files"),
+        (_too_much, "There is not enough memory for this; close other programs"),
+    ],
+)
+def test_a_plane_that_cannot_be_read_is_tried_again_when_the_user_says_so(viewer, lazily, rest, noisy, told, read, said):
+    image = noisy((PLANES, 48, 40))
+    broken = Broken(image, read)
+    result, _ = lazily(da.from_array(broken, chunks=(1, 48, 40), asarray=False))
+    viewer.layers["cells"].visible = False  # napari itself would fail, and say so
+    go_to(viewer, 7)
+    rest()
+    assert [notice.startswith("cells denoised: what it shows could not be computed. ") for notice in told] == [True]
+    assert said in told[0]
+    assert told[0].endswith(". To try again, hide this layer and show it.")
+    broken.read = lambda plane: plane
+    result.visible = False
+    result.visible = True
+    rest()
+    assert np.array_equal(shown(result), denoise(image)[7])
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("no kernel"), "fast failed on cpu: no kernel; denoise the image again with another model."),
+        (MemoryError(), "cpu: out of memory even for the smallest tile of 8 pixels; close other programs. To try again, hide"),
+        (
+            ComputationError("fast failed on cuda:0: no kernel.", mend="failing_device", python="try device='cpu'"),
+            'no kernel; denoise the image again with the CPU at "Device", under "Advanced".',
+        ),
+    ],
+)
+def test_what_fails_says_what_helps_a_layer_that_exists(viewer, lazily, rest, told, monkeypatch, error, said):
+    lazily()
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(DenoisingRun, "_run_network", fail)
+    go_to(viewer, 7)
+    rest()
+    assert said in told[0]
 
 
 def test_of_channels_that_are_added_up_the_noisy_one_is_seen_meanwhile(viewer, dock, lazily, parts, rest):

@@ -1,5 +1,6 @@
 """The errors a user can meet: each says what came, what is accepted, and what to do."""
 
+import errno
 import re
 from collections.abc import Mapping
 
@@ -79,6 +80,19 @@ class ComputationError(NEDenoiseError):
 
 def _joined(said: str, remedy: str) -> str:
     return f"{said.removesuffix('.')}; {remedy}." if remedy else said
+
+
+def reason_of(error: BaseException) -> str:
+    """What went wrong, of whatever a library raised, in one line that a person will read."""
+    if getattr(error, "errno", None) == errno.ENOSPC:
+        return "the disk is full"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, KeyError):
+        return f"{error} is missing in it"
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return one_line(f"{error.strerror}: {error.filename}")
+    return one_line(f"{error}") or type(error).__name__
 
 
 def one_line(text: str) -> str:

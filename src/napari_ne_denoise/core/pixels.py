@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from napari_ne_denoise.core.axes import Index, PlaneLayout
-from napari_ne_denoise.core.errors import ImageError
+from napari_ne_denoise.core.errors import ImageError, reason_of
 from napari_ne_denoise.core.settings import Nonfinite, OutputDtype
 from napari_ne_denoise.core.statistics import Read
 
@@ -199,11 +199,17 @@ class PlaneReader:
     def _window(self, plane: Index, rows: slice, columns: slice) -> np.ndarray:
         index = self.layout.window(plane, rows, columns)
         try:
-            return self.layout.to_image(np.asarray(self.image[index]))
+            pixels = np.asarray(self.image[index])
         except MemoryError:
             raise
         except Exception as error:  # files, networks and lazy computations each have their own
-            raise ImageError(f"image: its part {index} could not be read ({type(error).__name__}: {error}).") from error
+            raise _unreadable(plane, reason_of(error)) from error
+        wanted = tuple(
+            len(range(*at.indices(length))) for at, length in zip(index, self.layout.shape, strict=True) if isinstance(at, slice)
+        )
+        if pixels.shape != wanted:
+            raise _unreadable(plane, f"it has the shape {pixels.shape}, not {wanted}")
+        return self.layout.to_image(pixels)
 
     def _finite_window(self, plane: Index, rows: slice, columns: slice) -> np.ndarray:
         pixels = self._window(plane, rows, columns)
@@ -235,6 +241,12 @@ def _fill_from_nearest(pixels: np.ndarray, bad: np.ndarray) -> np.ndarray:
 
     nearest = ndimage.distance_transform_edt(bad, return_distances=False, return_indices=True)
     return np.asarray(pixels[tuple(nearest)])
+
+
+def _unreadable(plane: Index, why: str) -> ImageError:
+    number = ", ".join(str(at) for at in plane if isinstance(at, int))
+    said = f"image:{f' its plane {number}' if number else ''} could not be read ({why})."
+    return ImageError(said, mend="unreadable", python="see whether its files are all there and whole")
 
 
 def _nonfinite_error(said: str, count: int, first: tuple[int, ...]) -> ImageError:

@@ -337,10 +337,12 @@ class DenoisingRun:
         return output
 
     def _smaller_tiles(self, waiting: list[Tile], error: Exception) -> list[Tile]:
+        on_cpu = self.device.type == "cpu"
         if not devices.is_out_of_memory(error):
             if isinstance(error, RuntimeError):
                 said = f"{self.denoiser.name} failed on {self.device}: {error}."
-                raise ComputationError(said, mend="failing_device", python="try device='cpu'") from error
+                mend, remedy = ("failing_cpu", "try another model") if on_cpu else ("failing_device", "try device='cpu'")
+                raise ComputationError(said, mend=mend, python=remedy) from error
             raise error
         devices.release_memory(self.device)
         largest = max(waiting[0].keep[0].stop - waiting[0].keep[0].start, waiting[0].keep[1].stop - waiting[0].keep[1].start)
@@ -348,8 +350,8 @@ class DenoisingRun:
         if len(smaller) == len(waiting):
             raise DeviceError(
                 f"{self.device}: out of memory even for the smallest tile of {largest} pixels.",
-                mend="full_device",
-                python="close other programs that use it, or use device='cpu'",
+                mend="memory" if on_cpu else "full_device",
+                python="close other programs" if on_cpu else "close other programs that use it, or use device='cpu'",
             ) from error
         self.tile_size = min(self.tile_size, -(-largest // 2))
         return smaller

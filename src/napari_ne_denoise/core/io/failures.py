@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from napari_ne_denoise.core.errors import FileError, one_line
+from napari_ne_denoise.core.errors import FileError, reason_of
 
 TOO_LARGE = "is too large for the memory of this machine; cut it into parts."
 NOT_WRITTEN = "could not be written", "nothing was left of it"
@@ -29,15 +29,4 @@ def failures_named(path: Path, what: str, remedy: str) -> Iterator[None]:
 
 
 def _said(error: Exception, what: str, remedy: str) -> str:
-    return TOO_LARGE if getattr(error, "errno", None) == errno.ENOMEM else f"{what} ({_reason(error)}); {remedy}."
-
-
-def _reason(error: Exception) -> str:
-    """What went wrong, in one line that a person will read."""
-    if getattr(error, "errno", None) == errno.ENOSPC:
-        return "the disk is full"
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply"
-    if isinstance(error, KeyError):
-        return f"{error} is missing in it"
-    return one_line(f"{error}") or type(error).__name__
+    return TOO_LARGE if getattr(error, "errno", None) == errno.ENOMEM else f"{what} ({reason_of(error)}); {remedy}."

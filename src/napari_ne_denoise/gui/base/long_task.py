@@ -3,11 +3,13 @@
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QObject, Qt, Signal
 
+from napari_ne_denoise.gui.base.remedies import REMEDIES
 from napari_ne_denoise.gui.base.workers import Hearing, guarded
 
 # how far a thread stands back behind the window where both want a processor core (Linux; 19 is farthest)
@@ -42,17 +44,26 @@ class LongTask(Hearing):
         Called on the main thread with everything that `work` yields.
     failed
         Called on the main thread with a message, instead of anything further.
+    remedies
+        What to do about errors, by what mends them, where that is not what any dock would say.
     """
 
     def __init__(
-        self, title: str, work: Callable[..., Iterator[Any]], *arguments: Any, found: Callable[[Any], None], failed: Callable[[str], None]
+        self,
+        title: str,
+        work: Callable[..., Iterator[Any]],
+        *arguments: Any,
+        found: Callable[[Any], None],
+        failed: Callable[[str], None],
+        remedies: Mapping[str, str] = REMEDIES,
     ) -> None:
         super().__init__(found, failed)
         self._post = _Post()
         for signal, slot in ((self._post.found, self._receive), (self._post.broken, self._receive_error), (self._post.ended, self._end)):
             signal.connect(slot, Qt.ConnectionType.QueuedConnection)
         # a daemon: a program that ends does not wait for a file that is being read
-        self._thread = threading.Thread(target=_run, args=(self._post, work, self._unwanted, arguments), name=title, daemon=True)
+        work_guarded = partial(guarded, work, self._unwanted, *arguments, remedies=remedies)
+        self._thread = threading.Thread(target=_run, args=(self._post, work_guarded), name=title, daemon=True)
 
     @property
     def is_alive(self) -> bool:
@@ -85,9 +96,9 @@ def giving_way(work: Callable[..., Iterator[Any]], *arguments: Any) -> Iterator[
     yield from work(*arguments)
 
 
-def _run(post: _Post, work: Callable[..., Iterator[Any]], unwanted: threading.Event, arguments: tuple[Any, ...]) -> None:
+def _run(post: _Post, work: Callable[[], Iterator[Any]]) -> None:
     try:
-        for finding in guarded(work, unwanted, *arguments):
+        for finding in work():
             post.found.emit(finding)
     except Exception as error:
         post.broken.emit(error)

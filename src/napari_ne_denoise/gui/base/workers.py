@@ -1,6 +1,6 @@
 """Work in threads, whose findings reach the main thread until it is stopped."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
@@ -11,7 +11,7 @@ from napari.utils.notifications import notification_manager, show_warning
 
 from napari_ne_denoise.core.errors import ComputationError, NEDenoiseError
 from napari_ne_denoise.core.interruption import Interrupted, interruptible
-from napari_ne_denoise.gui.base.remedies import in_window
+from napari_ne_denoise.gui.base.remedies import REMEDIES, in_window
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ class _Titled(partial[Iterator[Any]]):
         return self.title
 
 
-def guarded(work: Callable[..., Iterator[Any]], unwanted: Event, *arguments: Any) -> Iterator[Any]:
-    """What some work yields, until it is unwanted; errors that the user can mend come as `Failed`."""
+def guarded(work: Callable[..., Iterator[Any]], unwanted: Event, *arguments: Any, remedies: Mapping[str, str] = REMEDIES) -> Iterator[Any]:
+    """What some work yields, until it is unwanted; errors that the user can mend come as `Failed`, with what to do."""
     try:
         with interruptible(unwanted):
             for finding in work(*arguments):
@@ -120,9 +120,9 @@ def guarded(work: Callable[..., Iterator[Any]], unwanted: Event, *arguments: Any
     except Interrupted:
         return
     except NEDenoiseError as error:
-        yield Failed(in_window(error))
-    except MemoryError as error:
-        yield Failed(f"There is not enough memory for this: {error or 'close other programs, or denoise a part of the image'}.")
+        yield Failed(in_window(error, remedies))
+    except MemoryError:
+        yield Failed(f"There is not enough memory for this; {remedies['memory']}.")
     except RuntimeError as error:
         # superqt takes a RuntimeError in a generator for a deleted worker and drops it
         raise ComputationError(str(error)) from error

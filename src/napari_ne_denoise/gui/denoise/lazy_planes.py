@@ -11,6 +11,7 @@ from qtpy.QtCore import QTimer
 from napari_ne_denoise.gui.base.long_task import LongTask, giving_way
 from napari_ne_denoise.gui.base.redrawing import pause_after
 from napari_ne_denoise.gui.denoise.lazy_view import LazyView, window_of
+from napari_ne_denoise.gui.denoise.remedies import SHOWN_REMEDIES
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -125,7 +126,7 @@ class LazyPlanes:
     def _begin(self, view: LazyView) -> None:
         view.is_obsolete = False
         self._at_work, self._redrawn = view, perf_counter()
-        self._task = LongTask(TITLE, giving_way, view.compute, found=self._advance, failed=self._fail)
+        self._task = LongTask(TITLE, giving_way, view.compute, found=self._advance, failed=self._fail, remedies=SHOWN_REMEDIES)
         self._task.start()
 
     def _give_up(self) -> None:
