@@ -1,5 +1,9 @@
 """What all docks have in common: they fit into the window, and scroll where it is low."""
 
+import subprocess
+import sys
+from textwrap import dedent
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -190,3 +194,25 @@ def _turn_wheel(widget):
         if turn.isAccepted():
             return
         widget = widget.parentWidget()
+
+
+def test_a_program_that_ends_with_its_window_open_ends_quietly():
+    """All docks leave before Qt destroys timers and widgets, in no order: one that was late would stop a timer that is gone."""
+    program = f"""
+        import napari, numpy
+        from qtpy.QtCore import QThreadPool
+        from qtpy.QtWidgets import QApplication
+        from napari_ne_denoise.gui.base.opening import open_dock
+        viewer = napari.Viewer(show=False)
+        viewer.add_image(numpy.zeros((32, 32), "float32"), name="cells")
+        for dock in {[path[-1].removesuffix(" (NE Denoise)") for path in DOCKS]}:
+            open_dock(viewer, dock)
+        for _ in range(9):  # also the workers that look for devices have begun, and ended
+            QApplication.processEvents()
+            QThreadPool.globalInstance().waitForDone()
+        raise LookupError('the end')
+    """
+    ended = subprocess.run([sys.executable, "-c", dedent(program)], capture_output=True, text=True, timeout=300)
+    assert ended.stderr.splitlines()[-1] == "LookupError: the end"
+    assert "deleted" not in ended.stderr
+    assert ended.returncode == 1

@@ -1,8 +1,7 @@
 """What every dock does: it scrolls where the window is low, works in a thread, and leaves nothing behind when it goes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
-from weakref import WeakMethod
 
 from magicgui.widgets import Container, Widget
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
@@ -10,6 +9,7 @@ from qtpy.QtGui import QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_ne_denoise.gui.base.docks import WIDTH
+from napari_ne_denoise.gui.base.leaving import leave_with
 from napari_ne_denoise.gui.base.room import share_room
 from napari_ne_denoise.gui.base.workers import Task
 
@@ -48,9 +48,7 @@ class WorkDock(Container):
         self.column = self._content.native.layout()
         self.native.layout().addWidget(_Scroll(self._content.native))
         self.native_parent_changed.connect(self._notice_parent)
-        # Qt would hold a strong reference to the widget, the widget holds its native one: neither would ever go
-        let_go = WeakMethod(self._let_go)
-        self.native.destroyed.connect(lambda *_: _call_if_alive(let_go))
+        leave_with(self.native, self._let_go)
 
     @property
     def is_closed(self) -> bool:
@@ -134,9 +132,3 @@ class _Scroll(QScrollArea):
         if event is not None and event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
         return super().eventFilter(watched, event)
-
-
-def _call_if_alive(method: WeakMethod[Callable[[], None]]) -> None:
-    call = method()
-    if call is not None:
-        call()

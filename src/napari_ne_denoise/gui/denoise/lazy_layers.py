@@ -1,7 +1,6 @@
 """What a viewer says and shows of its layers of lazy results while they wait for what is computed."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
@@ -10,6 +9,7 @@ from napari.components.overlays import TextOverlay
 from qtpy.QtWidgets import QWidget
 
 from napari_ne_denoise.core.provenance import KEY
+from napari_ne_denoise.gui.base.leaving import leave_with
 from napari_ne_denoise.gui.base.per_viewer import one_of
 from napari_ne_denoise.gui.compare.flip import BeforeAfter
 from napari_ne_denoise.gui.compare.kept_view import KeptView
@@ -47,7 +47,7 @@ class LazyLayers:
         viewer.layers.events.removed.connect(self._notice_removal)
         window = _window_of(viewer)
         if window is not None:
-            window.destroyed.connect(self._let_go)
+            leave_with(window, self._let_go)
 
     def show_while_waiting(self, layer: Any, below: Sequence[Any]) -> None:
         """Let layers that are hidden below another one, which they would shine through, be seen as long as it has nothing to show."""
@@ -93,11 +93,10 @@ class LazyLayers:
         viewer = self._viewer()
         return viewer is not None and (one_of(BeforeAfter, viewer).flipped is not None or bool(viewer.canvas.grid.enabled))
 
-    def _let_go(self, *_: object) -> None:
+    def _let_go(self) -> None:
         """The window goes: nobody looks at anything."""
-        with suppress(RuntimeError):  # at the end of a program Qt's timers may be gone already
-            for layer in self._layers():
-                self._planes.forget(layer)
+        for layer in self._layers():
+            self._planes.forget(layer)
 
 
 def _describe(layer: Any, view: LazyView) -> str:
