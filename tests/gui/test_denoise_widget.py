@@ -155,6 +155,18 @@ def test_pixels_that_are_no_numbers_are_kept_and_counted(viewer, dock, run, nois
     assert "2 pixels that are NaN or infinite were kept" in dock.message.value
 
 
+def test_pixels_that_are_no_numbers_are_kept_of_small_planes_that_are_not_in_memory(viewer, dock, run, noisy):
+    image = noisy((3, 48, 40)).astype(np.float32)
+    image[1, 10:12, 20] = np.nan
+    viewer.add_image(da.from_array(image, chunks=(1, 48, 40)), name="holes", contrast_limits=(200, 600))
+    for store in ("in memory", "computed when shown"):
+        dock.form.store.native.setCurrentText(store)
+        run()
+        assert not dock.message.is_error
+        np.testing.assert_array_equal(viewer.layers[-1].data, denoise(image, nonfinite="keep"))
+    assert np.isnan(viewer.layers[-1].data[1, 10:12, 20]).all()
+
+
 def test_a_second_result_overwrites_nothing(viewer, run, noisy):
     viewer.add_image(noisy((48, 48)), name="cells")
     run()

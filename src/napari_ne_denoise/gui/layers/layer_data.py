@@ -8,6 +8,7 @@ import numpy as np
 from napari.utils.transforms import Affine
 
 from napari_ne_denoise.core.axes import Index, plan_planes
+from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.noise.sampling import channel_axes_of
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.core.settings import DEFAULTS
@@ -26,6 +27,8 @@ HELPER_KEY = f"{KEY} helper"
 # Where a map of filters keeps how it was made.
 MAP_KEY = f"{KEY} map"
 
+# bytes of a plane that is always read whole, whoever wants a window of it: as `core.regions` has it, which brings torch
+MOST_READ_WHOLE = 2**25
 # What a result must not take over: what it is called and noted, and how its pixels are stored.
 _NOT_CARRIED = ("name", "metadata", "visible", "multiscale", "locked_data_level", "auto_contrast")
 
@@ -82,10 +85,20 @@ class Source:
         if self.rgb:
             # napari shows colours of floats in 0–1 and of integers in their full range: keep what it was
             chosen["output_dtype"] = "input"
-        if isinstance(self.data, np.ndarray):
-            # of arrays that are not in memory, whole planes would have to be read for this
+        if self._is_read_whole:
             chosen["nonfinite"] = "keep"
         return chosen
+
+    @property
+    def _is_read_whole(self) -> bool:
+        """Whether whole planes are there, or are read anyway, so that gaps in them can be filled at no cost."""
+        if isinstance(self.data, np.ndarray):
+            return True
+        try:
+            rows, columns = plan_planes(self.data.shape, self.axes, self.channel_axis).plane_shape
+        except NEDenoiseError:  # which is told when the work begins
+            return False
+        return rows * columns * np.dtype(self.data.dtype).itemsize <= MOST_READ_WHOLE
 
     @property
     def window(self) -> tuple[slice, ...]:
