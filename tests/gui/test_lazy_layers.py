@@ -452,3 +452,75 @@ def test_contrast_is_never_that_of_nothing(viewer, lazily, parts, rest, noisy):
     rest()
     plane = denoise(image)[11]
     np.testing.assert_allclose(result.contrast_limits, (plane.min(), plane.max()), rtol=1e-5)
+
+
+class Late:
+    """Threads that are held up after each part of a result that they have, until it is their turn."""
+
+    def __init__(self) -> None:
+        self.of: LazyResult | None = None
+        self.turns: list[threading.Event] = []
+
+    def wait(self, result: LazyResult) -> None:
+        """What a thread does that has a part."""
+        if result is self.of and threading.current_thread() is not threading.main_thread():
+            turn = threading.Event()
+            self.turns.append(turn)
+            assert turn.wait(60)
+
+
+@pytest.fixture
+def late(monkeypatch) -> Iterator[Late]:
+    late, part = Late(), LazyResult.part
+
+    def held_up(self: LazyResult, where: Any) -> np.ndarray:
+        values = part(self, where)
+        late.wait(self)
+        return values
+
+    monkeypatch.setattr(LazyResult, "part", held_up)
+    yield late
+    late.of = None
+    for turn in late.turns:
+        turn.set()
+
+
+@pytest.fixture
+def two(viewer, lazily, late, noisy, monkeypatch) -> tuple[Any, Any, np.ndarray, np.ndarray]:
+    """Two results with what they show of plane 7; the first one's thread is held up there as soon as it is looked at."""
+    monkeypatch.setattr(lazy_planes, "REST", 0)
+    (first, image), (second, other) = lazily(name="first"), lazily(noisy((PLANES, 48, 40), 1), "second")
+    second.visible = False
+    late.of = first.data.result
+    return first, second, denoise(image)[7], denoise(other)[7]
+
+
+def test_a_thread_that_was_given_up_and_is_late_is_done_again(viewer, two, late, parts, until, rest):
+    first, second, in_first, in_second = two
+    go_to(viewer, 7)
+    until(lambda: len(late.turns) == 1)
+    parts.gate.clear()
+    begun = len(parts.begun)
+    second.visible = True  # asked for last: it is computed in place of the first
+    until(lambda: len(parts.begun) > begun)
+    late.of = None
+    late.turns[0].set()
+    until(lambda: len(computing_threads()) == 1)
+    parts.gate.set()
+    rest()
+    assert np.array_equal(shown(second), in_second)
+    assert np.array_equal(shown(first), in_first)
+
+
+def test_a_thread_that_was_given_up_and_is_late_does_not_disturb_the_next_one(viewer, two, late, until, rest):
+    first, second, in_first, in_second = two
+    go_to(viewer, 7)
+    until(lambda: len(late.turns) == 1)
+    second.visible = True
+    until(lambda: len(late.turns) == 2)  # the first one's turn again, while its old thread has not ended
+    late.turns[0].set()
+    until(lambda: len(computing_threads()) == 1)
+    late.turns[1].set()
+    rest()
+    assert np.array_equal(shown(second), in_second)
+    assert np.array_equal(shown(first), in_first)

@@ -124,16 +124,19 @@ class LazyPlanes:
         return None
 
     def _begin(self, view: LazyView) -> None:
-        view.is_obsolete = False
         self._at_work, self._redrawn = view, perf_counter()
-        self._task = LongTask(TITLE, giving_way, view.compute, found=self._advance, failed=self._fail, remedies=SHOWN_REMEDIES)
+        self._task = LongTask(
+            TITLE, giving_way, view.compute, view.begin(), found=self._advance, failed=self._fail, remedies=SHOWN_REMEDIES
+        )
         self._task.start()
 
     def _give_up(self) -> None:
         """End what is being computed, within a layer of the network."""
         if self._task is not None:
             self._task.stop()
-        self._leave_work()
+        view = self._leave_work()
+        if view is not None:
+            view.give_up()
 
     def _leave_work(self) -> LazyView | None:
         view, self._at_work, self._task = self._at_work, None, None

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,8 @@ Window = tuple[slice, ...]
 
 class LazyView:
     """A window of a lazy result: exact pixels where they are computed, and nothing to be seen where they are not.
+
+    A thread fills it that has its turn, from `begin` to `give_up` or the next `begin`: one that ends late changes nothing any more.
 
     What is not computed is NaN, which napari leaves transparent, so that the layers below are seen there; as long as there is nothing, the
     picture is one such pixel.  Integers and colours, which have no NaN, are shown when they are complete.
@@ -56,6 +59,7 @@ class LazyView:
         self.reason, self.is_seen, self.is_obsolete = "", False, False
         self._shape = tuple(along.stop - along.start for along in window)
         self._whole: np.ndarray | None = None
+        self._turn, self._filling = 0, Lock()
         self._take_kept()
 
     @property
@@ -98,8 +102,24 @@ class LazyView:
         """Whether it is this window of this result."""
         return self.result is result and self.window == window and self.is_single == is_single
 
-    def compute(self) -> Iterator[bool]:
+    def begin(self) -> int:
+        """Give a turn, with which a thread may `compute`."""
+        self.is_obsolete = False
+        return self.give_up()
+
+    def give_up(self) -> int:
+        """Let no thread that had a turn change anything from now on."""
+        with self._filling:
+            self._turn += 1
+        return self._turn
+
+    def compute(self, turn: int) -> Iterator[bool]:
         """The work of a thread: compute what is missing, part by part, and tell each time whether that was all there is to do.
+
+        Parameters
+        ----------
+        turn
+            As `begin` gave it.
 
         Raises
         ------
@@ -107,9 +127,16 @@ class LazyView:
             If a part cannot be computed, or memory does not hold all of them.
         """
         if len(self.parts) > 1 and self._whole is None:
-            self._whole = self._blank(room_for(self._shape, self.result.dtype, "what the viewer shows", REMEDY))
+            whole = self._blank(room_for(self._shape, self.result.dtype, "what the viewer shows", REMEDY))
+            with self._filling:
+                if turn == self._turn:
+                    self._whole = whole
         for part in [part for part in self.parts if part in self.missing]:
-            self._take(part, self.result.part(part))
+            values = self.result.part(part)
+            with self._filling:
+                if turn != self._turn:
+                    return
+                self._take(part, values)
             if self.is_obsolete or self.is_complete:
                 break
             yield False
