@@ -161,8 +161,8 @@ def test_another_model_and_another_layer(viewer, dock, switch_on, settled, noisy
 
 
 def test_a_thread_that_is_late_goes_on_with_another_layer(viewer, preview, switch_on, settled, noisy, monkeypatch):
-    def late(*arguments):
-        for finding in workers.guarded(*arguments):
+    def late(*arguments, **how):
+        for finding in workers.guarded(*arguments, **how):
             yield finding
             time.sleep(0.3)  # the window is ahead: what was just found is obsolete before its thread has noticed that it is done
 
