@@ -5,7 +5,10 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QScrollArea
 
+from napari_ne_denoise.core.provenance import KEY
+from napari_ne_denoise.gui.base.opening import open_dock
 from napari_ne_denoise.gui.guide.first_steps import BEGIN, END
+from napari_ne_denoise.gui.guide.first_steps import SAMPLE as SAMPLE_KEY
 from napari_ne_denoise.gui.inside.filter_view import SIDE
 from napari_ne_denoise.gui.layers.kinship import image_layers
 
@@ -76,6 +79,21 @@ def test_the_picture_of_the_filter_is_in_sight_in_the_window_that_napari_opens(v
     until(lambda: picture.visibleRegion().boundingRect().height() > 0.9 * SIDE)
     (steps,) = guide.native.findChildren(QScrollArea)
     assert steps.verticalScrollBar().maximum() == 0
+
+
+@pytest.mark.parametrize("size", [(1089, 630), (1280, 800)])
+@pytest.mark.parametrize("before", [(), DOCKS[1:2], DOCKS[1:], (*DOCKS[1:], "Compare (NE Denoise)")], ids=len)
+def test_it_takes_the_height_that_its_steps_need_and_no_more(viewer, begun, until, qtbot, size, before):
+    viewer.window.resize(*size)
+    viewer.open_sample(KEY, SAMPLE_KEY)
+    for name in before:
+        open_dock(viewer, name.removesuffix(" (NE Denoise)"))
+        qtbot.wait(50)
+    guide, _ = begun(PLUGIN)
+    dock = guide.native.parent()
+    until(lambda: dock.height() <= dock.sizeHint().height() + 2)
+    (steps,) = guide.native.findChildren(QScrollArea)
+    until(lambda: steps.verticalScrollBar().maximum() == 0)
 
 
 def test_an_image_of_ones_own_is_taken_and_a_closed_dock_can_be_opened_again(viewer, begun, until, noisy, close_dock):

@@ -24,10 +24,12 @@ def share_room(content: QWidget) -> None:
 
 
 def shares(wanted: Sequence[int], room: int) -> list[int]:
-    """How much of some room each gets: what it wants, or as much as all others that want more."""
+    """How much of some room each gets: what it wants, or as much as all others that want more; what nobody wants goes to the largest."""
     given, left = [0] * len(wanted), room
     smallest_first = sorted(range(len(wanted)), key=lambda number: wanted[number])
     for served, number in enumerate(smallest_first):
         given[number] = min(wanted[number], left // (len(wanted) - served))
         left -= given[number]
+    if wanted:  # Qt would give each of them some of what is left, also to one that has nothing to show there
+        given[smallest_first[-1]] += left
     return given
