@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QScrollArea
 
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.base.opening import open_dock
-from napari_ne_denoise.gui.guide.first_steps import BEGIN, END
+from napari_ne_denoise.gui.guide.first_steps import BEGIN
 from napari_ne_denoise.gui.guide.first_steps import SAMPLE as SAMPLE_KEY
 from napari_ne_denoise.gui.inside.filter_view import SIDE
 from napari_ne_denoise.gui.layers.kinship import image_layers
@@ -67,7 +67,12 @@ def test_a_minute_in_four_steps(viewer, begun, until, path, no_thread_left):
     until(lambda: guide.done == [True, True, True, False])
     denoise.quality.native.click()
     until(lambda: all(guide.done))
-    assert guide.message.value == END
+    assert guide.message.value == BEGIN + "☑☑☑☑"
+    assert guide.end.native.isVisible()
+    (steps,) = guide.native.findChildren(QScrollArea)
+    assert steps.verticalScrollBar().maximum() == 0  # there is room for the last word
+    QTest.mouseClick(guide.back, Qt.MouseButton.LeftButton)
+    assert guide.rows[-1].isVisible()
     no_thread_left()
 
 

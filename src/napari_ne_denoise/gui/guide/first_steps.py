@@ -37,7 +37,7 @@ STEPS = (
     ("Press “How good is it?” in the Denoise dock.", "The error is estimated without knowing the truth, in some seconds."),
 )
 BEGIN = "A minute, in four steps: "
-END = "That was all. Now your own image: File ▸ Open, then Layers ▸ Filter ▸ Denoise."
+END = "That was all. Now your own image: File\u00a0▸\u00a0Open, then Layers\u00a0▸\u00a0Filter\u00a0▸\u00a0Denoise."
 
 
 class FirstSteps(WorkDock):
@@ -52,7 +52,9 @@ class FirstSteps(WorkDock):
     """
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
-        self.message = Message()
+        self.message, self.end = Message(), Message(END)
+        self.end.native.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.end.native.setMinimumHeight(1)  # as high as it is in the width that it gets
         super().__init__(viewer, [])
         self.rows = [_Row(number, text, tooltip) for number, (text, tooltip) in enumerate(STEPS, 1)]
         self._denoise: Any = None
@@ -118,12 +120,11 @@ class FirstSteps(WorkDock):
         if not done or self.rows[number].done:
             return
         self.rows[number].tick()
-        if not all(self.done):
-            self.pages.setCurrentIndex(self.done.index(False))
+        self.pages.setCurrentIndex(self.pages.addWidget(self.end.native) if all(self.done) else self.done.index(False))
         self._say_progress()
 
     def _say_progress(self) -> None:
-        self.message.say(END if all(self.done) else BEGIN + "".join(row.box for row in self.rows))
+        self.message.say(BEGIN + "".join(row.box for row in self.rows))
 
     def _disconnect(self) -> None:
         self._viewer.layers.events.inserted.disconnect(self._notice_layer)
