@@ -68,14 +68,14 @@ def _trace_workers() -> Iterator[None]:
     if trace is None:
         yield
         return
-    from superqt.utils import WorkerBase
+    from napari_ne_denoise.gui.base.workers import _Worker
 
-    run = WorkerBase.run
+    run = _Worker.run
 
-    def traced_run(self: WorkerBase) -> None:
+    def traced_run(self: _Worker) -> None:
         sys.settrace(trace)
         run(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(WorkerBase, "run", traced_run)
+        patch.setattr(_Worker, "run", traced_run)
         yield

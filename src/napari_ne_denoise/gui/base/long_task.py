@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -97,10 +98,12 @@ def giving_way(work: Callable[..., Iterator[Any]], *arguments: Any) -> Iterator[
 
 
 def _run(post: _Post, work: Callable[[], Iterator[Any]]) -> None:
-    try:
-        for finding in work():
-            post.found.emit(finding)
-    except Exception as error:
-        post.broken.emit(error)
-    finally:
-        post.ended.emit()
+    # work raises other ones: this is of Qt's objects, which are gone before the last threads of a program
+    with suppress(RuntimeError):
+        try:
+            for finding in work():
+                post.found.emit(finding)
+        except Exception as error:
+            post.broken.emit(error)
+        finally:
+            post.ended.emit()

@@ -1,17 +1,19 @@
 """Work in threads, whose findings reach the main thread until it is stopped."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
 from typing import Any
 
-from napari.qt.threading import create_worker
+from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils.notifications import notification_manager, show_warning
 
 from napari_ne_denoise.core.errors import ComputationError, NEDenoiseError
 from napari_ne_denoise.core.interruption import Interrupted, interruptible
 from napari_ne_denoise.gui.base.remedies import REMEDIES, in_window
+from napari_ne_denoise.gui.base.warned import warnings_of_this_thread
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ class Task(Hearing):
     ) -> None:
         super().__init__(found, failed)
         connections = {"yielded": self._receive, "errored": self._receive_error, "warned": self._receive_warning}
-        self._worker = create_worker(_Titled(title, work, self._unwanted, *arguments), _start_thread=False, _connect=connections)
+        titled = _Titled(title, work, self._unwanted, *arguments)
+        self._worker = create_worker(titled, _start_thread=False, _connect=connections, _worker_class=_Worker)
 
     def start(self) -> None:
         """Begin."""
@@ -87,11 +90,32 @@ class Task(Hearing):
         self._stopped = True
         self._unwanted.set()
 
-    def _receive_warning(self, warning: tuple[Any, ...]) -> None:
-        # superqt lets every warning through, also those that are for programmers
-        message, category = warning[:2]
-        if category is UserWarning and not self._stopped:
-            show_warning(str(message))
+    def _receive_warning(self, warning: tuple[str]) -> None:
+        if not self._stopped:
+            show_warning(*warning)
+
+
+class _Worker(GeneratorWorker[Any, Any, Any]):
+    """napari's, but for what concerns the whole process: warnings, of which superqt takes those of all threads, and its end."""
+
+    def run(self) -> None:
+        """What superqt does, in its order."""
+        # of work, a RuntimeError has become another one: this is of Qt's objects, which are gone before the last threads of a program
+        with suppress(RuntimeError):
+            self.started.emit()
+            self._running = True
+            try:
+                with warnings_of_this_thread(lambda text: self.warned.emit((text,))):
+                    result = self.work()
+                if isinstance(result, RuntimeError):
+                    return
+                if not self.abort_requested:
+                    self.returned.emit(result)
+            except Exception as error:
+                self.errored.emit(error)
+            self._running = False
+            self.finished.emit()
+            self._finished.emit(self)
 
 
 class _Titled(partial[Iterator[Any]]):

@@ -1,0 +1,110 @@
+"""Threads, whenever they are late: what they share with the whole process, and what they find when it ends."""
+
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from textwrap import dedent
+from typing import Any
+
+import pytest
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QThreadPool
+
+from napari_ne_denoise.gui.base.workers import Task
+
+TEXT = "there are few digits left"
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Also where there is one processor core."""
+    pool = QThreadPool.globalInstance()
+    before = pool.maxThreadCount()
+    pool.setMaxThreadCount(2)
+    yield
+    pool.setMaxThreadCount(before)
+
+
+@pytest.fixture
+def told() -> Iterator[list[str]]:
+    """What napari tells the user."""
+    found: list[str] = []
+
+    def take(notification: Any) -> None:
+        found.append(notification.message)
+
+    notification_manager.notification_ready.connect(take)
+    yield found
+    notification_manager.notification_ready.disconnect(take)
+
+
+class Held:
+    """The work of a thread that warns, and then waits until it may go on."""
+
+    def __init__(self, text: str = TEXT) -> None:
+        self.text, self.has_begun, self.may_end, self.has_ended = text, threading.Event(), threading.Event(), False
+        self.task = Task("held", self.work, found=self._take, failed=pytest.fail)
+
+    def work(self) -> Iterator[None]:
+        """Of the thread."""
+        for category in (UserWarning, DeprecationWarning):
+            warnings.warn(self.text, category, stacklevel=1)
+        self.has_begun.set()
+        assert self.may_end.wait(60)
+        yield None
+
+    def _take(self, _: None) -> None:
+        self.has_ended = True
+
+
+@pytest.mark.parametrize("last", [0, 1])
+def test_threads_that_overlap_leave_the_warnings_of_the_process_alone(until, no_thread_left, two_threads, told, last):
+    elsewhere: list[str] = []
+    works = [Held(), Held()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.showwarning = lambda message, *_, **__: elsewhere.append(str(message))
+        before = warnings.showwarning, list(warnings.filters)
+        for work in works:
+            work.task.start()
+            until(work.has_begun.is_set)
+        warnings.warn("of this thread", UserWarning, stacklevel=1)
+        for work in (works[1 - last], works[last]):
+            work.may_end.set()
+            until(lambda work=work: work.has_ended)
+        no_thread_left()
+        assert (warnings.showwarning, list(warnings.filters)) == before
+    assert told == [TEXT, TEXT]
+    assert elsewhere == ["of this thread"]
+
+
+def test_threads_that_outlive_what_qt_had_end_quietly():
+    """One is at work when Qt's objects go, another one begins only then, the third has a thread of its own."""
+    program = """
+        import sys, threading, time
+        from qtpy.compat import isalive
+        from qtpy.QtCore import QThreadPool
+        from qtpy.QtWidgets import QApplication
+        from napari_ne_denoise.gui.base.long_task import LongTask
+        from napari_ne_denoise.gui.base.workers import Task
+        application = QApplication(["", "-platform", "offscreen"])
+        QThreadPool.globalInstance().setMaxThreadCount(1)
+        tasks, begun = [], [threading.Event() for _ in range(3)]
+        def work(number):
+            what = tasks[number]._post if number == 2 else tasks[number]._worker.signals
+            begun[number].set()
+            while isalive(what):
+                time.sleep(0.01)
+            yield None
+        tasks += [kind("late", work, number, found=print, failed=print) for number, kind in enumerate((Task, Task, LongTask))]
+        for task in tasks:
+            task.start()
+        for number in (0, 2):
+            begun[number].wait()
+        sys.exit(7)
+    """
+    ended = subprocess.run([sys.executable, "-c", dedent(program)], capture_output=True, text=True, timeout=300)
+    assert ended.stderr == ""
+    assert ended.returncode == 7
