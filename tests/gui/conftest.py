@@ -53,6 +53,16 @@ def no_thread_left(until) -> Callable[[], None]:
 
 
 @pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Also where there is one processor core."""
+    pool = QThreadPool.globalInstance()
+    before = pool.maxThreadCount()
+    pool.setMaxThreadCount(2)
+    yield
+    pool.setMaxThreadCount(before)
+
+
+@pytest.fixture
 def menu_entry() -> Callable[..., Any]:
     """The entry of a menu of the window, found as a user finds it: by its path."""
 

@@ -1,5 +1,6 @@
 """The batch dock: files in, files out, and what became of each."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
 
 from napari_ne_denoise import denoise
 from napari_ne_denoise.core.batch.file import FileDenoising
+from napari_ne_denoise.core.io import ImageFile, read_image, write_image
 from napari_ne_denoise.gui.batch.batch_widget import BESIDE, CANCEL, EMPTY, IN_FOLDER, REPLACE, SKIP
 from napari_ne_denoise.gui.batch.batching import image_files
 from napari_ne_denoise.gui.batch.file_table import FILE, NOISE, QUALITY, ROW_HEIGHT, STATE, TIME, FileModel
@@ -130,6 +132,37 @@ def test_cancelling_leaves_nothing_half_written(dock, folder, until, gate, no_th
     no_thread_left()
     assert not list(folder.glob("*denoised*"))
     assert not list(folder.glob(".*"))
+
+
+def test_a_run_that_was_cancelled_and_is_late_is_in_nobodys_way(dock, tmp_path, until, noisy, two_threads, no_thread_left, monkeypatch):
+    """Large results are made by one run at a time: pressed again at once, the button waits for the thread that has not ended."""
+    steps, begun, held = FileDenoising.steps, [], threading.Event()
+
+    def late(self):
+        for step in steps(self):
+            if not begun:
+                begun.append(self)
+                assert held.wait(60)
+            yield step
+
+    monkeypatch.setattr(FileDenoising, "steps", late)
+    image = noisy((90, 100))
+    write_image(tmp_path / "a.ome.zarr", ImageFile(image, "YX"))
+    dock.add([tmp_path / "a.ome.zarr"])
+    dock.button.native.click()
+    until(lambda: bool(begun))
+    for _ in range(2):  # also one that was cancelled before it could begin
+        dock.button.native.click()
+        assert states(dock) == ["cancelled"]
+        dock.button.native.click()
+    QTest.qWait(50)
+    held.set()
+    until(lambda: dock.button.text != CANCEL)
+    assert states(dock) == ["done"]
+    assert len(begun) == 1
+    no_thread_left()
+    np.testing.assert_array_equal(read_image(tmp_path / "a_denoised.ome.zarr").pixels, denoise(image))
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_closing_the_dock_stops_the_batch(dock, folder, until, gate, close_dock, no_thread_left):

@@ -10,21 +10,10 @@ from typing import Any
 
 import pytest
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import QThreadPool
 
 from napari_ne_denoise.gui.base.workers import Task
 
 TEXT = "there are few digits left"
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    """Also where there is one processor core."""
-    pool = QThreadPool.globalInstance()
-    before = pool.maxThreadCount()
-    pool.setMaxThreadCount(2)
-    yield
-    pool.setMaxThreadCount(before)
 
 
 @pytest.fixture

@@ -74,13 +74,19 @@ class Task(Hearing):
         self, title: str, work: Callable[..., Iterator[Any]], *arguments: Any, found: Callable[[Any], None], failed: Callable[[str], None]
     ) -> None:
         super().__init__(found, failed)
-        connections = {"yielded": self._receive, "errored": self._receive_error, "warned": self._receive_warning}
+        self._has_ended = False
+        self._before: Task | None = None  # who ends before this begins
+        self._next: Task | None = None
+        connections = {"yielded": self._receive, "errored": self._receive_error, "warned": self._receive_warning, "finished": self._end}
         titled = _Titled(title, work, self._unwanted, *arguments)
         self._worker = create_worker(titled, _start_thread=False, _connect=connections, _worker_class=_Worker)
 
-    def start(self) -> None:
-        """Begin."""
-        self._worker.start()
+    def start(self, after: "Task | None" = None) -> None:
+        """Begin, or do so as soon as the thread of another one has ended, which was stopped."""
+        if after is None or after._has_ended:
+            self._worker.start()
+        else:
+            self._before, after._next = after, self
 
     def stop(self) -> None:
         """Hear nothing more of it; the thread itself ends within a layer of the network.
@@ -89,6 +95,12 @@ class Task(Hearing):
         """
         self._stopped = True
         self._unwanted.set()
+
+    def _end(self) -> None:
+        self._has_ended = True
+        if self._next is not None:
+            self._next._before = None
+            self._next.start()
 
     def _receive_warning(self, warning: tuple[str]) -> None:
         if not self._stopped:

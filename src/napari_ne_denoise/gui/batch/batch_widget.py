@@ -50,6 +50,7 @@ class BatchWidget(WorkDock):
 
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
         self._jobs: list[Job] = []
+        self._cancelled: Task | None = None  # whose thread may be at work on the same files still
         self._finished, self._to_do, self._began = 0, 0, 0.0
         self.files: list[Path] = []
         self.folder: Path | None = None
@@ -118,7 +119,7 @@ class BatchWidget(WorkDock):
         self.bar.native.setValue(0)
         self.message.say("Preparing…")
         self._show_state()
-        self._task.start()
+        self._task.start(after=self._cancelled)
 
     @property
     def device(self) -> Any:
@@ -129,6 +130,7 @@ class BatchWidget(WorkDock):
         """Stop at once; finished results stay, and nothing is half-written."""
         if self._task is not None:
             self._task.stop()
+            self._cancelled = self._task
             for row in range(self.table.count):
                 if self.table.text(row, STATE) not in ("", *ENDS):
                     self.table.show_in(row, STATE, "cancelled")
