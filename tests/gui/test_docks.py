@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from itertools import pairwise
 from textwrap import dedent
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractSlider,
@@ -21,13 +23,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_ne_denoise.gui.base.docks import WIDTH
+from napari_ne_denoise.gui.base.docks import WIDTH, Fold
 from napari_ne_denoise.gui.base.room import shares
 from napari_ne_denoise.gui.batch.file_table import ROW_HEIGHT, ROWS_AT_LEAST
 
 DENOISE, FILES = ("Layers", "Filter", "Denoise (NE Denoise)"), ("Layers", "Filter", "Denoise files (NE Denoise)")
 FILTER, MAPS = ("Layers", "Visualize", "Adaptive filter (NE Denoise)"), ("Layers", "Visualize", "Filter maps (NE Denoise)")
 COMPARE, NOISE = ("Layers", "Visualize", "Compare (NE Denoise)"), ("Layers", "Measure", "Noise (NE Denoise)")
+LAB = ("Layers", "Visualize", "Normalisation lab (NE Denoise)")
 SPECTRUM = ("Layers", "Visualize", "Spectrum (NE Denoise)")
 DOCKS = (DENOISE, FILES, FILTER, MAPS, SPECTRUM, COMPARE, NOISE)
 SMALL_SCREEN = (1280, 800)
@@ -78,11 +81,40 @@ def test_the_button_of_many_files_is_in_sight_below_the_denoise_dock(window, unt
     _, open_docks = window
     denoise, files = open_docks(DENOISE, FILES)
     files.add([tmp_path / f"{name}.tif" for name in "abcd"])
+    QTest.keyClick(files.table.__wrapped__, Qt.Key.Key_Tab)
+    assert not files.table.currentIndex().isValid()  # Tab leaves the table; it went from cell to cell, for ever
     assert files.button.text == "Denoise 4 files"
     until(lambda: files.button.native.visibleRegion().boundingRect() == files.button.native.rect())
     assert files.table.viewport().height() >= ROWS_AT_LEAST * ROW_HEIGHT - 2
     denoise.native.parent().close()
     until(lambda: files.table.viewport().height() >= 8 * ROW_HEIGHT)  # the room that there is
+
+
+@pytest.mark.parametrize("path", [*DOCKS, LAB], ids=lambda path: path[-1])
+def test_tab_goes_through_a_dock_as_one_reads_it(window, path):
+    _, open_docks = window
+    (dock,) = open_docks(path)
+    for fold in dock.native.findChildren(Fold):
+        fold.head.click()
+    QApplication.processEvents()
+    places = [part.rect().translated(part.mapTo(dock.native, QPoint(0, 0))) for part in _stops(dock.native)]
+    assert len(places) >= 2
+    for before, after in pairwise(places):
+        is_beside = after.top() < before.bottom() and before.top() < after.bottom() and before.left() < after.left()
+        assert is_beside or after.top() >= before.bottom()
+
+
+def _stops(content):
+    """What can be seen and reached with Tab, in the order of Tab; a field is one stop, however many parts it has."""
+    (scroll,) = content.findChildren(QScrollArea)
+    part, reached = scroll.nextInFocusChain(), []
+    while part is not scroll:
+        is_reached = part.focusPolicy() & Qt.FocusPolicy.TabFocus and part.isVisible() and part.isEnabled()
+        inner = any(isinstance(above, (QAbstractSpinBox, QComboBox, QScrollBar)) for above in [part.parent()])
+        if is_reached and content.isAncestorOf(part) and not inner:
+            reached.append(part)
+        part = part.nextInFocusChain()
+    return reached
 
 
 @pytest.mark.parametrize("path", DOCKS, ids=lambda path: path[-1])

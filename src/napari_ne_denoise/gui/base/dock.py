@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 from napari_ne_denoise.gui.base.docks import WIDTH
 from napari_ne_denoise.gui.base.leaving import leave_with
 from napari_ne_denoise.gui.base.room import share_room
+from napari_ne_denoise.gui.base.tab_order import follow_reading
 from napari_ne_denoise.gui.base.workers import Task
 
 if TYPE_CHECKING:
@@ -91,10 +92,13 @@ class _Scroll(QScrollArea):
         self._was_shown = False
 
     def showEvent(self, event: QShowEvent | None) -> None:
-        """Take the room that others do not need, once: afterwards the user may have chosen heights."""
+        """Let Tab follow, and take the room that others do not need, once: afterwards the user may have chosen heights."""
         super().showEvent(event)
         if not self._was_shown:
             self._was_shown = True
+            content = self.widget()
+            if content is not None:
+                follow_reading(content)
             QTimer.singleShot(0, self._take_room)  # napari resizes docks after it has shown them
 
     def _take_room(self) -> None:

@@ -1,7 +1,7 @@
 """A plot that fits into a dock and wears the theme of the window."""
 
 import pyqtgraph
-from qtpy.QtCore import QEvent, QSize
+from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtGui import QColor
 
 from napari_ne_denoise.gui.base.docks import WIDTH
@@ -29,6 +29,8 @@ class Plot(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no type
         self.setFixedHeight(HEIGHT)
         self.setMenuEnabled(False)
         self.setMouseEnabled(False, False)
+        for part in (self, self.viewport()):
+            part.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # no key does anything here
         self.hideButtons()
         for side, text in (("bottom", bottom), ("left", left)):
             axis = self.getPlotItem().getAxis(side)

@@ -111,6 +111,7 @@ class FileTable(QTableView):
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setWordWrap(False)
+        self.setTabKeyNavigation(False)  # who comes here with Tab can leave with it; arrows go from file to file
         self.setAcceptDrops(True)
         self.show_files([], lambda _: ("", ""))
         self.setMinimumHeight((ROWS_AT_LEAST + 1) * ROW_HEIGHT)
