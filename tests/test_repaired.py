@@ -1,3 +1,6 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -56,3 +59,27 @@ def test_axes_in_any_order_lazy_arrays_and_missing_values(image):
     _, lazy = _repaired(da.from_array(image, chunks=50), axes="TYX")
     _, eager = _repaired(image, axes="TYX")
     assert np.array_equal(lazy[:, 3:], eager[:, 3:])
+
+
+def test_two_threads_may_read_it(image):
+    """One finds a plane open, and is late; the other one closes that for those that it opens."""
+    _, repaired = _repaired(np.concatenate([image] * 3))
+    expected = repaired[:]
+    late, closed = threading.Event(), threading.Event()
+
+    class Open(dict):
+        def __contains__(self, place):
+            found = super().__contains__(place)
+            if threading.current_thread() is not threading.main_thread():
+                late.set()
+                closed.wait(0.5)  # for ever, where the other one has to wait
+            return found
+
+    repaired._open = Open(repaired._open)
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(repaired.__getitem__, 8)
+        assert late.wait(60)
+        for plane in range(8):
+            assert np.array_equal(repaired[plane], expected[plane])
+        closed.set()
+        assert np.array_equal(first.result(60), expected[8])

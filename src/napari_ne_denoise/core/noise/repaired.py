@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ MOST_OPEN = 4  # planes that are kept open: those of a colour image
 
 
 class RepairedImage:
-    """What a run denoises where it repairs hot pixels: what strength counts from, and what filters are of.
+    """What a run denoises where it repairs hot pixels: what strength counts from, and what filters are of; several threads may read it.
 
     Parameters
     ----------
@@ -35,6 +36,7 @@ class RepairedImage:
         self.shape = tuple(window.stop - window.start for window in self._part)
         self.ndim = len(self.shape)
         self._open: dict[tuple[int, ...], tuple[Read, np.ndarray | None]] = {}
+        self._opening = Lock()
 
     def __getitem__(self, index: Any) -> np.ndarray:
         """A part, by whole numbers and slices without steps.
@@ -58,11 +60,12 @@ class RepairedImage:
 
     def _read(self, plane: Index, rows: slice, columns: slice) -> np.ndarray:
         place = tuple(at for at in plane if isinstance(at, int))
-        if place not in self._open:
-            while len(self._open) >= MOST_OPEN:
-                del self._open[next(iter(self._open))]
-            self._open[place] = self._repairs.open_plane(plane)
-        read, kept = self._open[place]
+        with self._opening:
+            if place not in self._open:
+                while len(self._open) >= MOST_OPEN:
+                    del self._open[next(iter(self._open))]
+                self._open[place] = self._repairs.open_plane(plane)
+            read, kept = self._open[place]
         return read(rows, columns) if kept is None else kept[rows, columns]
 
 
