@@ -1,3 +1,5 @@
+import threading
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from napari_ne_denoise import denoise
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.base.docks import NO_IMAGE
 from napari_ne_denoise.gui.denoise import denoising, scope
+from napari_ne_denoise.gui.denoise.blend import Blend
 from napari_ne_denoise.gui.denoise.denoise_widget import DenoiseWidget
 from napari_ne_denoise.gui.denoise.quality_button import CHANGED
 from napari_ne_denoise.gui.denoise.scope import PLANE
@@ -41,6 +44,32 @@ def test_what_was_finished_can_be_kept_after_cancel(viewer, dock, run_a_tile, ga
     assert record["finished_share"] == 0.25
     assert record["source_layer"] == "cells"
     assert "the rest is the noisy image" in dock.message.value
+
+
+@pytest.mark.parametrize("strength", [100, 50])
+def test_a_tile_that_is_late_when_what_was_finished_is_kept_is_noisy(
+    viewer, dock, run_a_tile, gate, until, noisy, two_threads, no_thread_left, monkeypatch, strength
+):
+    image, put, late, held = noisy((64, 64)), Blend.put, threading.Event(), threading.Event()
+    viewer.add_image(image, name="cells")
+    dock.form.strength.slider.setValue(strength)
+    run_a_tile()
+
+    def put_late(*arguments):
+        late.set()
+        assert held.wait(60)
+        put(*arguments)
+
+    monkeypatch.setattr(Blend, "put", put_late)
+    gate.let_pass()
+    until(late.is_set)
+    dock.button.native.click()
+    dock.keep.native.click()
+    until(lambda: len(viewer.layers) == 2)
+    held.set()
+    no_thread_left()
+    changed = viewer.layers["cells denoised (25 % done)"].data != image
+    assert changed.reshape(2, 32, 2, 32).any(axis=(1, 3)).sum() == 1
 
 
 def test_a_kept_part_follows_the_strength_and_the_rest_stays_noisy(viewer, dock, run_a_tile, gate, until, noisy):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_ne_denoise.core.interruption import check_if_wanted
 from napari_ne_denoise.core.numerics import blend
 from napari_ne_denoise.core.pixels import to_dtype
 
@@ -47,8 +48,13 @@ class Blend:
         return layer.data is self.shown
 
     def put(self, index: tuple[Any, ...], values: np.ndarray) -> None:
-        """Take what the network gave for a part."""
-        self._full[index] = values
+        """Take what the network gave for a part; nothing any more, once the thread that gives it is not wanted.
+
+        After that, what was finished may be kept, and is to stay as it was told then.
+        """
+        with self._writing:
+            check_if_wanted()
+            self._full[index] = values
         if self._full is not self.shown:
             self.update(index)
 
@@ -77,8 +83,9 @@ class Blend:
     def show_noisy(self, index: tuple[Any, ...], where: np.ndarray) -> None:
         """Take the noisy image at some pixels of a part, at any strength."""
         noisy = np.asarray(self.noisy[index])[where].astype(self.shown.dtype)
-        for array in (self._full, self.shown):
-            array[index][where] = noisy
+        with self._writing:
+            for array in (self._full, self.shown):
+                array[index][where] = noisy
 
     def parts(self) -> Iterator[tuple[Any, ...]]:
         """Indices of parts that are small enough to be blended one by one, and make the whole."""

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from napari_ne_denoise.core.axes import Index
-from napari_ne_denoise.core.interruption import check_if_wanted
 from napari_ne_denoise.core.memory import free_memory_of_machine
 from napari_ne_denoise.core.noise.repaired import RepairedImage
 from napari_ne_denoise.core.pixels import count_nonfinite
@@ -110,7 +109,6 @@ def denoise_source(source: Source, strength: float, start_at: tuple[int, ...]) -
         index = source.in_result(step.index)
         if index is None:  # of another plane: small ones are computed together
             continue
-        check_if_wanted()  # after Cancel, what was finished may be kept, and must stay as it was told then
         blend.put(index, step.values)
         kept += count_nonfinite(step.values)
         done += step.values.size
