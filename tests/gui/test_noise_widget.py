@@ -48,6 +48,7 @@ def test_an_empty_plot_wears_the_theme(make_napari_viewer_proxy, menu_entry, unt
     menu_entry(viewer, "Layers", "Measure", "Noise (NE Denoise)").trigger()
     plot = viewer.window.dock_widgets["Noise (NE Denoise)"].view
     until(plot.isVisible)
+    assert not _has_numbers(plot)
     assert (plot.backgroundBrush().color().lightness() < 128) == (theme == "dark")
 
 
@@ -58,13 +59,21 @@ def test_the_noise_of_a_layer_is_told_and_drawn(dock, viewer, find):
     assert dock.message.value == INSTRUCTION
     found = find()
     assert found == estimate_noise(photons())
-    assert dock.message.value == "cells"
+    assert dock.message.value == "Found the noise of cells."
     assert dock.readout.value("Noise") == "grows with brightness"
     assert dock.readout.value("Gain") == f"{found.gain:.3g} a photon"
     assert dock.readout.is_hidden("Saturated")
     items = dock.view.getPlotItem().listDataItems()
     assert len(items) == 2  # the line, and the points
+    assert _has_numbers(dock.view)
     assert len(items[1].xData) == len(found.curve)
+
+
+def _has_numbers(plot):
+    """Whether there are numbers at the axes of a plot."""
+    shown = {plot.getPlotItem().getAxis(side).style["showValues"] for side in ("bottom", "left")}
+    assert len(shown) == 1
+    return shown == {True}
 
 
 def test_hot_pixels_are_counted_and_their_repair_is_offered(dock, viewer, find):
@@ -84,7 +93,7 @@ def test_the_channel_that_is_shown_is_looked_at(dock, viewer, find):
     viewer.add_image(np.stack([photons(2), photons(7)]), name="two", axis_labels=("c", "y", "x"))
     viewer.dims.set_point(0, 1)
     assert find().gain == pytest.approx(7, rel=0.15)
-    assert dock.message.value == "two, channel 1"
+    assert dock.message.value == "Found the noise of two, channel 1."
 
 
 def test_frames_are_compared(dock, viewer, find):
@@ -104,7 +113,7 @@ def test_what_self_calibration_learns_is_told_drawn_and_kept(dock, viewer, until
     assert learned.std(180) == pytest.approx(np.sqrt(4 * 80), rel=0.2)
     assert len(dock.view.getPlotItem().listDataItems()) == 3
     assert " to " in dock.readout.value("Learned")
-    assert dock.message.value == "cells"
+    assert dock.message.value == "Found the noise of cells."
     assert dock.learn.text == "Self-calibrate"
     dock.keep(tmp_path / "cells.json")
     assert read_profile(tmp_path / "cells.json").noise == learned
@@ -222,7 +231,7 @@ def test_a_result_is_no_image_to_find_the_noise_of(dock, viewer, find, reopened,
     image = viewer.add_image(hot, name="cells")
     dock.layer.value = image
     find()
-    assert dock.message.value == "cells"
+    assert dock.message.value == "Found the noise of cells."
     assert not dock.readout.is_hidden("Hot or dead")
     assert dock.save.enabled
 

@@ -23,6 +23,7 @@ class NoiseView(Plot):
             "Standard deviation of the noise over the brightness, both in image units.\nPoints: measured. Line: what was fitted.\n"
             "Dashed: what self-calibration learned.",
         )
+        self._show_scales(False)
 
     def redraw(self) -> None:
         """Draw what is shown in the colours of the theme."""
@@ -34,6 +35,7 @@ class NoiseView(Plot):
         """Draw the curve of this noise, and the one that self-calibration learned, if any."""
         self.clear()
         self._shown = noise, learned
+        self._show_scales(bool(noise.curve))
         if not noise.curve:
             return
         colour = self.dress()
@@ -52,3 +54,8 @@ class NoiseView(Plot):
             self.plot(seen, learned.std(seen), pen=pyqtgraph.mkPen(LEARNED, width=2, style=Qt.PenStyle.DashLine))
         self.setYRange(0, float(max(stds.max(), line.max())) * 1.15 or 1.0)
         self.setXRange(float(at[0]), float(at[-1]))
+
+    def _show_scales(self, shown: bool) -> None:
+        """Without a curve pyqtgraph would count from 0 to 1, which is no noise of anything."""
+        for side in ("bottom", "left"):
+            self.getPlotItem().getAxis(side).setStyle(showValues=shown)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from napari_ne_denoise.core.quality.assessment import QualityProgress
 
 INSTRUCTION = "The noise is found in the image itself."
+FOUND = "Found the noise of {}."
 LEFT = (
     "{} is denoised already: this is what denoising left, not the noise of the microscope. "
     "Nothing to repair and no profile are offered; open the image it was made from."
@@ -177,7 +178,7 @@ class NoiseWidget(LayerDock):
         self.readout.show_values(describe(found) | ({HOT: ""} if self._of_result else {}))
         if found.finished:
             self._task = None
-            self.message.say(LEFT.format(name) if self._of_result else name)
+            self.message.say((LEFT if self._of_result else FOUND).format(name))
         else:
             self.message.say(f"Self-calibrating {name}: {found.share:.0%}")
         self._show_state()
