@@ -49,6 +49,8 @@ def test_an_empty_plot_wears_the_theme(make_napari_viewer_proxy, menu_entry, unt
     plot = viewer.window.dock_widgets["Noise (NE Denoise)"].view
     until(plot.isVisible)
     assert not _has_numbers(plot)
+    name = plot.getPlotItem().getAxis("bottom").label
+    assert name.sceneBoundingRect().bottom() <= plot.sceneRect().bottom()  # the g of brightness is whole
     assert (plot.backgroundBrush().color().lightness() < 128) == (theme == "dark")
 
 

@@ -6,7 +6,7 @@ from qtpy.QtGui import QColor
 
 from napari_ne_denoise.gui.base.docks import WIDTH
 
-HEIGHT, AXIS = 190, 44  # pixels
+HEIGHT, AXIS, BELOW = 190, 40, 5  # pixels; pyqtgraph puts the name of an axis a few below the axis, where the picture ends
 LINE = "#e8604c"
 BAND_ALPHA = 60
 
@@ -37,6 +37,7 @@ class Plot(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no type
             axis.setLabel(text)
             axis.enableAutoSIPrefix(False)
         self.getPlotItem().getAxis("bottom").setHeight(AXIS)
+        self.getPlotItem().layout.setContentsMargins(1, 1, 1, BELOW)
         self.dress()
         self.setToolTip(tooltip)
         self._ready = True
