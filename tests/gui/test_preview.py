@@ -12,6 +12,7 @@ from napari_ne_denoise import denoise
 from napari_ne_denoise.core import inference, precision
 from napari_ne_denoise.core.axes import plan_planes
 from napari_ne_denoise.core.errors import ImageError, ModelError
+from napari_ne_denoise.core.interruption import check_if_wanted
 from napari_ne_denoise.core.regions import Regions
 from napari_ne_denoise.gui.base import long_task, workers
 from napari_ne_denoise.gui.base.long_task import LongTask
@@ -22,7 +23,8 @@ from napari_ne_denoise.gui.layers.view import visible_window
 from napari_ne_denoise.gui.preview import preview_view
 from napari_ne_denoise.gui.preview.preview import ONLY_MIDDLE
 from napari_ne_denoise.gui.preview.preview_canvas import CELL, Canvas, in_cells, on_layer_axes
-from napari_ne_denoise.gui.preview.preview_view import IN_3D, OTHER_AXES, seen_part
+from napari_ne_denoise.gui.preview.preview_painting import Desk, Subject, Wish, paint_previews
+from napari_ne_denoise.gui.preview.preview_view import IN_3D, OTHER_AXES, Seen, seen_part
 
 FLOAT32 = {"precision": "float32"}
 
@@ -587,3 +589,25 @@ def test_all_docks_see_the_same_part_of_a_layer(viewer, noisy):
     rows, columns = visible_window(viewer, stack, plan_planes((5, 64, 64)))
     assert rows == slice(0, 64)  # along which the viewer does not look
     assert columns.stop < 64
+
+
+def test_a_thread_that_is_stopped_ends_whatever_it_computes(until, noisy, monkeypatch, thread_ended):
+    """Also where nobody has closed the desk where its next wish would come from."""
+    begun = threading.Event()
+
+    def compute(*_):
+        begun.set()
+        while True:
+            check_if_wanted()
+            time.sleep(0.01)
+
+    monkeypatch.setattr(Regions, "compute", compute)
+    image = noisy((64, 48))
+    desk, layout = Desk(), plan_planes(image.shape, "YX", None)
+    source = Source("cells", image, "YX", None, rgb=False)
+    task = LongTask("denoising a preview", paint_previews, desk, found=print, failed=pytest.fail)
+    task.start()
+    desk.ask(Wish(Subject(source, layout, {}), Seen((0, 0), (slice(0, 64), slice(0, 48)), True), 1.0))
+    until(begun.is_set)
+    task.stop()
+    thread_ended()

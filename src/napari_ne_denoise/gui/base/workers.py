@@ -11,7 +11,7 @@ from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils.notifications import notification_manager, show_warning
 
 from napari_ne_denoise.core.errors import ComputationError, NEDenoiseError
-from napari_ne_denoise.core.interruption import Interrupted, interruptible
+from napari_ne_denoise.core.interruption import Interrupted, interruptibly
 from napari_ne_denoise.gui.base.remedies import REMEDIES, in_window
 from napari_ne_denoise.gui.base.warned import warnings_of_this_thread
 
@@ -147,12 +147,7 @@ class _Titled(partial[Iterator[Any]]):
 def guarded(work: Callable[..., Iterator[Any]], unwanted: Event, *arguments: Any, remedies: Mapping[str, str] = REMEDIES) -> Iterator[Any]:
     """What some work yields, until it is unwanted; errors that the user can mend come as `Failed`, with what to do."""
     try:
-        with interruptible(unwanted):
-            for finding in work(*arguments):
-                yield finding
-                # not `check_if_wanted`: the work may have left a part of itself interruptible, whose end is not that of all
-                if unwanted.is_set():
-                    return
+        yield from interruptibly(unwanted, work(*arguments))
     except Interrupted:
         return
     except NEDenoiseError as error:

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_ne_denoise.core.axes import Index, PlaneLayout
 from napari_ne_denoise.core.errors import NEDenoiseError
-from napari_ne_denoise.core.interruption import Interrupted, interruptible
+from napari_ne_denoise.core.interruption import Interrupted, check_if_wanted, interruptibly
 from napari_ne_denoise.core.tiling import Window, inside
 from napari_ne_denoise.gui.base.long_task import give_way
 from napari_ne_denoise.gui.base.remedies import in_window
@@ -144,10 +144,9 @@ def paint_previews(desk: Desk) -> Iterator[Painted | NotPainted]:
         while (order := desk.take()) is not None:
             wish, obsolete = order
             try:
-                with interruptible(obsolete):
-                    yield from painter.paint(wish, desk)
+                yield from interruptibly(obsolete, painter.paint(wish, desk))
             except Interrupted:
-                pass
+                check_if_wanted()  # it may be that nothing is wanted any more
             except NEDenoiseError as error:
                 yield NotPainted(wish, in_window(error))
             del order, wish
