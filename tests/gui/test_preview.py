@@ -501,6 +501,25 @@ def test_errors_are_shown(viewer, preview, noisy, until, monkeypatch, error, sho
     notification_manager.notification_ready.disconnect(messages.append)
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("on fire"), ImageError("this cannot be read")])
+def test_after_an_error_it_goes_on_where_one_looks_next(viewer, preview, settled, noisy, until, monkeypatch, error):
+    compute = Regions.compute
+
+    def fail_once(self, *where):
+        monkeypatch.setattr(Regions, "compute", compute)
+        raise error
+
+    monkeypatch.setattr(Regions, "compute", fail_once)
+    image = noisy((2, 64, 48))
+    viewer.add_image(image, name="cells")
+    viewer.dims.current_step = (0, 0, 0)
+    preview.box.native.click()
+    until(lambda: preview.note.is_error)
+    viewer.dims.current_step = (1, 0, 0)
+    assert np.array_equal(settled().data[0], denoise(image[1], **FLOAT32))
+    assert not preview.note.is_error
+
+
 def test_switched_on_without_an_image_it_waits_for_one(viewer, preview, settled, noisy, qtbot):
     preview.box.native.click()
     qtbot.wait(100)

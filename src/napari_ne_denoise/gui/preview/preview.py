@@ -66,7 +66,8 @@ class Preview(Container):
         self.native.layout().setContentsMargins(0, 0, 0, 0)
         self._viewer, self._choose = viewer, choose
         self._desk = Desk()
-        self._task: LongTask | None = None
+        self._task: LongTask | None = None  # as long as it is switched on
+        self._has_thread = False
         self._chosen: Chosen | None = None
         self._subject: Subject | None = None
         self._layer: PreviewLayer | None = None
@@ -136,14 +137,18 @@ class Preview(Container):
             self._say("")
 
     def _begin(self) -> None:
-        self._desk = Desk()
-        self._task = LongTask("denoising a preview", paint_previews, self._desk, found=self._show, failed=self._fail)
-        self._task.start()
+        self._start_thread()
         for group in self._sources_of_events():
             group.connect(self._look)
         self._viewer.layers.events.removed.connect(self._notice_removal)
         self._say(PREPARING)
         self.update_choice()
+
+    def _start_thread(self) -> None:
+        self._desk = Desk()
+        self._task = LongTask("denoising a preview", paint_previews, self._desk, found=self._show, failed=self._fail_for_good)
+        self._task.start()
+        self._has_thread = True
 
     def _end(self) -> None:
         self._timer.stop()
@@ -197,6 +202,8 @@ class Preview(Container):
         wish = Wish(self._subject, seen, self._chosen.strength)
         if not wish.is_like(self._wish):
             self._wish, self._is_done = wish, False
+            if not self._has_thread:
+                self._start_thread()
             self._desk.ask(wish)
 
     def _pause(self, reason: str) -> None:
@@ -223,6 +230,11 @@ class Preview(Container):
         self._hide()
         self._say(reason)
         self.note.complain(reason)
+
+    def _fail_for_good(self, reason: str) -> None:
+        """Nobody foresaw it, or memory ran out, and the thread has ended: another one begins where one looks next."""
+        self._has_thread = False
+        self._fail(reason)
 
     def _notice_removal(self, *_: object) -> None:
         if self._chosen is not None and self._chosen.layer not in self._viewer.layers:
