@@ -9,7 +9,7 @@ import tifffile
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
+from qtpy.QtWidgets import QApplication, QFileDialog, QPushButton, QWidget
 
 from napari_ne_denoise import denoise
 from napari_ne_denoise.core.batch.file import FileDenoising
@@ -115,8 +115,10 @@ def test_files_are_dropped_on_the_table_and_taken_away(dock, folder):
     dock.take_away()
     assert [path.name for path in dock.files] == ["a.tif", "c.tif"]
     dock.table.clearSelection()
-    dock.take_away()
+    (removing,) = [button for button in dock.native.findChildren(QPushButton) if button.text() == "Remove"]
+    removing.click()
     assert not dock.files
+    assert not removing.isEnabled()  # there is nothing more to take away
     assert (folder / "a.tif").exists()
 
 

@@ -20,9 +20,12 @@ from qtpy.QtWidgets import (
     QLabel,
     QScrollArea,
     QScrollBar,
+    QStyle,
+    QStyleOptionComboBox,
     QWidget,
 )
 
+from napari_ne_denoise.gui.base.boxes import MARGIN
 from napari_ne_denoise.gui.base.docks import WIDTH, Fold
 from napari_ne_denoise.gui.base.room import shares
 from napari_ne_denoise.gui.batch.file_table import ROW_HEIGHT, ROWS_AT_LEAST
@@ -115,6 +118,21 @@ def _stops(content):
             reached.append(part)
         part = part.nextInFocusChain()
     return reached
+
+
+@pytest.mark.parametrize("path", [*DOCKS, LAB], ids=lambda path: path[-1])
+def test_what_is_chosen_and_what_can_be_pressed_is_read_whole(window, path):
+    _, open_docks = window
+    (dock,) = open_docks(path)
+    for box in dock.native.findChildren(QComboBox):
+        option = QStyleOptionComboBox()
+        box.initStyleOption(option)
+        field = box.style().subControlRect(QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, box)
+        room = field.width() - MARGIN
+        if box.isVisible() and not box.currentText().startswith("cells"):  # a layer may have any name
+            assert box.fontMetrics().horizontalAdvance(box.currentText()) <= room, box.currentText()
+    for button in dock.native.findChildren(QAbstractButton):
+        assert not button.isVisible() or button.fontMetrics().horizontalAdvance(button.text()) <= button.width(), button.text()
 
 
 @pytest.mark.parametrize("path", DOCKS, ids=lambda path: path[-1])

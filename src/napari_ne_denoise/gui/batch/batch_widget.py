@@ -35,7 +35,7 @@ ENDS = ("done", "skipped", "failed")
 AS_FILE_SAYS = "as each file says"
 EMPTY = "Add files or a folder, or drop them on the table."
 BESIDE, IN_FOLDER = "beside the images", "in a folder…"
-SKIP, REPLACE = "stay: go on with the others", "are replaced"
+SKIP, REPLACE = "stay: do the others", "are replaced"
 KINDS = f"Images ({' '.join(f'*{ending}' for ending in READABLE if ending != '.zarr')})"
 
 
@@ -159,7 +159,7 @@ class BatchWidget(WorkDock):
             button.setToolTip(tooltip)
             button.clicked.connect(lambda *_, call=call: call())
             row.addWidget(button)
-        self._choosing = buttons
+        self._choosing, self._removing = buttons, button
         self._form = form(self.results, self.existing, self.axes, self.model)
         self.fold = Fold(ADVANCED, self.advanced, ADVANCED_TOOLTIP)
         for place, part in enumerate((buttons, self.table, self._form, self.fold, self.quality.native)):
@@ -282,6 +282,7 @@ class BatchWidget(WorkDock):
         self.button.enabled = busy or not empty
         for part in (self._form, self._choosing, self.fold, self.quality.native):
             part.setEnabled(not busy)
+        self._removing.setEnabled(not empty)
         self.table.setAcceptDrops(not busy)  # the rows are those of the run
         self.bar.visible = busy
         if empty and not busy:
