@@ -1,3 +1,4 @@
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -723,6 +724,31 @@ def test_pins_that_were_there_before_the_dock_are_compared_too(viewer, dock, sho
     pins.selected_data = {0, 1}
     until(lambda: again.pair.isVisibleTo(again.native))
     assert [title.text() for title in again.pair.titles] == ["pin 1", "pin 2"]
+
+
+def test_who_waits_for_filters_of_pins_does_not_take_them_from_others(viewer, dock, show, noisy, until, tmp_path, close_dock, monkeypatch):
+    viewer.add_image(noisy((64, 64)))
+    dock.keep.value = True
+    for number, column in enumerate((20, 40, 41), start=1):
+        show(30, column)
+        until(lambda number=number: bool(_pins(viewer)) and len(_pins(viewer)[0].data) == number)
+    close_dock(dock)
+    again, held, several = _docked(viewer), threading.Event(), FilterMaking.several
+
+    def late(*arguments):
+        assert held.wait(60)
+        yield from several(*arguments)
+
+    monkeypatch.setattr(FilterMaking, "several", late)
+    again.pins.draw.value = "together"
+    again.pins.write(tmp_path / "pins.npy")
+    viewer.layers.selection.active = _pins(viewer)[0]
+    _pins(viewer)[0].selected_data = {0, 1}
+    held.set()
+    until(lambda: again.pair.isVisibleTo(again.native))
+    until(lambda: "filters of pins" in viewer.layers)
+    until(lambda: again.message.value == "Saved pins.npy.")
+    assert len(np.load(tmp_path / "pins.npy")) == 3
 
 
 def test_features_have_units(viewer, dock, show, noisy, until):

@@ -103,7 +103,10 @@ class PinsPart:
         self._viewer, self._making, self._layer, self._side, self._seen = viewer, making, layer, side, seen
         self._message, self._compare = message, compare
         self._found: dict[tuple[Any, ...], Found] = {}
+        # who waits for filters of which pixels, and the one that computes what the first of them lacks
+        self._waiting: list[tuple[list[Pixel], Callable[[list[Found]], None]]] = []
         self._task: Task | None = None
+        self._writing: Task | None = None
         self._watched: Any = None
         self.keep = CheckBox(
             name="keep",
@@ -169,6 +172,7 @@ class PinsPart:
 
     def update(self) -> None:
         """Compute the filters of all pins again for the chosen layer, and write what is found into their features."""
+        self._stop_computing()
         self._found.clear()
         self._when_known(self.pixels(), self._write_features)
 
@@ -183,42 +187,68 @@ class PinsPart:
 
     def write(self, path: Path) -> None:
         """Save the filters of all pins."""
-        self._when_known(self.pixels(), lambda found: self._start(self._making.write, path, found, self._side(), found=self._say_written))
+        self._when_known(self.pixels(), lambda found: self._write(path, found))
 
     def stop(self) -> None:
         """Hear nothing more of what is computed."""
-        if self._task is not None:
-            self._task.stop()
+        self._waiting.clear()
+        self._stop_computing()
+        if self._writing is not None:
+            self._writing.stop()
         self._viewer.layers.selection.events.active.disconnect(self._notice_active)
         self._watch(None)
 
+    def _write(self, path: Path, found: list[Found]) -> None:
+        work = (self._making.write, path, found, self._side())
+        self._writing = Task("writing filters of pins", *work, found=self._say_written, failed=self._message.complain)
+        self._writing.start()
+
     def _say_written(self, name: str) -> None:
-        self._task = None
         self._message.say(f"Saved {name}.")
 
     def _when_known(self, pixels: list[Pixel], use: Callable[[list[Found]], None]) -> None:
-        """Compute what is missing, then use all."""
+        """Compute what is missing, then use all; whoever waits already gets his own."""
         if not pixels:
             self._message.complain("There are no pins of this image: check Keep pins, and click.")
             return
-        missing = [pixel for pixel in pixels if _key(pixel) not in self._found]
-        if not missing:
-            use([self._found[_key(pixel)] for pixel in pixels])
-            return
+        # drawn is only what was wished last
+        self._waiting = [(others, other) for others, other in self._waiting if other != use]
+        self._waiting.append((pixels, use))
+        self._go_on()
 
-        def take(found: Found) -> None:
-            self._found[_key(found.pixel)] = found
-            if all(_key(pixel) in self._found for pixel in pixels):
-                self._task = None
+    def _go_on(self) -> None:
+        """Serve whoever has all that he waits for, and compute what the first of the others lacks."""
+        waiting, self._waiting = self._waiting, []
+        for pixels, use in waiting:
+            if self._missing(pixels):
+                self._waiting.append((pixels, use))
+            else:
                 use([self._found[_key(pixel)] for pixel in pixels])
+        if self._task is None and self._waiting:
+            missing = self._missing(self._waiting[0][0])
+            take = lambda found: self._take(found, is_last=_key(found.pixel) == _key(missing[-1]))  # noqa: E731
+            self._task = Task("computing filters of pins", self._making.several, missing, found=take, failed=self._fail)
+            self._task.start()
 
-        self._start(self._making.several, missing, found=take)
+    def _missing(self, pixels: list[Pixel]) -> list[Pixel]:
+        """Each of those once whose filter is not known."""
+        return list({key: pixel for pixel in pixels if (key := _key(pixel)) not in self._found}.values())
 
-    def _start(self, work: Callable[..., Any], *arguments: Any, found: Callable[[Any], None]) -> None:
+    def _take(self, found: Found, is_last: bool) -> None:
+        self._found[_key(found.pixel)] = found
+        if is_last:
+            self._task = None
+            self._go_on()
+
+    def _fail(self, reason: str) -> None:
+        self._task = None
+        self._waiting.clear()
+        self._message.complain(reason)
+
+    def _stop_computing(self) -> None:
         if self._task is not None:
             self._task.stop()
-        self._task = Task("computing filters of pins", work, *arguments, found=found, failed=self._message.complain)
-        self._task.start()
+            self._task = None
 
     def _draw(self, found: list[Found]) -> None:
         layer = found[0].pixel.layer
