@@ -824,6 +824,20 @@ def test_a_grid_can_be_cancelled(viewer, dock, noisy, no_thread_left):
     assert not [layer for layer in viewer.layers if layer.name == "filters on a grid"]
 
 
+def test_only_a_whole_grid_can_be_saved(viewer, dock, noisy, until, tmp_path):
+    viewer.add_image(noisy((64, 64)))
+    dock.grid.count.value = 2
+    for _ in range(2):
+        dock.grid.button.native.click()
+        assert not dock.grid.save.enabled
+        until(lambda: dock.grid.button.text == "Draw")
+        assert dock.grid.save.enabled
+    dock.grid.button.native.click()
+    dock.grid.button.native.click()
+    assert dock.message.value == "Cancelled."
+    assert not dock.grid.save.enabled
+
+
 def test_a_drag_takes_the_filter_that_stays_along(make_napari_viewer_proxy, noisy, until, click, qtbot):
     viewer = make_napari_viewer_proxy(show=True)
     image = noisy((96, 120))

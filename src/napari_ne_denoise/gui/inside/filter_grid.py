@@ -57,7 +57,7 @@ class GridPart:
             text=DRAW, tooltip="Compute filters spread over what is visible, in float32, and draw them over the image."
         )
         self.save = PushButton(text="Save…", tooltip="Save these filters in float64: weights as TIFF or NPY, or a figure as PNG.")
-        self.save.enabled = False
+        self._show_state()
         self.content = QWidget()
         column = QVBoxLayout(self.content)
         column.setContentsMargins(0, 0, 0, 0)
@@ -78,12 +78,9 @@ class GridPart:
         except NEDenoiseError as error:
             self._message.complain(in_window(error))
             return
-        self.found = []
-        self.button.text = CANCEL
-        self._task = Task(
-            "computing a grid of filters", self._making.quickly, pixels, found=lambda each: self._take(each, len(pixels)), failed=self._fail
-        )
-        self._task.start()
+        self.found = []  # now: two grids may be too much for the memory
+        coming: list[Found] = []
+        self._start(self._making.quickly, pixels, found=lambda each: self._take(each, coming, len(pixels)))
 
     def redraw(self, *_: object) -> None:
         """Draw what was computed as it is to be seen now, where it is drawn already."""
@@ -108,11 +105,16 @@ class GridPart:
         if self._task is not None:
             self._task.stop()
             self._task = None
-        self.button.text = DRAW
+        self._show_state()
+
+    def _show_state(self) -> None:
+        busy = self._task is not None
+        self.button.text = CANCEL if busy else DRAW
+        self.save.enabled = bool(self.found) and not busy
 
     def _start(self, work: Callable[..., Any], *arguments: Any, found: Callable[[Any], None]) -> None:
-        self.button.text = CANCEL
         self._task = Task("computing a grid of filters", work, *arguments, found=found, failed=self._fail)
+        self._show_state()
         self._task.start()
 
     def _pixels(self) -> list[Pixel]:
@@ -135,12 +137,12 @@ class GridPart:
             self.stop()
             self._message.say("Cancelled.")
 
-    def _take(self, each: Found, total: int) -> None:
-        self.found.append(each)
-        self._message.say(f"Computing filters: {len(self.found)} of {total}")
-        if len(self.found) == total:
-            self._task = None
-            self.button.text, self.save.enabled = DRAW, True
+    def _take(self, each: Found, coming: list[Found], total: int) -> None:
+        coming.append(each)
+        self._message.say(f"Computing filters: {len(coming)} of {total}")
+        if len(coming) == total:
+            self._task, self.found = None, coming  # a part of a grid is none, and cannot be saved
+            self._show_state()
             self._draw()
 
     def _draw(self) -> None:
