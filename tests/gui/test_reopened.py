@@ -1,12 +1,16 @@
 """A saved result that napari's own reader opens: without scale and units, which its file still tells."""
 
+import threading
+
 import numpy as np
 import pytest
 import tifffile
 
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.compare.compare_widget import CompareWidget
+from napari_ne_denoise.gui.denoise import settings_keeper
 from napari_ne_denoise.gui.denoise.denoise_widget import AGAIN, DENOISE
+from napari_ne_denoise.gui.denoise.restoring import read_notes
 from napari_ne_denoise.gui.layers.kinship import image_of
 
 PLACE = {"scale": (2.0, 0.5, 0.25), "translate": (10.0, -3.0, 0.5), "units": ("micrometer",) * 3, "axis_labels": ("z", "y", "x")}
@@ -60,6 +64,31 @@ def test_a_saved_result_says_that_it_is_denoised_and_takes_its_place_back(
     dock.layer.value = image
     assert dock.button.text == DENOISE
     no_thread_left()
+
+
+def test_a_file_that_is_read_slowly_tells_where_it_lies_also_of_who_has_chosen_meanwhile(
+    viewer, dock, run, noisy, until, tmp_path, monkeypatch
+):
+    image = viewer.add_image(noisy((3, 40, 48)), name="cells", **PLACE)
+    run()
+    result, path, where = viewer.layers["cells denoised"], tmp_path / "result.ome.tif", _place(image)
+    assert result.save(str(path), plugin="napari-ne-denoise")
+    viewer.layers.clear()
+    held = threading.Event()
+
+    def late(path):
+        assert held.wait(60)
+        yield from read_notes(path)
+
+    monkeypatch.setattr(settings_keeper, "read_notes", late)
+    (again,) = viewer.open(str(path), plugin="napari")
+    dock.model.value = "quality"
+    held.set()
+    until(lambda: not dock.restore.native.isHidden())
+    assert dock.button.text == AGAIN
+    assert dock.model.value == "quality"
+    dock.restore.native.click()
+    assert _place(again) == where
 
 
 @pytest.mark.parametrize("ending", [".ome.tif", ".ome.zarr"])

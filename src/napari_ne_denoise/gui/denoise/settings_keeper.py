@@ -35,6 +35,7 @@ class SettingsKeeper:
         self._in_files: WeakKeyDictionary[Any, Notes] = WeakKeyDictionary()
         self._shown_for: Callable[[], Any] = lambda: None
         self._search: Task | None = None
+        self._has_chosen = False  # whether the user has changed a setting since the layer was chosen
         kept = remembered()
         kept["tile_size"] = kept.get("tile_size") or None
         self._own = {**form.settings, **kept, "strength": DEFAULTS.strength}
@@ -51,6 +52,7 @@ class SettingsKeeper:
             return
         self._shown_for = (lambda: None) if layer is None else ref(layer)
         self._stop_search()
+        self._has_chosen = False
         self._say("")
         if layer is None:
             return
@@ -93,7 +95,7 @@ class SettingsKeeper:
         self._in_files[layer] = notes
         if layer is not self._shown_for():
             return
-        if not settings_known_of(self._viewer, layer) and (settings := settings_in(notes.record)):
+        if not self._has_chosen and not settings_known_of(self._viewer, layer) and (settings := settings_in(notes.record)):
             self._show(layer, settings)
         self._noticed()
 
@@ -107,7 +109,7 @@ class SettingsKeeper:
 
         What a record says is the layer's own, and not kept with what the user changes of it.
         """
-        self._stop_search()
+        self._has_chosen = True
         last, self._last = self._last, self._chosen()
         changed = {name: value for name, value in self._last.items() if value != last[name]}
         self._own.update(changed)
