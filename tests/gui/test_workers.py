@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QThreadPool
 
 from napari_ne_denoise.gui.base.workers import Task
 
@@ -67,6 +68,29 @@ def test_threads_that_overlap_leave_the_warnings_of_the_process_alone(until, no_
         assert (warnings.showwarning, list(warnings.filters)) == before
     assert told == [TEXT, TEXT]
     assert elsewhere == ["of this thread"]
+
+
+def test_a_thread_that_napari_ends_cleans_up_itself(until, no_thread_left):
+    """As it does when its window is closed: nobody may be there who would collect what is left, a half-written file for instance."""
+    begun, may_go_on, cleaned = threading.Event(), threading.Event(), []
+
+    def work() -> Iterator[None]:
+        try:
+            begun.set()
+            assert may_go_on.wait(60)
+            yield None
+            raise AssertionError("it was to end")
+        finally:
+            cleaned.append(threading.current_thread())
+
+    task = Task("held", work, found=print, failed=pytest.fail)
+    task.start()
+    until(begun.is_set)
+    task._worker.quit()
+    may_go_on.set()
+    assert QThreadPool.globalInstance().waitForDone(60_000)
+    assert len(cleaned) == 1
+    assert cleaned[0] is not threading.main_thread()
 
 
 def test_threads_that_outlive_what_qt_had_end_quietly():

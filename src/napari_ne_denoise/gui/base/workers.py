@@ -110,6 +110,13 @@ class Task(Hearing):
 class _Worker(GeneratorWorker[Any, Any, Any]):
     """napari's, but for what concerns the whole process: warnings, of which superqt takes those of all threads, and its end."""
 
+    def work(self) -> Any:
+        """Drain the generator; one that napari ends, as it closes its window, cleans up here and now."""
+        try:
+            return super().work()
+        finally:
+            self._gen.close()
+
     def run(self) -> None:
         """What superqt does, in its order."""
         # of work, a RuntimeError has become another one: this is of Qt's objects, which are gone before the last threads of a program
