@@ -82,9 +82,9 @@ def assert_alike(one: Path, other: Path) -> None:
         np.testing.assert_array_equal(da.from_zarr(one / "1").compute(), da.from_zarr(other / "1").compute())
 
 
-def alone(source: Path, target: Path) -> Path:
+def alone(source: Path, target: Path, *, with_std: bool = False) -> Path:
     """The result of one process."""
-    events = list(run_jobs(plan_jobs([source], target), SETTINGS, load_denoiser("fast")))
+    events = list(run_jobs(plan_jobs([source], target), SETTINGS, load_denoiser("fast"), with_std=with_std))
     assert events[-1].record["status"] == "done", events[-1].record
     return target
 
@@ -166,6 +166,24 @@ def test_a_worker_that_is_killed_loses_nothing(client, large, tmp_path):
     assert_alike(tmp_path / "out.ome.zarr", alone(large, tmp_path / "alone.ome.zarr"))
     client.wait_for_workers(2, timeout=60)
     assert killed not in client.run(os.getpid).values()
+
+
+def test_workers_share_error_bars_too_and_one_that_is_killed_loses_nothing(client, tmp_path):
+    source, out = tmp_path / "in.ome.zarr", tmp_path / "out.ome.zarr"
+    write_image(source, ImageFile(noisy(4, 32, 520), "ZYX"))
+    events, seen = run_jobs_on(client, plan_jobs([source], out), SETTINGS, load_denoiser("fast"), with_std=True), []
+    while [event.done > 0 for event in seen if isinstance(event, JobAdvanced) and event.phase].count(True) < 1:
+        seen.append(next(events))
+    os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+    seen += events
+    assert (seen[-1].record["status"], seen[-1].record["std"]) == ("done", str(tmp_path / "out_std.ome.zarr")), seen[-1].record
+    reached = [(event.phase, event.done) for event in seen if isinstance(event, JobAdvanced)]
+    assert reached == [*(("", part * 32 * 520) for part in range(1, 5)), *(("error bars", part * 32 * 520) for part in range(5))]
+    assert names_in(tmp_path) == ["in.ome.zarr", "out.ome.zarr", "out_std.ome.zarr"]
+    alone(source, tmp_path / "alone.ome.zarr", with_std=True)
+    for ending in ("", "_std"):
+        assert_alike(tmp_path / f"out{ending}.ome.zarr", tmp_path / f"alone{ending}.ome.zarr")
+    client.wait_for_workers(2, timeout=60)
 
 
 def test_it_goes_on_where_it_was_cancelled(client, large, tmp_path):

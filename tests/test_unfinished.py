@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from napari_ne_denoise import load_denoiser
 from napari_ne_denoise.cli import app
 from napari_ne_denoise.core.axes import plan_planes
+from napari_ne_denoise.core.batch import file as batch_file
 from napari_ne_denoise.core.batch import journal
-from napari_ne_denoise.core.batch.error_bars import FileErrorBars
 from napari_ne_denoise.core.batch.events import JobAdvanced, JobEnded
 from napari_ne_denoise.core.batch.jobs import Share, plan_jobs
 from napari_ne_denoise.core.batch.parts import Parts
@@ -189,6 +189,77 @@ def test_jobs_share_a_large_result_and_the_last_one_completes_it(large, model, t
     assert records[0] == records[1]
 
 
+def assert_same_error_bars(one: Path, other: Path) -> None:
+    bars = [read_image(path.with_name(path.name.replace(".ome.", "_std.ome."))) for path in (one, other)]
+    np.testing.assert_array_equal(*(np.asarray(image.pixels[...]) for image in bars))
+    records = [dict(image.provenance) for image in bars]
+    for record in records:
+        del record["made"]
+    assert records[0] == records[1]
+    assert (bars[0].name, records[0]["map"]) == (bars[1].name, "error")
+
+
+@pytest.mark.parametrize("axes", ["ZYX", "CYX"])
+def test_error_bars_go_on_with_what_is_finished(large, model, tmp_path, small_shards, monkeypatch, axes):
+    arguments = (large, "--model", model, "--std", "--axes", axes)
+    out = tmp_path / "out.ome.zarr"
+    with monkeypatch.context() as patch:
+        stop_after(patch, 24 + 7, KeyboardInterrupt())
+        broken = run(*arguments, "-o", out)
+    assert (broken.exit_code, "the same command goes on" in broken.stderr) == (130, True)
+    made = (out / "zarr.json").stat().st_mtime_ns
+    lines, add = [], Unfinished.add
+    monkeypatch.setattr(Unfinished, "add", lambda self, line: lines.append(line) or add(self, line))
+    result = run(*arguments, "-o", out)
+    assert (result.exit_code, result.stdout) == (0, f"{out}\n{tmp_path / 'out_std.ome.zarr'}\n"), result.output
+    assert sorted(line["part"] for line in lines) == list(range(7, 24))
+    assert (out / "zarr.json").stat().st_mtime_ns == made
+    assert "finished it, but for its error bars" in result.stderr
+    assert "error bars: went on where it was broken off: 7 of 24 parts were finished" in result.stderr
+    assert names_in(tmp_path) == ["in.ome.zarr", "out.ome.zarr", "out_std.ome.zarr"]
+    assert run(*arguments, "-o", tmp_path / "again.ome.zarr").exit_code == 0
+    assert_same_error_bars(out, tmp_path / "again.ome.zarr")
+    assert run(*arguments, "-o", tmp_path / "whole.ome.tif").exit_code == 0
+    in_parts, whole = (read_image(tmp_path / name) for name in ("out_std.ome.zarr", "whole_std.ome.tif"))
+    # other tiles: each sees as far around itself as counts
+    np.testing.assert_allclose(np.asarray(in_parts.pixels[...]), whole.pixels, rtol=5e-3)
+    assert in_parts.provenance["noise"] == whole.provenance["noise"]
+    assert len(whole.provenance["noise"]) == (2 if axes == "CYX" else 1)
+
+
+def test_error_bars_that_are_wanted_in_another_way_are_made_with_their_result(large, model, tmp_path, small_shards, monkeypatch):
+    arguments = (large, "-o", tmp_path / "out.ome.zarr", "--model", model, "--std")
+    with monkeypatch.context() as patch:
+        stop_after(patch, 24 + 7, KeyboardInterrupt())
+        run(*arguments)
+    other = run(*arguments, "--strength", "0.5")
+    assert other.exit_code == 0, other.output
+    records = [read_image(tmp_path / name).provenance for name in ("out.ome.zarr", "out_std.ome.zarr")]
+    assert (records[0]["settings"]["strength"], records[1]["strength"]) == (0.5, 0.5)
+    assert names_in(tmp_path) == ["in.ome.zarr", "out.ome.zarr", "out_std.ome.zarr"]
+
+
+def test_jobs_share_error_bars_too(large, model, tmp_path, small_shards, monkeypatch):
+    out = tmp_path / "out.ome.zarr"
+    arguments = (large, "-o", out, "--model", model, "--std", "--json")
+    for number in (3, 1):
+        result = run(*arguments, "--shard", f"{number}/3")
+        assert (result.exit_code, json.loads(result.stdout)["status"]) == (0, "partly"), result.output
+    with monkeypatch.context() as patch:
+        stop_after(patch, 8 + 2, KeyboardInterrupt())  # its node goes, after it has completed the result
+        assert run(*arguments, "--shard", "2/3").exit_code == 130
+    assert out.exists()
+    again = json.loads(run(*arguments, "--shard", "1/3").stdout)
+    assert again["status"] == "partly"
+    assert "6 of 24 parts are still to be made by other jobs" in again["notes"][-1]
+    last = json.loads(run(*arguments, "--shard", "2/3").stdout)
+    assert (last["status"], last["std"]) == ("done", str(tmp_path / "out_std.ome.zarr"))
+    assert names_in(tmp_path) == ["in.ome.zarr", "out.ome.zarr", "out_std.ome.zarr"]
+    assert run(large, "-o", tmp_path / "alone.ome.zarr", "--model", model, "--std").exit_code == 0
+    np.testing.assert_array_equal(pixels_of(out), pixels_of(tmp_path / "alone.ome.zarr"))
+    assert_same_error_bars(out, tmp_path / "alone.ome.zarr")
+
+
 def test_two_that_make_the_last_part_at_once_complete_it_once(large, model, tmp_path, small_shards):
     """Each has its own lock on its share, and one of them completes."""
     job = plan_jobs([large], tmp_path / "out.ome.zarr")
@@ -313,16 +384,16 @@ def test_a_result_without_its_error_bars_is_made_again_with_them(files, model, t
     arguments = (*files, "-o", out, "--model", model, "--std")
     complete = [out / f"{number}_denoised{ending}.ome.tif" for number in range(finished) for ending in ("", "_std")]
 
-    steps, begun = FileErrorBars.steps, []
+    steps, begun = batch_file.whole_error_bars, []
 
-    def some(self, image):
-        begun.append(self)
+    def some(*arguments):
+        begun.append(arguments)
         if len(begun) > finished:
             raise KeyboardInterrupt
-        return steps(self, image)
+        return steps(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(FileErrorBars, "steps", some)
+        patch.setattr(batch_file, "whole_error_bars", some)
         assert run(*arguments).exit_code == 130
     assert set(out.glob("*.tif")) == {*complete, out / f"{finished}_denoised.ome.tif"}
     kept = [path.stat().st_mtime_ns for path in complete]

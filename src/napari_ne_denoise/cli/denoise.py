@@ -100,7 +100,7 @@ def denoise(
         share = None if shard is None else Share.parse(shard)
         of_files, of_parts = (share, None) if len(inputs) > 1 else (None, share)
         jobs = _planned(inputs, out, overwrite, skip_existing, of_files)
-        _check_shared(jobs, of_parts, with_std=std, scheduler=scheduler)
+        _check_shared(jobs, of_parts, scheduler)
         denoiser = _open(settings, quiet=quiet or scheduler is not None)
         codes = []
         with folders_for_results({job.target.parent for job in jobs}, shared=share is not None):
@@ -126,13 +126,11 @@ def _planned(inputs: list[Path], out: Path, overwrite: bool, skip_existing: bool
         raise typer.Exit(UNUSABLE) from None
 
 
-def _check_shared(jobs: list[Job], share: Share | None, *, with_std: bool, scheduler: str | None) -> None:
+def _check_shared(jobs: list[Job], share: Share | None, scheduler: str | None) -> None:
     from napari_ne_denoise.core.io import is_zarr
 
     if share is not None and scheduler is not None:
         raise SettingsError(f"--scheduler with --shard {share}: the workers share one image already; leave one of them out.")
-    if share is not None and with_std:
-        raise SettingsError(f"--std with --shard {share}: error bars of a single image are computed by one job; leave one of them out.")
     if share is not None and not is_zarr(jobs[0].target):
         raise SettingsError(
             f"--shard {share}: a single file is shared by several jobs only if its result is an OME-Zarr, into which all can write; "

@@ -12,19 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from napari_ne_denoise.core.batch.error_bars import check_error_bars
 from napari_ne_denoise.core.batch.events import DONE, FAILED, SKIPPED, JobAdvanced, JobBegun, JobEnded
-from napari_ne_denoise.core.batch.file import OpenedFile, begin_parts, left, told_of_parts
+from napari_ne_denoise.core.batch.file import OpenedFile, begin_parts, left, told_of_both, told_of_kept, told_of_parts
 from napari_ne_denoise.core.batch.identity import way_of
 from napari_ne_denoise.core.batch.jobs import Job
 from napari_ne_denoise.core.batch.on_workers import Work, decide, make_file, make_part
-from napari_ne_denoise.core.batch.resume import BatchJournal, clear_leftovers, settled
-from napari_ne_denoise.core.batch.run import failed, named, skipped
+from napari_ne_denoise.core.batch.products import ErrorBars, Product, Result
+from napari_ne_denoise.core.batch.resume import BatchJournal, settled
+from napari_ne_denoise.core.batch.run import clear_leftovers_of, failed, named, skipped
 from napari_ne_denoise.core.batch.unfinished import Unfinished
 from napari_ne_denoise.core.batch.work_folder import clear_finished
 from napari_ne_denoise.core.errors import ComputationError, SettingsError
 from napari_ne_denoise.core.inference import Denoiser
 from napari_ne_denoise.core.io import is_zarr
 from napari_ne_denoise.core.io.pyramid import DoAll, Found, Piece
+from napari_ne_denoise.core.run import Decided
 from napari_ne_denoise.core.settings import DenoiseSettings
 
 if TYPE_CHECKING:
@@ -88,7 +91,7 @@ def run_jobs_on(
     jobs = settled(jobs, lambda job: ways[job.target])
     journal = BatchJournal([job.target for job in jobs])
     with ExitStack() as stack, journal.kept_while_incomplete():
-        running = _Running(client, stack)
+        running = _Running(client, denoiser, stack)
         for number, job in enumerate(jobs):
             if job.skipped:
                 running.ended.append(SKIPPED)
@@ -98,7 +101,7 @@ def run_jobs_on(
             work = Work(_by_whole_paths(job), settings, series, with_std)
             try:
                 journal.begin(job.target, ways[job.target])
-                running.begin(number, job, work, denoiser)
+                running.begin(number, job, work)
             except Exception as error:  # one file must not cost the others
                 yield running.fail(number, job, error)
         for event in running.events():
@@ -115,46 +118,63 @@ class _Task:
 
     number: int
     job: Job
+    work: Work
     opened: OpenedFile | None = None
+    decided: Decided | None = None
     result: Unfinished | None = None
     earlier: Collection[int] = ()
+    told: dict[str, Any] | None = None  # of the result, where its error bars are made
     waiting: set[Future[Any]] = field(default_factory=set)
     done: int = 0
     total: int = 1
     began: float = field(default_factory=time.perf_counter)
 
+    @property
+    def phase(self) -> str:
+        """What is being made, if not the result."""
+        return "" if self.result is None else self.result.product.phase
+
 
 class _Running:
     """All jobs that are with the workers of a cluster."""
 
-    def __init__(self, client: Client, stack: ExitStack) -> None:
+    def __init__(self, client: Client, denoiser: Denoiser, stack: ExitStack) -> None:
         from distributed import as_completed
 
-        self._client, self._stack = client, stack
+        self._client, self._denoiser, self._stack = client, denoiser, stack
         self._coming = as_completed(loop=client.loop)
         self._tasks: dict[Future[Any], _Task] = {}
         self._ready: list[_Task] = []  # nothing is left to be computed
         self.ended: list[str] = []
         stack.callback(self._cancel_all)
 
-    def begin(self, number: int, job: Job, work: Work, denoiser: Denoiser) -> None:
+    def begin(self, number: int, job: Job, work: Work) -> None:
         """Hand a job to the workers."""
-        task = _Task(number, job)
-        if is_zarr(job.target) and not work.with_std:
-            self._begin_parts(task, work, denoiser)
+        task = _Task(number, job, work)
+        if is_zarr(job.target):
+            self._open(task)
         else:
             # whether it may be replaced was looked at: a second try must not stumble over the first
             self._submit(task, make_file, [replace(work, job=replace(work.job, overwrite=True))])
 
-    def _begin_parts(self, task: _Task, work: Work, denoiser: Denoiser) -> None:
-        task.opened = OpenedFile.of(work.job, work.settings, denoiser, work.series)
-        decided = self._client.submit(decide, work, pure=False).result()
-        result = begin_parts(work.job, task.opened, work.settings, denoiser, work.series, alone=True, decided=decided)
+    def _open(self, task: _Task) -> None:
+        work = task.work
+        task.opened = OpenedFile.of(work.job, work.settings, self._denoiser, work.series)
+        if work.with_std:
+            check_error_bars(task.opened.run, work.job)
+            task.told = told_of_kept(work.job, task.opened)
+        task.decided = self._client.submit(decide, work, pure=False).result()
+        self._begin_parts(task, Result(task.opened.run) if task.told is None else ErrorBars(task.opened.run))
+
+    def _begin_parts(self, task: _Task, product: Product) -> None:
+        work = task.work
+        assert task.opened is not None
+        result = begin_parts(work.job, task.opened, product, work.settings, self._denoiser, work.series, alone=True, decided=task.decided)
         self._stack.enter_context(result.alone("all"))
         task.result, task.earlier = result, result.done()
         numbers = left(range(len(result.parts)), task.earlier)
-        task.total = sum(result.parts[number].pixels for number in numbers)
-        self._submit(task, partial(make_part, work), numbers)
+        task.done, task.total = 0, sum(result.parts[number].pixels for number in numbers)
+        self._submit(task, partial(make_part, work, type(product)), numbers)
 
     def _submit(self, task: _Task, function: Callable[[Any], Any], things: Sequence[Any]) -> None:
         futures = self._client.map(function, things, pure=False, key=f"denoise-{uuid4().hex}")
@@ -167,8 +187,7 @@ class _Running:
 
     def events(self) -> Iterator[JobAdvanced | JobEnded]:
         """What becomes of all jobs that were begun."""
-        for task in self._ready:
-            yield self._complete(task, {})
+        yield from self._go_on_with_ready()
         for future in self._coming:
             if future not in self._tasks:  # of a job that failed
                 continue
@@ -183,22 +202,42 @@ class _Running:
             except (Exception, CancelledError) as error:  # whatever happened to the worker, or the scheduler
                 yield self.fail(task.number, task.job, _in_words(error), task)
                 continue
-            yield JobAdvanced(task.number, task.done if task.result else 1, task.total)
+            yield JobAdvanced(task.number, task.done if task.result else 1, task.total, task.phase)
             if not task.waiting:
-                yield self._complete(task, found)
+                yield from self._go_on(task, found)
+                yield from self._go_on_with_ready()
 
-    def _complete(self, task: _Task, record: dict[str, Any]) -> JobEnded:
+    def _go_on_with_ready(self) -> Iterator[JobAdvanced | JobEnded]:
+        while self._ready:
+            yield from self._go_on(self._ready.pop(), {})
+
+    def _go_on(self, task: _Task, record: dict[str, Any]) -> Iterator[JobAdvanced | JobEnded]:
+        """End a job of which all pieces are made, or begin its error bars."""
         try:
             if task.result is not None and task.opened is not None:
-                record = told_of_parts(task.result, task.opened, task.job, task.earlier, self._do_all)
+                told = self._finish(task.result, task)
+                if task.work.with_std and task.told is None:
+                    task.told = told
+                    self._begin_parts(task, ErrorBars(task.opened.run))
+                    yield JobAdvanced(task.number, 0, task.total, task.phase)
+                    return
+                record = told if task.told is None else told_of_both(task.told, told, task.job, task.opened)
                 record = {"seconds": round(time.perf_counter() - task.began, 3)} | record
-                clear_finished(task.job.target)
         except Exception as error:
-            return self.fail(task.number, task.job, _in_words(error), task)
-        clear_leftovers(task.job.target)  # of workers that died
+            yield self.fail(task.number, task.job, _in_words(error), task)
+            return
+        clear_leftovers_of(task.job)  # of workers that died
         record = {"status": DONE} | record
         self.ended.append(record["status"])
-        return JobEnded(task.number, named(task.job) | record)
+        yield JobEnded(task.number, named(task.job) | record)
+
+    def _finish(self, result: Unfinished, task: _Task) -> dict[str, Any]:
+        """Complete what was made in parts; gives what can be said of it."""
+        assert task.opened is not None
+        job = result.product.job(task.job)
+        told = told_of_parts(result, task.opened, job, task.earlier, self._do_all)
+        clear_finished(job.target)
+        return told
 
     def fail(self, number: int, job: Job, error: Exception, task: _Task | None = None) -> JobEnded:
         """Give a job up."""
@@ -208,7 +247,7 @@ class _Running:
             self._tasks = {future: other for future, other in self._tasks.items() if other is not task}
             if task.result is not None:
                 task.result.leave(error)
-            clear_leftovers(job.target)
+            clear_leftovers_of(job)
         return JobEnded(number, named(job) | failed(error), error)
 
     @property

@@ -1,75 +1,81 @@
-"""Error bars of the result of one file, in a file beside it."""
+"""Error bars of the result of one file, for a file beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from napari_ne_denoise.core.batch.jobs import STD, Job
+from napari_ne_denoise.core.axes import Index
+from napari_ne_denoise.core.batch.jobs import Job, std_target
+from napari_ne_denoise.core.batch.parts import PartMaker
 from napari_ne_denoise.core.errors import FileError
-from napari_ne_denoise.core.io import ImageFile, is_zarr, stem, write_image, writing_parts
+from napari_ne_denoise.core.io import ImageFile, write_image
+from napari_ne_denoise.core.io.zarr_files import ZarrParts
 from napari_ne_denoise.core.jacobian.map_records import map_record
+from napari_ne_denoise.core.jacobian.maps import MapMaker, MapStep, error_steps
+from napari_ne_denoise.core.memory import room_for
+from napari_ne_denoise.core.run import DenoisingRun, Step
+from napari_ne_denoise.core.tiling import Window
 
-if TYPE_CHECKING:
-    from napari_ne_denoise.core.jacobian.maps import MapStep
-    from napari_ne_denoise.core.run import DenoisingRun, Step
+MAP = "error"
 
 
-@dataclass(frozen=True)
-class FileErrorBars:
-    """Error bars that wait until the result is written; `steps` computes and writes them.
+class ErrorBarMaker(PartMaker):
+    """Computes and writes parts of error bars.
 
-    Attributes
+    Parameters
     ----------
-    run
-        That makes the result.
-    job
-        Which file becomes which.
-    target
-        Of the error bars.
-    bars
-        Tile by tile.
+    run, target
+        As in `PartMaker`.
+
+    Raises
+    ------
+    SettingsError
+        If the model has none.
     """
 
-    run: DenoisingRun
-    job: Job
-    target: Path
-    bars: Iterator[MapStep]
+    def __init__(self, run: DenoisingRun, target: ZarrParts) -> None:
+        super().__init__(run, target)
+        self._maps = MapMaker(run, [MAP])
+        self._told: set[tuple[int, ...]] = set()
 
-    def steps(self, image: ImageFile) -> Iterator[Step]:
-        """Compute piece by piece, and write; `image` is what the file says of the noisy one."""
-        noises: list[Any] = []
-        if is_zarr(self.target):
-            with writing_parts(self.target, replace(image, provenance=None), np.dtype(np.float32), overwrite=self.job.overwrite) as parts:
-                for step in self._each(noises):
-                    parts.put(step.index, step.values)
-                    yield step
-                parts.image = self._described(parts.image, noises)
-            return
-        values = np.empty(self.run.shape, np.float32)
-        for step in self._each(noises):
-            values[step.index] = step.values
-            yield step
-        write_image(self.target, self._described(replace(image, pixels=values), noises), overwrite=self.job.overwrite)
-
-    def _each(self, noises: list[Any]) -> Iterator[Step]:
-        from napari_ne_denoise.core.run import Step
-
-        for step in self.bars:
-            noises += [step.noise] if step.noise not in noises else []
-            yield Step(step.done, step.total, step.index, step.values["error"])
-
-    def _described(self, image: ImageFile, noises: list[Any]) -> ImageFile:
-        record = map_record("error", model=self.run.settings.model_name, strength=self.run.settings.strength, noises=noises)
-        return replace(image, name=f"{image.name} error", provenance=record | {"input": {"file": self.job.source.name}})
+    def _compute(self, planes: Mapping[int, Index], window: Window, told: dict[str, Any]) -> Iterator[Step]:
+        noises: list[dict[str, Any]] = []
+        for step in self._maps.steps(list(planes.items()), window):
+            channel = self._run.treatments.channel_of(step.index)
+            if channel not in self._told and step.noise is not None:
+                self._told.add(channel)
+                noises.append({"found": step.noise.as_record()} | ({"channel": list(channel)} if channel else {}))
+            yield _step(step)
+        told |= {"noise": noises} if noises else {}
 
 
-def error_bars_of(run: DenoisingRun, job: Job) -> FileErrorBars:
-    """The error bars of a run whose result becomes a file.
+def whole_error_bars(run: DenoisingRun, job: Job, image: ImageFile) -> Iterator[Step]:
+    """Compute the error bars of a result in memory, and write them beside it, once the first step is asked for.
+
+    Parameters
+    ----------
+    run, job
+        What made the result, and which file became which.
+    image
+        What the file says of the noisy image.
+    """
+    values = room_for(run.shape, np.dtype(np.float32), "the error bars", "write the result as .ome.zarr, whose are made piece by piece")
+    noises: list[Any] = []
+    for step in error_steps(run):
+        values[step.index] = step.values[MAP]
+        noises += [step.noise] if step.noise not in noises else []
+        yield _step(step)
+    bars = described(replace(image, pixels=values), run, [noise.as_record() for noise in noises], job.source)
+    write_image(std_target(job.target), bars, overwrite=job.overwrite)
+
+
+def check_error_bars(run: DenoisingRun, job: Job) -> None:
+    """See that a result can have error bars, before it is made.
 
     Raises
     ------
@@ -78,10 +84,16 @@ def error_bars_of(run: DenoisingRun, job: Job) -> FileErrorBars:
     FileError
         If their file is there already, and must not be replaced.
     """
-    from napari_ne_denoise.core.jacobian.maps import error_steps  # brings torch, which a dock that only offers this does not need
-
-    result = job.target
-    target = result.with_name(stem(result) + STD + result.name[len(stem(result)) :])
-    if target.exists() and not job.overwrite:
+    MapMaker(run, [MAP])
+    if (target := std_target(job.target)).exists() and not job.overwrite:
         raise FileError(f"{target}: exists already.", mend="existing")
-    return FileErrorBars(run, job, target, error_steps(run))
+
+
+def described(image: ImageFile, run: DenoisingRun, noises: Sequence[Any], source: Path) -> ImageFile:
+    """What is said of error bars, in place of what is said of the image; `noises` are records of the noise of the channels."""
+    record = map_record(MAP, model=run.settings.model_name, strength=run.settings.strength) | {"noise": list(noises)}
+    return replace(image, name=f"{image.name} {MAP}", provenance=record | {"input": {"file": source.name}})
+
+
+def _step(step: MapStep) -> Step:
+    return Step(step.done, step.total, step.index, step.values[MAP])

@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from napari_ne_denoise.core.batch.error_bars import error_bars_of
+from napari_ne_denoise.core.batch.error_bars import check_error_bars, whole_error_bars
 from napari_ne_denoise.core.batch.events import ERROR_BARS, PARTLY
 from napari_ne_denoise.core.batch.identity import way_of
-from napari_ne_denoise.core.batch.jobs import Job, Share
-from napari_ne_denoise.core.batch.unfinished import Unfinished, with_kept, with_source
+from napari_ne_denoise.core.batch.jobs import Job, Share, std_target
+from napari_ne_denoise.core.batch.products import ErrorBars, Product, Result, with_kept, with_source
+from napari_ne_denoise.core.batch.unfinished import Unfinished
 from napari_ne_denoise.core.batch.work_folder import clear_finished
 from napari_ne_denoise.core.errors import ImageError
 from napari_ne_denoise.core.inference import Denoiser, DenoisingRun, Step, prepare_denoising
-from napari_ne_denoise.core.io import ImageFile, check_target, is_zarr, letters_for, read_image, with_channels, write_image
+from napari_ne_denoise.core.io import ImageFile, check_target, find_provenance, is_zarr, letters_for, read_image, with_channels, write_image
 from napari_ne_denoise.core.io.pyramid import DoAll, one_by_one
 from napari_ne_denoise.core.memory import room_for
 from napari_ne_denoise.core.pixels import count_nonfinite
@@ -100,15 +101,35 @@ class FileDenoising:
         """
         started = time.perf_counter()
         opened = OpenedFile.of(self.job, self.settings, self.denoiser, self.series)
-        bars = error_bars_of(opened.run, self.job) if self.with_std else None  # refuses at once what has none
-        write = self._in_parts if is_zarr(self.job.target) else self._whole
-        told = yield from write(opened)
-        if bars is not None:
-            self.phase = ERROR_BARS
-            yield Step(0, math.prod(opened.run.shape), (), np.empty(0))  # that it begins: its first piece may take a while
-            yield from bars.steps(opened.image)
-            told = {"std": str(bars.target)} | told
+        if self.with_std:
+            check_error_bars(opened.run, self.job)
+        told = yield from (self._all_in_parts(opened) if is_zarr(self.job.target) else self._all_whole(opened))
         self.record = {"seconds": round(time.perf_counter() - started, 3)} | told
+
+    def _all_whole(self, opened: OpenedFile) -> Generator[Step, None, dict[str, Any]]:
+        """The result, and its error bars; gives what can be said of them."""
+        told = yield from self._whole(opened)
+        if not self.with_std:
+            return told
+        yield self._begin_error_bars(opened)
+        yield from whole_error_bars(opened.run, self.job, opened.image)
+        return with_std_told(told, self.job)
+
+    def _all_in_parts(self, opened: OpenedFile) -> Generator[Step, None, dict[str, Any]]:
+        """The same."""
+        told = told_of_kept(self.job, opened) if self.with_std else None
+        if told is None:
+            told = yield from self._in_parts(opened, Result(opened.run))
+        if not self.with_std:
+            return told
+        yield self._begin_error_bars(opened)
+        bars = yield from self._in_parts(opened, ErrorBars(opened.run))
+        return told_of_both(told, bars, self.job, opened)
+
+    def _begin_error_bars(self, opened: OpenedFile) -> Step:
+        """Say that they begin: their first piece may take a while."""
+        self.phase = ERROR_BARS
+        return Step(0, math.prod(opened.run.shape), (), np.empty(0))
 
     def _whole(self, opened: OpenedFile) -> Generator[Step, None, dict[str, Any]]:
         """Denoise in memory, then write; gives what can be said of it."""
@@ -123,9 +144,10 @@ class FileDenoising:
         write_image(self.job.target, replace(image, pixels=result, provenance=provenance), overwrite=self.job.overwrite)
         return told_of(image, provenance)
 
-    def _in_parts(self, opened: OpenedFile) -> Generator[Step, None, dict[str, Any]]:
-        """Denoise into an OME-Zarr, so that neither the image nor its result need fit into memory, and what is finished is not lost."""
-        result = begin_parts(self.job, opened, self.settings, self.denoiser, self.series, alone=self.share is None)
+    def _in_parts(self, opened: OpenedFile, product: Product) -> Generator[Step, None, dict[str, Any]]:
+        """Make an OME-Zarr, so that neither the image nor what becomes of it need fit into memory, and what is finished is not lost."""
+        job = product.job(self.job)
+        result = begin_parts(self.job, opened, product, self.settings, self.denoiser, self.series, alone=self.share is None)
         numbers = range(len(result.parts))
         work, mine = (
             ("all", numbers) if self.share is None else (f"share-{self.share.number}-of-{self.share.count}", self.share.of(numbers))
@@ -134,31 +156,40 @@ class FileDenoising:
             earlier = result.done()
             try:
                 yield from _made(result, left(mine, earlier))
-                told = told_of_parts(result, opened, self.job, earlier)
+                told = told_of_parts(result, opened, job, earlier)
             except BaseException as error:
                 if self.share is None:
                     result.leave(error)
                 raise
-        clear_finished(self.job.target)
+        clear_finished(job.target)
         return told
 
 
 def begin_parts(
-    job: Job, opened: OpenedFile, settings: DenoiseSettings, denoiser: Denoiser, series: int, *, alone: bool, decided: Decided | None = None
+    job: Job,
+    opened: OpenedFile,
+    product: Product,
+    settings: DenoiseSettings,
+    denoiser: Denoiser,
+    series: int,
+    *,
+    alone: bool,
+    decided: Decided | None = None,
 ) -> Unfinished:
-    """Begin a large result, or go on with it.
+    """Begin a large result or its error bars, or go on with them.
 
     Parameters
     ----------
-    job, opened, settings, denoiser, series
-        What is made from what, and how.
+    job, opened, product, settings, denoiser, series
+        What is made from what.
     alone
         Whether no other process may be at work on it.
     decided
         What "auto" became.  None: as it did here.
     """
-    way = way_of(job.source, settings, denoiser, series)
-    return Unfinished.begun(job.target, opened.image, opened.run, way, decided=decided, afresh=alone and job.overwrite)
+    way = way_of(job.source, settings, denoiser, series, with_std=product.is_std)
+    target = product.job(job).target
+    return Unfinished.begun(target, opened.image, product, way, decided=decided, afresh=alone and job.overwrite)
 
 
 def _made(result: Unfinished, numbers: Sequence[int]) -> Iterator[Step]:
@@ -207,7 +238,40 @@ def told_of_parts(result: Unfinished, opened: OpenedFile, job: Job, earlier: Col
     provenance = result.finish(job.source, overwrite=job.overwrite, do_all=do_all)
     if provenance is None:
         return {"status": PARTLY, "axes": opened.image.axes, "notes": [*notes, "all parts are made, and another job completes it"]}
+    if result.product.is_std:
+        return {"axes": opened.image.axes, "notes": notes}
     return told_of(opened.image, provenance, notes)
+
+
+def told_of_kept(job: Job, opened: OpenedFile) -> dict[str, Any] | None:
+    """What can be said of a result that an earlier run finished, but for its error bars; None if it is to be made."""
+    if not job.lacks_std or (told := _told_of_made(job, opened)) is None:
+        return None
+    clear_finished(job.target)
+    return {**told, "notes": [*told["notes"], "kept: an earlier run that was broken off finished it, but for its error bars"]}
+
+
+def told_of_both(told: dict[str, Any], bars: dict[str, Any], job: Job, opened: OpenedFile) -> dict[str, Any]:
+    """What can be said of a result and of its error bars, which other jobs may still be making."""
+    partly = bars.get("status") == PARTLY
+    if told.get("status") == PARTLY and not partly:
+        # all jobs make their parts of the error bars after those of the result: whoever completes the ones finds the other complete
+        told = _told_of_made(job, opened) or told
+    both = {**told, "notes": [*told["notes"], *(f"{ERROR_BARS}: {note}" for note in bars["notes"])]}
+    return both | {"status": PARTLY} if partly else with_std_told(both, job)
+
+
+def _told_of_made(job: Job, opened: OpenedFile) -> dict[str, Any] | None:
+    """What can be said of a result that is there; None if it is none of ours."""
+    made = find_provenance(job.target)
+    if made is None or said_of_result(made) is None or not isinstance(made.get("decided"), dict):
+        return None
+    return told_of(opened.image, made)
+
+
+def with_std_told(told: dict[str, Any], job: Job) -> dict[str, Any]:
+    """What can be said of a result, and where its error bars are."""
+    return {"std": str(std_target(job.target))} | told
 
 
 def told_of(image: ImageFile, provenance: dict[str, Any], notes: Sequence[str] = ()) -> dict[str, Any]:

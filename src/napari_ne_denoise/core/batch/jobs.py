@@ -36,6 +36,8 @@ class Job:
         Whether the target is there already and shall stay.
     kept
         Whether the target is what an earlier run finished that was broken off; it stays, whatever else.
+    lacks_std
+        Whether the target is the result of an earlier run that was broken off before its error bars were there.
     """
 
     source: Path
@@ -43,6 +45,7 @@ class Job:
     overwrite: bool = False
     skipped: bool = False
     kept: bool = False
+    lacks_std: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def plan_jobs(
     for source, target in pairs:
         kept = earlier.way_of(target) is not None
         skipped = kept or (skip_existing and target.exists() and target not in half_done)
-        jobs.append(Job(source, target, overwrite or target in half_done, skipped, kept))
+        jobs.append(Job(source, target, overwrite or target in half_done, skipped, kept, target in half_done))
     return jobs
 
 
@@ -167,6 +170,11 @@ def plan_targets(inputs: Sequence[Path], out: Path | None) -> list[Path]:
 def result_name(source: Path, label: str | None = None) -> str:
     """What the result of a file is called; `label` is what stands for the file, if not its own name."""
     return f"{stem(source) if label is None else label}{ZARR_ENDING if source.is_dir() else ENDING}"
+
+
+def std_target(result: Path) -> Path:
+    """Where the error bars of a result go."""
+    return result.with_name(stem(result) + STD + result.name[len(stem(result)) :])
 
 
 def _distinct(inputs: Sequence[Path], targets: list[Path]) -> list[Path]:

@@ -12,6 +12,7 @@ from uuid import uuid4
 from napari_ne_denoise.core.batch.file import FileDenoising, OpenedFile
 from napari_ne_denoise.core.batch.jobs import Job
 from napari_ne_denoise.core.batch.parts import PartMaker
+from napari_ne_denoise.core.batch.products import Product
 from napari_ne_denoise.core.batch.unfinished import Unfinished
 from napari_ne_denoise.core.device import settle_in_worker
 from napari_ne_denoise.core.errors import SettingsError
@@ -81,10 +82,10 @@ def decide(work: Work) -> Decided:
     return Decided.of(work.open().run)
 
 
-def make_part(work: Work, number: int) -> dict[str, Any]:
-    """Make a part of a large result that was begun; gives what a journal holds of it."""
+def make_part(work: Work, of: type[Product], number: int) -> dict[str, Any]:
+    """Make a part of a large result, or of its error bars, that was begun; gives what a journal holds of it."""
     with _computing:
-        result, maker = _opened(work)
+        result, maker = _opened(work, of)
         making = maker.steps(result.parts[number])
         while True:
             try:
@@ -107,19 +108,20 @@ def make_file(work: Work) -> dict[str, Any]:
 
 # a part takes all threads that a worker has
 _computing = Lock()
-_open: OrderedDict[str, tuple[Unfinished, PartMaker]] = OrderedDict()
+_open: OrderedDict[tuple[str, type[Product]], tuple[Unfinished, PartMaker]] = OrderedDict()
 
 
-def _opened(work: Work) -> tuple[Unfinished, PartMaker]:
-    """A large result and what makes its parts; opened once in each process."""
-    if work.token not in _open:
+def _opened(work: Work, of: type[Product]) -> tuple[Unfinished, PartMaker]:
+    """A large result, or its error bars, and what makes its parts; opened once in each process."""
+    key = work.token, of
+    if key not in _open:
         settle_in_worker()
         opened = work.open()
-        result = Unfinished.gone_on_with(work.job.target, opened.image, opened.run)
-        _open[work.token] = result, result.maker()
+        result = Unfinished.gone_on_with(of.job(work.job).target, opened.image, of(opened.run))
+        _open[key] = result, result.maker()
     while len(_open) > MOST_OPEN:
         _open.popitem(last=False)
-    return _open[work.token]
+    return _open[key]
 
 
 def denoiser_of(settings: DenoiseSettings) -> Denoiser:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -90,7 +91,7 @@ class Parts:
         return max(1, min(PART_PIXELS // (rows * columns), self.layout.plane_count // FEWEST_PARTS))
 
 
-class PartMaker:
+class PartMaker(ABC):
     """Computes and writes parts; one at a time.
 
     Parameters
@@ -102,31 +103,49 @@ class PartMaker:
     """
 
     def __init__(self, run: DenoisingRun, target: ZarrParts) -> None:
-        self._regions, self._target = Regions(run, most_open=1), target  # parts of a plane follow each other
-        self._told: dict[str, Any] = {}
-        self._squares_told: set[SquareCount] = set()
+        self._run, self._target = run, target
 
     def steps(self, part: Part) -> Generator[Step, None, dict[str, Any]]:
         """Compute a part tile by tile, then write it; gives what a journal holds of it."""
-        run = self._regions.run
-        before, kept = Counter(run.precisions.used), 0
-        planes = [run.layout.plane_number(number) for number in part.planes]
-        made = {_place(plane): np.empty(_lengths(run.layout, part.window), run.dtype) for plane in planes}
-        for step in self._regions.steps(planes, part.window):
-            made[_place(step.index)][_within(step.index, run.layout, part.window)] = step.values
+        layout = self._run.layout
+        planes = {number: layout.plane_number(number) for number in part.planes}
+        made = {_place(plane): np.empty(_lengths(layout, part.window), self._target.dtype) for plane in planes.values()}
+        told: dict[str, Any] = {}
+        for step in self._compute(planes, part.window, told):
+            made[_place(step.index)][_within(step.index, layout, part.window)] = step.values
+            yield step
+        for plane in planes.values():
+            self._target.put(layout.window(plane, *part.window), made.pop(_place(plane)))
+        return {"part": part.number} | told
+
+    @abstractmethod
+    def _compute(self, planes: Mapping[int, Index], window: Window, told: dict[str, Any]) -> Iterator[Step]:
+        """Compute a window of planes, by their numbers, and add what else a journal holds of them to what is told."""
+
+
+class ResultMaker(PartMaker):
+    """Computes and writes parts of a result."""
+
+    def __init__(self, run: DenoisingRun, target: ZarrParts) -> None:
+        self._regions = Regions(run, most_open=1)  # parts of a plane follow each other
+        super().__init__(self._regions.run, target)
+        self._told: dict[str, Any] = {}
+        self._squares_told: set[SquareCount] = set()
+
+    def _compute(self, planes: Mapping[int, Index], window: Window, told: dict[str, Any]) -> Iterator[Step]:
+        used_before, kept = Counter(self._run.precisions.used), 0
+        for step in self._regions.steps(list(planes.values()), window):
             kept += count_nonfinite(step.values)
             yield step
-        for plane in planes:
-            self._target.put(run.layout.window(plane, *part.window), made.pop(_place(plane)))
-        used = {str(dtype).removeprefix("torch."): count for dtype, count in (run.precisions.used - before).items()}
-        return {"part": part.number, "used": used} | ({"kept": kept} if kept else {}) | self._decided_since()
+        used = {str(dtype).removeprefix("torch."): count for dtype, count in (self._run.precisions.used - used_before).items()}
+        told |= {"used": used} | ({"kept": kept} if kept else {}) | self._decided_since()
 
     def _decided_since(self) -> dict[str, Any]:
         """What was found of the image and was not told yet: lines would else repeat it a thousand times."""
-        run = self._regions.run
-        squares = [square for square in (run.repairs.counts() if run.repairs.wanted else []) if square not in self._squares_told]
+        repairs = self._run.repairs
+        squares = [square for square in (repairs.counts() if repairs.wanted else []) if square not in self._squares_told]
         self._squares_told.update(squares)
-        found: dict[str, Any] = {"noise": run.treatments.as_record(), "hot_pixels": squares}
+        found: dict[str, Any] = {"noise": self._run.treatments.as_record(), "hot_pixels": squares}
         new = {name: value for name, value in found.items() if value and value != self._told.get(name)}
         self._told |= new
         return new

@@ -56,10 +56,14 @@ class Earlier:
         changed_since = "made" in line and line["made"] != there
         return None if changed_since or self.is_half_done(target) else line.get("way")
 
+    def way_begun(self, target: Path) -> dict[str, Any]:
+        """How a result was to be made, whether it was finished or not; empty if nobody began it."""
+        way = self._lines.get(target, {}).get("way")
+        return way if isinstance(way, dict) else {}
+
     def is_half_done(self, target: Path) -> bool:
         """Whether a run was broken off between a result and its error bars: the result is ours, but the job was not finished."""
-        line = self._lines.get(target, {})
-        with_bars = isinstance(line.get("way"), dict) and line["way"].get("error bars")
+        line, with_bars = self._lines.get(target, {}), self.way_begun(target).get("error bars")
         return bool(with_bars) and "made" not in line and file_identity(target) not in (None, line.get("before"))
 
 
@@ -148,7 +152,15 @@ def settled(jobs: Sequence[Job], way_now: Callable[[Job], Mapping[str, Any]]) ->
         If one was made in another way, and may not be replaced.
     """
     earlier = Earlier(job.target for job in jobs)
-    return [_settled(job, earlier.way_of(job.target), way_now) if job.skipped else job for job in jobs]
+
+    def settle(job: Job) -> Job:
+        if job.skipped:
+            return _settled(job, earlier.way_of(job.target), way_now)
+        if job.lacks_std and differences(earlier.way_begun(job.target), way_now(job)):
+            return replace(job, lacks_std=False)
+        return job
+
+    return [settle(job) for job in jobs]
 
 
 def _settled(job: Job, before: Mapping[str, Any] | None, way_now: Callable[[Job], Mapping[str, Any]]) -> Job:

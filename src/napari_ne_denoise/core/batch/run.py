@@ -8,7 +8,7 @@ from typing import Any
 from napari_ne_denoise.core.batch.events import DONE, FAILED, SKIPPED, JobAdvanced, JobBegun, JobEnded
 from napari_ne_denoise.core.batch.file import FileDenoising
 from napari_ne_denoise.core.batch.identity import way_of
-from napari_ne_denoise.core.batch.jobs import Job, Share
+from napari_ne_denoise.core.batch.jobs import Job, Share, std_target
 from napari_ne_denoise.core.batch.resume import BatchJournal, Earlier, clear_leftovers, settled
 from napari_ne_denoise.core.errors import FileError, NEDenoiseError
 from napari_ne_denoise.core.inference import Denoiser
@@ -65,7 +65,7 @@ def run_jobs(
             denoising = FileDenoising(job, settings, denoiser, series, share, with_std=with_std)
             try:
                 if earlier.tried(job.target):
-                    clear_leftovers(job.target)
+                    clear_leftovers_of(job)
                 way = way_of(job.source, settings, denoiser, series, with_std=with_std)
                 journal.begin(job.target, way)
                 for step in denoising.steps():
@@ -82,6 +82,12 @@ def run_jobs(
                 yield JobEnded(number, named(job) | record)
         if set(ended) <= {DONE, SKIPPED}:
             journal.complete()
+
+
+def clear_leftovers_of(job: Job) -> None:
+    """Remove what a process that was killed left of a result, or of its error bars, under temporary names."""
+    for target in (job.target, std_target(job.target)):
+        clear_leftovers(target)
 
 
 def named(job: Job) -> dict[str, Any]:

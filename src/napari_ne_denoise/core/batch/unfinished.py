@@ -9,26 +9,26 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 from filelock import FileLock, Timeout
 
 from napari_ne_denoise.core.batch.identity import differences
 from napari_ne_denoise.core.batch.journal import Journal, journals_in, nowhere_else, read_journals
 from napari_ne_denoise.core.batch.parts import PartMaker, Parts
+from napari_ne_denoise.core.batch.products import Product
 from napari_ne_denoise.core.batch.work_folder import PARTS, PLAN, REPLACED, STORE, plan_in, work_folder
 from napari_ne_denoise.core.errors import FileError, ImageError, ModelError, SettingsError
 from napari_ne_denoise.core.io import ImageFile, zarr_files
 from napari_ne_denoise.core.io.failures import NOT_WRITTEN, failures_named
 from napari_ne_denoise.core.io.pyramid import DoAll, one_by_one
 from napari_ne_denoise.core.io.zarr_files import ZarrParts
-from napari_ne_denoise.core.run import Decided, DenoisingRun
+from napari_ne_denoise.core.run import Decided
 
 _PRECISIONS = ("float32", "float16", "bfloat16")
 # what the same command meets again: nothing is kept for it
@@ -44,8 +44,8 @@ class Unfinished:
         What it will be.
     image
         All that is known of it but the pixels, of which only the shape counts.
-    run
-        What computes it, as the plan says.
+    product
+        What is made of the image, by a run for which everything is decided anew, as the plan says.
     plan
         What is in the folder's plan.
 
@@ -53,14 +53,17 @@ class Unfinished:
     ----------
     folder
         Where it is made.
+    product
+        The same, as the plan says.
     parts
         How it is cut.
     """
 
-    def __init__(self, target: Path, image: ImageFile, run: DenoisingRun, plan: Mapping[str, Any]) -> None:
+    def __init__(self, target: Path, image: ImageFile, product: Product, plan: Mapping[str, Any]) -> None:
         self.target, self.folder, self._image = target, work_folder(target), image
         decided = plan["decided"]
-        self.run = Decided(decided["device"], tuple(decided["halves"]), decided["tile_size"]).applied_to(run)
+        run = Decided(decided["device"], tuple(decided["halves"]), decided["tile_size"]).applied_to(product.run)
+        self.product = replace(product, run=run)
         self.parts = Parts(run.layout, plan["side"])
         self._journal = Journal(self.folder, PARTS)
 
@@ -69,7 +72,7 @@ class Unfinished:
         cls,
         target: Path,
         image: ImageFile,
-        run: DenoisingRun,
+        product: Product,
         way: Mapping[str, Any],
         *,
         decided: Decided | None = None,
@@ -79,7 +82,7 @@ class Unfinished:
 
         Parameters
         ----------
-        target, image, run
+        target, image, product
             What is made from what.
         way
             All that the result depends on.
@@ -99,24 +102,24 @@ class Unfinished:
         if afresh and folder.exists() and differences(plan_in(folder).get("way", {}), way):
             shutil.rmtree(folder, ignore_errors=True)
         if not (folder / PLAN).exists():
-            new = {"way": way, "side": zarr_files.SHARD, "decided": asdict(decided or Decided.of(run))}
-            _make_folder(folder, new, image, run, target)
+            new = {"way": way, "side": zarr_files.SHARD, "decided": asdict(decided or Decided.of(product.run))}
+            _make_folder(folder, new, image, product.dtype, target)
         plan = plan_in(folder)
         if different := differences(plan["way"], way):
             raise SettingsError(
                 f"{target}: was begun in another way: {different}. Do as then, to go on with it; "
                 f"or remove the folder {folder}, to begin anew."
             )
-        return cls(target, image, run, plan)
+        return cls(target, image, product, plan)
 
     @classmethod
-    def gone_on_with(cls, target: Path, image: ImageFile, run: DenoisingRun) -> Unfinished:
+    def gone_on_with(cls, target: Path, image: ImageFile, product: Product) -> Unfinished:
         """One that another process began, and looked at."""
-        return cls(target, image, run, plan_in(work_folder(target)))
+        return cls(target, image, product, plan_in(work_folder(target)))
 
     def maker(self) -> PartMaker:
         """What makes its parts."""
-        return PartMaker(self.run, self._written(self._image))
+        return self.product.maker(self._written(self._image))
 
     def done(self) -> set[int]:
         """Numbers of the parts that are finished, whoever made them."""
@@ -176,14 +179,14 @@ class Unfinished:
         with self.locked("finish") as free:
             if not free or not self._has_image:
                 return None
-            provenance = with_source(self._provenance(), source, self._image)
-            parts = self._written(replace(self._image, provenance=provenance))
+            described = self.product.described(self._image, self._lines(), source)
+            parts = self._written(described)
             with failures_named(self.target, *zarr_files.GOES_ON):
                 _remove_torn_files(self.folder / STORE)
                 parts.finish(do_all)
                 self._give_name(overwrite)
         shutil.rmtree(self.folder, ignore_errors=True)
-        return provenance
+        return described.provenance
 
     def _give_name(self, overwrite: bool) -> None:
         if self.target.exists():
@@ -204,49 +207,22 @@ class Unfinished:
         return (self.folder / STORE / "0" / "zarr.json").is_file()
 
     def _written(self, image: ImageFile) -> ZarrParts:
-        return ZarrParts(self.folder / STORE, image, self.run.dtype, self.target, begun=True)
+        return ZarrParts(self.folder / STORE, image, self.product.dtype, self.target, begun=True)
 
     def _lines(self) -> list[dict[str, Any]]:
         count = len(self.parts)
         lines = read_journals(journals_in(self.folder, PARTS))
         return [line for line in lines if isinstance(line.get("part"), int) and 0 <= line["part"] < count and _makes_sense(line)]
 
-    def _provenance(self) -> dict[str, Any]:
-        """The record of all runs that made parts, as if it had been one."""
-        lines = self._lines()
-        used: Counter[torch.dtype] = Counter()
-        kept = 0
-        for line in {line["part"]: line for line in lines}.values():  # a part that was made twice counts once
-            used.update({getattr(torch, name): count for name, count in line["used"].items()})
-            kept += line.get("kept", 0)
-        run = replace(self.run, precisions=replace(self.run.precisions, used=used))
-        noise = {tuple(found.get("channel", ())): found for line in lines for found in line.get("noise", [])}
-        record = run.provenance
-        record["decided"]["noise"] = [found for _, found in sorted(noise.items())]
-        if run.repairs.wanted:
-            record["decided"]["hot_pixels"] = run.repairs.record_of(square for line in lines for square in line.get("hot_pixels", []))
-        return with_kept(record, kept)
-
 
 def _makes_sense(line: Mapping[str, Any]) -> bool:
     """Whether a line tells of a part as `PartMaker` does; one that was damaged counts as none."""
-    used, noise, squares = line.get("used"), line.get("noise", []), line.get("hot_pixels", [])
+    used, noise, squares = line.get("used", {}), line.get("noise", []), line.get("hot_pixels", [])
     if not isinstance(used, dict) or not all(name in _PRECISIONS and isinstance(count, int) for name, count in used.items()):
         return False
     if not isinstance(line.get("kept", 0), int):
         return False
     return isinstance(noise, list) and all(isinstance(found, dict) for found in noise) and isinstance(squares, list)
-
-
-def with_kept(provenance: dict[str, Any], count: int) -> dict[str, Any]:
-    """The record of a run that gave so many pixels back as they were, since they are NaN or infinite."""
-    return provenance | {"decided": provenance["decided"] | {"nonfinite_kept": count}} if count else provenance
-
-
-def with_source(provenance: dict[str, Any], source: Path, image: ImageFile) -> dict[str, Any]:
-    """The record of a run, and in it those of the runs that made its input."""
-    earlier = {"provenance": image.provenance} if image.provenance else {}
-    return provenance | {"input": provenance["input"] | {"file": source.name} | earlier}
 
 
 def _is_free(lock: FileLock) -> bool:
@@ -260,7 +236,7 @@ def _is_free(lock: FileLock) -> bool:
     return True
 
 
-def _make_folder(folder: Path, plan: Mapping[str, Any], image: ImageFile, run: DenoisingRun, target: Path) -> None:
+def _make_folder(folder: Path, plan: Mapping[str, Any], image: ImageFile, dtype: np.dtype[Any], target: Path) -> None:
     """Make it complete, or not at all; where two processes do at once, one is the first and the other goes on with that."""
     new = folder.with_name(f"{folder.name}.{nowhere_else()}.new")
     try:
@@ -268,7 +244,7 @@ def _make_folder(folder: Path, plan: Mapping[str, Any], image: ImageFile, run: D
             if folder.exists() and not (folder / PLAN).exists():  # what a worker wrote that did not hear that it was over
                 shutil.rmtree(folder, ignore_errors=True)
             new.mkdir()
-            ZarrParts(new / STORE, image, run.dtype, target)
+            ZarrParts(new / STORE, image, dtype, target)
             (new / PLAN).write_text(json.dumps(plan))
             with suppress(FileExistsError):
                 _rename_to_new(new, folder)

@@ -174,6 +174,11 @@ class ZarrParts:
             self._group = zarr.open_group(folder, mode="r+" if begun else "w-", zarr_format=3)
             self._full = cast("zarr.Array[Any]", self._group["0"]) if begun else self._add_level(0, shape, dtype.newbyteorder("="))
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the pixels."""
+        return self._full.dtype
+
     def put(self, index: Index, values: np.ndarray) -> None:
         """Write a part of a plane, given as ``array[index] = values`` with numbers for all axes but rows and columns.
 

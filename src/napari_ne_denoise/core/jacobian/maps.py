@@ -11,7 +11,7 @@ results of simulated images, for which the network chooses anew.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -199,15 +199,15 @@ def maps_of(
     seed: int = 0,
 ) -> Iterator[MapStep]:
     """Maps of a denoising with everything decided, tile by tile; see `iter_adaptive_maps`."""
-    if run.denoiser.is_wrapped:
-        open_up(run.denoiser)  # refuses it, and says why
-    products = JacobianProducts(run.denoiser, run.device)
+    maker = MapMaker(run, names, noise, stripes, probes, seed)
+    return _all_of(maker, where)
 
-    def asked(number: int, plane: Index) -> Asked:
-        found = _noise_of(run, plane, noise) if set(OF_NOISE) & set(names) else None
-        return Asked(probes, (seed, number), run.settings.strength, found, stripes)
 
-    return _steps(run, tuple(names), where, products, asked)
+def _all_of(maker: MapMaker, where: Where) -> Iterator[MapStep]:
+    try:
+        yield from maker.steps(_planes(maker.layout, where), where.region, where.start_at)
+    finally:
+        maker.close()
 
 
 def _collect(steps: Iterator[MapStep], names: Sequence[str], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
@@ -227,33 +227,81 @@ def _noise_of(run: DenoisingRun, plane: Index, given: NoiseModel | None) -> Nois
     return noise
 
 
-def _steps(
-    run: DenoisingRun,
-    names: tuple[str, ...],
-    where: Where,
-    products: JacobianProducts,
-    asked: Callable[[int, Index], Asked],
-) -> Iterator[MapStep]:
-    """Of planes and their numbers, from which their random fields are drawn."""
-    layout, done = run.layout, 0
-    planes = _planes(layout, where)
-    tiles = _tiles(layout, where, run.denoiser.grid)
-    total = len(planes) * sum(tile.pixels for tile in tiles)
-    try:
+class MapMaker:
+    """Makes maps of planes, or of windows of them one after another: the plane that was looked at last stays open.
+
+    Parameters
+    ----------
+    run, names, noise, stripes, probes, seed
+        As in `maps_of`.
+
+    Raises
+    ------
+    SettingsError
+        If the model has no Jacobian.
+    """
+
+    def __init__(
+        self,
+        run: DenoisingRun,
+        names: Sequence[str],
+        noise: NoiseModel | None = None,
+        stripes: Stripes = DEFAULT_STRIPES,
+        probes: int = PROBES,
+        seed: int = 0,
+    ) -> None:
+        if run.denoiser.is_wrapped:
+            open_up(run.denoiser)  # refuses it, and says why
+        self._run, self._names, self._noise = run, tuple(names), noise
+        self._stripes, self._probes, self._seed = stripes, probes, seed
+        self._products = JacobianProducts(run.denoiser, run.device)
+        self._last: tuple[int, OpenPlane, Asked] | None = None
+
+    @property
+    def layout(self) -> PlaneLayout:
+        """How the image is cut into planes."""
+        return self._run.layout
+
+    def steps(self, planes: Sequence[tuple[int, Index]], region: Window, start_at: tuple[int, ...] | None = None) -> Iterator[MapStep]:
+        """Compute, tile by tile.
+
+        Parameters
+        ----------
+        planes
+            With their numbers, from which their random fields are drawn.
+        region
+            Rows and columns of each.
+        start_at
+            The pixel whose tile comes first, of tiles that are smaller.  None: the first one.
+        """
+        layout, done = self.layout, 0
+        near = None if start_at is None else (start_at[layout.rows], start_at[layout.columns])
+        tiles = _tiles(layout.plane_shape, region, near, self._run.denoiser.grid)
+        total = len(planes) * sum(tile.pixels for tile in tiles)
         for number, plane in planes:
-            (opened,) = run.open_planes([plane])
-            wanted = asked(number, plane)
+            opened, asked = self._open(number, plane)
             for tile in tiles:
-                values = _maps(_TileMaker(products, opened, run.grid, layout.plane_shape, tile, wanted), names)
+                values = _maps(_TileMaker(self._products, opened, self._run.grid, layout.plane_shape, tile, asked), self._names)
                 if opened.kept is not None:
                     gaps = ~np.isfinite(opened.kept[tile.keep])
                     values = {name: np.where(gaps, np.nan, found) for name, found in values.items()}
                 done += tile.pixels
                 shaped = {name: layout.to_image(found.astype(np.float32)) for name, found in values.items()}
                 stabilised = opened.treatment.stabilizer is not None
-                yield MapStep(done, total, layout.window(plane, *tile.keep), shaped, wanted.noise, stabilised)
-    finally:
-        devices.release_memory(run.device)
+                yield MapStep(done, total, layout.window(plane, *tile.keep), shaped, asked.noise, stabilised)
+
+    def close(self) -> None:
+        """Forget the plane, and give memory of the device back."""
+        self._last = None
+        devices.release_memory(self._run.device)
+
+    def _open(self, number: int, plane: Index) -> tuple[OpenPlane, Asked]:
+        if self._last is None or self._last[0] != number:
+            self._last = None  # two planes may not fit into memory
+            (opened,) = self._run.open_planes([plane])
+            noise = _noise_of(self._run, plane, self._noise) if set(OF_NOISE) & set(self._names) else None
+            self._last = number, opened, Asked(self._probes, (self._seed, number), self._run.settings.strength, noise, self._stripes)
+        return self._last[1:]
 
 
 def _planes(layout: PlaneLayout, where: Where) -> list[tuple[int, Index]]:
@@ -267,13 +315,13 @@ def _planes(layout: PlaneLayout, where: Where) -> list[tuple[int, Index]]:
     return planes
 
 
-def _tiles(layout: PlaneLayout, where: Where, grid: Grid) -> list[Tile]:
+def _tiles(shape: tuple[int, int], region: Window, near: tuple[int, int] | None, grid: Grid) -> list[Tile]:
     """What is kept of each tile: as few as the region needs, cut off at its edges."""
-    tiles = tile_window(layout.plane_shape, where.region, SIDE if where.start_at is None else SIDE_WATCHED, grid)
-    if where.start_at is not None:
-        tiles = nearest_first(tiles, (where.start_at[layout.rows], where.start_at[layout.columns]))
-    cut = (overlap(tile.keep, where.region) for tile in tiles)
-    return [Tile(read_window(layout.plane_shape, keep, grid), keep) for keep in cut if all(part.start < part.stop for part in keep)]
+    tiles = tile_window(shape, region, SIDE if near is None else SIDE_WATCHED, grid)
+    if near is not None:
+        tiles = nearest_first(tiles, near)
+    cut = (overlap(tile.keep, region) for tile in tiles)
+    return [Tile(read_window(shape, keep, grid), keep) for keep in cut if all(part.start < part.stop for part in keep)]
 
 
 @dataclass(frozen=True)

@@ -137,8 +137,7 @@ class Treatments:
 
     def of(self, plane: Index) -> Treatment:
         """That of the channel of a plane."""
-        fixed = self._fixed(plane)
-        channel = tuple(fixed.values())
+        fixed, channel = self._fixed(plane), self.channel_of(plane)
         with self._deciding:
             if channel not in self._decided:
                 self._decided[channel] = self._decide(fixed)
@@ -157,12 +156,15 @@ class Treatments:
             return treatment.noise
         if self._sigma is not None:
             return NoiseModel(gain=0.0, offset=0.0, read_noise=self._sigma)
-        fixed = self._fixed(plane)
-        channel = tuple(fixed.values())
+        fixed, channel = self._fixed(plane), self.channel_of(plane)
         with self._deciding:
             if channel not in self._found:
                 self._found[channel] = find_noise(self._reader, self._frames, fixed)
             return self._found[channel]
+
+    def channel_of(self, plane: Index) -> tuple[int, ...]:
+        """The place of its channel along the axes of channels; empty where there are none."""
+        return tuple(self._fixed(plane).values())
 
     def as_record(self) -> list[dict[str, Any]]:
         """Of all channels that were decided on so far, in their order."""
