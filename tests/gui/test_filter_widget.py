@@ -106,31 +106,35 @@ def test_a_real_click_shows_the_filter_its_sum_and_the_output(make_napari_viewer
 
 
 @pytest.fixture
-def hover(qtbot):
-    """Move the mouse over the canvas for real, and return the place in the world."""
+def hover(qtbot, until):
+    """Move the mouse over the canvas for real, to another place, and return that in the world."""
 
     def move(viewer, right, down):
-        canvas = viewer.__wrapped__.window._qt_viewer.canvas.native
+        canvas, before = viewer.__wrapped__.window._qt_viewer.canvas.native, viewer.cursor.position
         qtbot.mouseMove(canvas, QPoint(canvas.width() // 2 + right, canvas.height() // 2 + down))
-        qtbot.wait(50)  # the window system brings the move
+        until(lambda: viewer.cursor.position != before)  # the window system brings the move
         return viewer.cursor.position
 
     return move
 
 
-def test_the_filter_follows_the_mouse_and_is_exact_where_that_rests(make_napari_viewer_proxy, noisy, until, hover, click, qtbot):
+def test_the_filter_follows_the_mouse_and_is_exact_where_that_rests(
+    make_napari_viewer_proxy, noisy, until, hover, click, qtbot, monkeypatch
+):
     viewer = make_napari_viewer_proxy(show=True)
     image = noisy((96, 120))
     viewer.add_image(image)
     dock = _docked(viewer)
     qtbot.wait(200)  # the view settles
+    said, say = [], dock.message.say
+    monkeypatch.setattr(dock.message, "say", lambda text: said.append(text) or say(text))
     hover(viewer, 0, 0)
     world = hover(viewer, 30, 20)
-    until(lambda: dock.message.value == LIVE)
     until(lambda: dock.current is not None and not dock.current.pixel.is_live)
     position = tuple(int(at) for at in np.rint(world))
     assert dock.current.pixel.position == position
     assert np.array_equal(dock.current.filter.weights, adaptive_filter(image, position).weights)
+    assert LIVE in said  # perhaps for a moment only
     pinned = click(viewer, -40, 10)
     until(lambda: dock.message.value == PINNED)
     assert not dock.follow.value
@@ -146,10 +150,13 @@ def test_while_the_mouse_moves_every_filter_that_is_ready_is_shown(viewer, dock,
     shown = []
     monkeypatch.setattr(dock.readout, "show_values", lambda values: shown.append(values["Pixel"]))
     viewer.add_image(noisy((64, 64)))
+    dock._rest.setInterval(10**6)  # however late the threads are
     dock.hover((5, 10))
     dock.hover((5, 20))
     dock.hover((500, 20))
     dock.hover((5, 30))
+    until(lambda: len(shown) == 2)
+    dock._rest.start(0)
     until(lambda: len(shown) == 3)
     # the first was computed already, the second was overtaken, the third came again in full precision
     assert shown == ["y 5, x 10", "y 5, x 30", "y 5, x 30"]
