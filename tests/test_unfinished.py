@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from napari_ne_denoise.core.batch import journal
 from napari_ne_denoise.core.batch.events import JobAdvanced, JobEnded
 from napari_ne_denoise.core.batch.jobs import Share, plan_jobs
 from napari_ne_denoise.core.batch.parts import Parts
+from napari_ne_denoise.core.batch.resume import BatchJournal
 from napari_ne_denoise.core.batch.run import run_jobs
 from napari_ne_denoise.core.batch.unfinished import Unfinished
 from napari_ne_denoise.core.batch.work_folder import work_folder
@@ -225,6 +227,37 @@ def test_error_bars_go_on_with_what_is_finished(large, model, tmp_path, small_sh
     np.testing.assert_allclose(np.asarray(in_parts.pixels[...]), whole.pixels, rtol=5e-3)
     assert in_parts.provenance["noise"] == whole.provenance["noise"]
     assert len(whole.provenance["noise"]) == (2 if axes == "CYX" else 1)
+
+
+def test_error_bars_that_are_broken_off_again_and_again_go_on(large, model, tmp_path, small_shards, monkeypatch):
+    arguments = (large, "-o", tmp_path / "out.ome.zarr", "--model", model, "--std")
+    for count in (24 + 7, 3, 5):
+        with monkeypatch.context() as patch:
+            patch.setattr(BatchJournal, "kept_while_incomplete", nullcontext)  # as if it was killed
+            stop_after(patch, count, KeyboardInterrupt())
+            assert run(*arguments).exit_code == 130
+    result = run(*arguments)
+    assert (result.exit_code, "15 of 24 parts were finished" in result.stderr) == (0, True), result.output
+    assert names_in(tmp_path) == ["in.ome.zarr", "out.ome.zarr", "out_std.ome.zarr"]
+
+
+@pytest.mark.parametrize("ending", [".ome.zarr", ".ome.tif"])
+@pytest.mark.parametrize("options", [(), ("--overwrite",)])
+def test_error_bars_that_nobody_noted_any_more_are_kept(large, model, tmp_path, small_shards, monkeypatch, ending, options):
+    """The process is killed when the error bars have their name, before the journal says that the job is done."""
+    arguments = (large, "-o", tmp_path / f"out{ending}", "--model", model, "--std")
+    if options:  # older ones are there
+        assert run(*arguments).exit_code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(BatchJournal, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(BatchJournal, "kept_while_incomplete", nullcontext)
+        assert run(*arguments, "--strength", "0.5", *options).exit_code == 130
+    made = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob(f"out*{ending}")}
+    assert len(made) == 2
+    result = run(*arguments, "--strength", "0.5")
+    assert (result.exit_code, "an earlier run that was broken off finished it" in result.stderr) == (0, True), result.output
+    assert {name: (tmp_path / name).stat().st_mtime_ns for name in made} == made
+    assert names_in(tmp_path) == sorted(["in.ome.zarr", *made])
 
 
 def test_error_bars_that_are_wanted_in_another_way_are_made_with_their_result(large, model, tmp_path, small_shards, monkeypatch):

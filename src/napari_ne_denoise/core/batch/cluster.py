@@ -100,7 +100,7 @@ def run_jobs_on(
             yield JobBegun(number, job)
             work = Work(_by_whole_paths(job), settings, series, with_std)
             try:
-                journal.begin(job.target, ways[job.target])
+                journal.begin(job, ways[job.target])
                 running.begin(number, job, work)
             except Exception as error:  # one file must not cost the others
                 yield running.fail(number, job, error)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from napari_ne_denoise.core.axes import Index
-from napari_ne_denoise.core.batch.jobs import Job, std_target
+from napari_ne_denoise.core.batch.jobs import Job
+from napari_ne_denoise.core.batch.names import std_target
 from napari_ne_denoise.core.batch.parts import PartMaker
 from napari_ne_denoise.core.errors import FileError
 from napari_ne_denoise.core.io import ImageFile, write_image

@@ -13,7 +13,8 @@ import numpy as np
 from napari_ne_denoise.core.batch.error_bars import check_error_bars, whole_error_bars
 from napari_ne_denoise.core.batch.events import ERROR_BARS, PARTLY
 from napari_ne_denoise.core.batch.identity import way_of
-from napari_ne_denoise.core.batch.jobs import Job, Share, std_target
+from napari_ne_denoise.core.batch.jobs import Job, Share
+from napari_ne_denoise.core.batch.names import std_target
 from napari_ne_denoise.core.batch.products import ErrorBars, Product, Result, with_kept, with_source
 from napari_ne_denoise.core.batch.unfinished import Unfinished
 from napari_ne_denoise.core.batch.work_folder import clear_finished

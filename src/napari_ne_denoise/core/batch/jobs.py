@@ -15,7 +15,6 @@ from napari_ne_denoise.core.io import WRITABLE, check_target, is_zarr, stem
 
 SHARE_FORM = "I/N, such as 2/8 for the second of eight jobs"
 DENOISED = "_denoised"  # behind the name of the image
-STD = "_std"  # behind that of a result: its error bars
 ENDING, ZARR_ENDING = f"{DENOISED}.ome.tif", f"{DENOISED}.ome.zarr"
 
 
@@ -170,11 +169,6 @@ def plan_targets(inputs: Sequence[Path], out: Path | None) -> list[Path]:
 def result_name(source: Path, label: str | None = None) -> str:
     """What the result of a file is called; `label` is what stands for the file, if not its own name."""
     return f"{stem(source) if label is None else label}{ZARR_ENDING if source.is_dir() else ENDING}"
-
-
-def std_target(result: Path) -> Path:
-    """Where the error bars of a result go."""
-    return result.with_name(stem(result) + STD + result.name[len(stem(result)) :])
 
 
 def _distinct(inputs: Sequence[Path], targets: list[Path]) -> list[Path]:

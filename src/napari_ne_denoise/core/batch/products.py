@@ -14,7 +14,8 @@ import torch
 
 from napari_ne_denoise.core.batch.error_bars import ErrorBarMaker, described
 from napari_ne_denoise.core.batch.events import ERROR_BARS
-from napari_ne_denoise.core.batch.jobs import Job, std_target
+from napari_ne_denoise.core.batch.jobs import Job
+from napari_ne_denoise.core.batch.names import std_target
 from napari_ne_denoise.core.batch.parts import PartMaker, ResultMaker
 from napari_ne_denoise.core.io import ImageFile
 from napari_ne_denoise.core.io.zarr_files import ZarrParts

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ne_denoise.core.batch.identity import differences, file_identity
 from napari_ne_denoise.core.batch.journal import Journal, journals_in, read_journals
+from napari_ne_denoise.core.batch.names import std_target
 from napari_ne_denoise.core.batch.work_folder import way_of_finished, work_folder
 from napari_ne_denoise.core.errors import FileError, SettingsError
 
@@ -62,9 +63,19 @@ class Earlier:
         return way if isinstance(way, dict) else {}
 
     def is_half_done(self, target: Path) -> bool:
-        """Whether a run was broken off between a result and its error bars: the result is ours, but the job was not finished."""
+        """Whether a run was broken off between a result and its error bars: the result is ours, but they are not there."""
         line, with_bars = self._lines.get(target, {}), self.way_begun(target).get("error bars")
-        return bool(with_bars) and "made" not in line and file_identity(target) not in (None, line.get("before"))
+        if not with_bars or "made" in line or file_identity(target) in (None, line.get("before")):
+            return False
+        return file_identity(std_target(target)) in (None, line.get("bars before"))
+
+    def before(self, job: Job, *, with_bars: bool) -> dict[str, Any]:
+        """What had the names of a result, and of its error bars, before a job that begins now, or the one that it goes on with."""
+        names = ("before", "bars before") if with_bars else ("before",)
+        if job.lacks_std:  # what has the name of the result now is ours
+            line = self._lines.get(job.target, {})
+            return {name: line.get(name) for name in names}
+        return dict(zip(names, map(file_identity, (job.target, std_target(job.target))), strict=False))
 
 
 def _time_of(line: Mapping[str, Any]) -> float:
@@ -82,7 +93,7 @@ class BatchJournal:
     """
 
     def __init__(self, targets: Sequence[Path]) -> None:
-        self._targets = set(targets)
+        self._targets, self._earlier = set(targets), Earlier(targets)
         self._journals = {folder: Journal(folder, NAME) for folder in {target.parent for target in targets}}
         self._finished = self._complete = False
 
@@ -106,7 +117,7 @@ class BatchJournal:
         """Say that all results are there."""
         self._complete = True
 
-    def begin(self, target: Path, way: Mapping[str, Any]) -> None:
+    def begin(self, job: Job, way: Mapping[str, Any]) -> None:
         """Note that a result is going to be made.
 
         Raises
@@ -114,7 +125,8 @@ class BatchJournal:
         FileError
             If that cannot be written.
         """
-        self._journals[target.parent].add({"time": time.time(), "output": target.name, "before": file_identity(target), "way": way})
+        before = self._earlier.before(job, with_bars=bool(way.get("error bars")))
+        self._journals[job.target.parent].add({"time": time.time(), "output": job.target.name, **before, "way": way})
 
     def finish(self, target: Path, way: Mapping[str, Any]) -> None:
         """Note that a result is there."""

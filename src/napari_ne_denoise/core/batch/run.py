@@ -8,7 +8,8 @@ from typing import Any
 from napari_ne_denoise.core.batch.events import DONE, FAILED, SKIPPED, JobAdvanced, JobBegun, JobEnded
 from napari_ne_denoise.core.batch.file import FileDenoising
 from napari_ne_denoise.core.batch.identity import way_of
-from napari_ne_denoise.core.batch.jobs import Job, Share, std_target
+from napari_ne_denoise.core.batch.jobs import Job, Share
+from napari_ne_denoise.core.batch.names import std_target
 from napari_ne_denoise.core.batch.resume import BatchJournal, Earlier, clear_leftovers, settled
 from napari_ne_denoise.core.errors import FileError, NEDenoiseError
 from napari_ne_denoise.core.inference import Denoiser
@@ -67,7 +68,7 @@ def run_jobs(
                 if earlier.tried(job.target):
                     clear_leftovers_of(job)
                 way = way_of(job.source, settings, denoiser, series, with_std=with_std)
-                journal.begin(job.target, way)
+                journal.begin(job, way)
                 for step in denoising.steps():
                     yield JobAdvanced(number, step.done, step.total, denoising.phase)
                 record = {"status": DONE} | denoising.record

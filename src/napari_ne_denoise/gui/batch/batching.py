@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun, JobEnded
-from napari_ne_denoise.core.batch.jobs import DENOISED, STD, Job
+from napari_ne_denoise.core.batch.jobs import DENOISED, Job
+from napari_ne_denoise.core.batch.names import STD
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.io import READABLE, is_zarr, stem
 from napari_ne_denoise.core.noise.model import NoiseModel
