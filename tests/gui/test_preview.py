@@ -1,6 +1,7 @@
 import gc
 import threading
 import time
+from weakref import ref
 
 import dask
 import dask.array as da
@@ -630,3 +631,16 @@ def test_a_thread_that_is_stopped_ends_whatever_it_computes(until, noisy, monkey
     until(begun.is_set)
     task.stop()
     thread_ended()
+
+
+def test_a_desk_that_is_closed_keeps_no_image_in_memory(noisy):
+    image = noisy((64, 48))
+    layout = plan_planes(image.shape, "YX", None)
+    source = Source("cells", image, "YX", None, rgb=False)
+    desk, wish = Desk(), Wish(Subject(source, layout, {}), Seen((0, 0), (slice(0, 64), slice(0, 48)), True), 1.0)
+    there = ref(wish)
+    desk.ask(wish)
+    assert desk.take() is not None  # by a thread that ends between two pieces, and comes for no further wish
+    desk.close()
+    del wish
+    assert there() is None

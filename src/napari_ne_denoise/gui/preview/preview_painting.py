@@ -115,7 +115,8 @@ class Desk:
     def close(self) -> None:
         """Wish for nothing any more."""
         with self._news:
-            self._closed, self._wish = True, None
+            # also what was taken: the thread may end without asking for more, and the image would stay in memory
+            self._closed, self._wish, self._current = True, None, None
             self._obsolete.set()
             self._news.notify()
 
