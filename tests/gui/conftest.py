@@ -49,7 +49,8 @@ def until(qtbot) -> Callable[[Callable[[], bool]], None]:
 
 @pytest.fixture
 def no_thread_left(until) -> Callable[[], None]:
-    return lambda: until(lambda: QThreadPool.globalInstance().activeThreadCount() == 0)
+    # not `activeThreadCount`, in which those that let others begin do not count
+    return lambda: until(lambda: QThreadPool.globalInstance().waitForDone(0))
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def told() -> Iterator[list[str]]:
 
 
 class Held:
-    """The work of a thread that warns, and then waits until it may go on."""
+    """The work of a thread that warns, if there is a text, and then waits until it may go on."""
 
     def __init__(self, text: str = TEXT) -> None:
         self.text, self.has_begun, self.may_end, self.has_ended = text, threading.Event(), threading.Event(), False
@@ -39,7 +39,7 @@ class Held:
 
     def work(self) -> Iterator[None]:
         """Of the thread."""
-        for category in (UserWarning, DeprecationWarning):
+        for category in (UserWarning, DeprecationWarning) if self.text else ():
             warnings.warn(self.text, category, stacklevel=1)
         self.has_begun.set()
         assert self.may_end.wait(60)
@@ -68,6 +68,21 @@ def test_threads_that_overlap_leave_the_warnings_of_the_process_alone(until, no_
         assert (warnings.showwarning, list(warnings.filters)) == before
     assert told == [TEXT, TEXT]
     assert elsewhere == ["of this thread"]
+
+
+def test_work_begins_however_many_are_at_work(until, no_thread_left):
+    """Qt has as many threads as there are cores: a batch and a result could hold them all."""
+    works = [Held(text="") for _ in range(QThreadPool.globalInstance().maxThreadCount() + 2)]
+    try:
+        for work in works:
+            work.task.start()
+        until(lambda: all(work.has_begun.is_set() for work in works))
+    finally:
+        for work in works:
+            work.may_end.set()
+        no_thread_left()
+    until(lambda: all(work.has_ended for work in works))
+    assert QThreadPool.globalInstance().activeThreadCount() == 0
 
 
 def test_a_thread_that_napari_ends_cleans_up_itself(until, no_thread_left):

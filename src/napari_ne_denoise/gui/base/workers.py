@@ -1,7 +1,7 @@
 """Work in threads, whose findings reach the main thread until it is stopped."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
@@ -9,6 +9,7 @@ from typing import Any
 
 from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils.notifications import notification_manager, show_warning
+from qtpy.QtCore import QThreadPool
 
 from napari_ne_denoise.core.errors import ComputationError, NEDenoiseError
 from napari_ne_denoise.core.interruption import Interrupted, interruptibly
@@ -120,7 +121,7 @@ class _Worker(GeneratorWorker[Any, Any, Any]):
     def run(self) -> None:
         """What superqt does, in its order."""
         # of work, a RuntimeError has become another one: this is of Qt's objects, which are gone before the last threads of a program
-        with suppress(RuntimeError):
+        with suppress(RuntimeError), _beside_others():
             self.started.emit()
             self._running = True
             try:
@@ -135,6 +136,18 @@ class _Worker(GeneratorWorker[Any, Any, Any]):
             self._running = False
             self.finished.emit()
             self._finished.emit(self)
+
+
+@contextmanager
+def _beside_others() -> Iterator[None]:
+    """Let Qt begin another thread meanwhile: it has as many as there are cores, and a filter would wait for a night's batch."""
+    pool = QThreadPool.globalInstance()
+    assert pool is not None
+    pool.releaseThread()
+    try:
+        yield
+    finally:
+        pool.reserveThread()
 
 
 class _Titled(partial[Iterator[Any]]):
