@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from napari_ne_denoise import load_denoiser
 from napari_ne_denoise.cli import app
 from napari_ne_denoise.core.axes import plan_planes
 from napari_ne_denoise.core.batch import file as batch_file
-from napari_ne_denoise.core.batch import journal
+from napari_ne_denoise.core.batch import journal, unfinished
 from napari_ne_denoise.core.batch.events import JobAdvanced, JobEnded
 from napari_ne_denoise.core.batch.jobs import Share, plan_jobs
 from napari_ne_denoise.core.batch.parts import Parts
@@ -258,6 +259,39 @@ def test_error_bars_that_nobody_noted_any_more_are_kept(large, model, tmp_path, 
     assert (result.exit_code, "an earlier run that was broken off finished it" in result.stderr) == (0, True), result.output
     assert {name: (tmp_path / name).stat().st_mtime_ns for name in made} == made
     assert names_in(tmp_path) == sorted(["in.ome.zarr", *made])
+
+
+@pytest.mark.parametrize("first", ["plan.json", "all.lock"])
+@pytest.mark.parametrize("bars", [False, True])
+def test_what_was_not_cleared_away_is(large, model, tmp_path, small_shards, monkeypatch, first, bars):
+    """The process is killed between two files of the folder in which a result, or its error bars, were made."""
+    out = tmp_path / "out.ome.zarr"
+    arguments = (large, "-o", out, "--model", model, *(["--std"] if bars else []))
+    rmtree = shutil.rmtree
+
+    def remove_one(folder, **how):
+        if Path(folder).name == work_folder(tmp_path / f"out{'_std' * bars}.ome.zarr").name:
+            (Path(folder) / first).unlink()
+            raise KeyboardInterrupt
+        rmtree(folder, **how)
+
+    def broken_off(*options):
+        with monkeypatch.context() as patch:
+            patch.setattr(BatchJournal, "kept_while_incomplete", nullcontext)
+            patch.setattr(unfinished.shutil, "rmtree", remove_one)
+            assert run(*arguments, *options).exit_code == 130
+
+    complete = ["in.ome.zarr", "out.ome.zarr", *(["out_std.ome.zarr"] if bars else [])]
+    broken_off()
+    kept = run(*arguments)
+    assert (kept.exit_code, "an earlier run that was broken off finished it" in kept.stderr) == (0, True), kept.output
+    assert names_in(tmp_path) == complete
+    broken_off("--overwrite")
+    for path in tmp_path.glob("*.jsonl"):
+        path.unlink()  # of which nobody knows any more
+    again = run(*arguments, "--overwrite")
+    assert again.exit_code == 0, again.output
+    assert names_in(tmp_path) == complete
 
 
 def test_error_bars_that_are_wanted_in_another_way_are_made_with_their_result(large, model, tmp_path, small_shards, monkeypatch):

@@ -20,7 +20,7 @@ from napari_ne_denoise.core.batch.jobs import Job
 from napari_ne_denoise.core.batch.on_workers import Work, decide, make_file, make_part
 from napari_ne_denoise.core.batch.products import ErrorBars, Product, Result
 from napari_ne_denoise.core.batch.resume import BatchJournal, settled
-from napari_ne_denoise.core.batch.run import clear_leftovers_of, failed, named, skipped
+from napari_ne_denoise.core.batch.run import clear_finished_of, clear_leftovers_of, failed, named, skipped
 from napari_ne_denoise.core.batch.unfinished import Unfinished
 from napari_ne_denoise.core.batch.work_folder import clear_finished
 from napari_ne_denoise.core.errors import ComputationError, SettingsError
@@ -95,6 +95,7 @@ def run_jobs_on(
         for number, job in enumerate(jobs):
             if job.skipped:
                 running.ended.append(SKIPPED)
+                clear_finished_of(job)
                 yield JobEnded(number, named(job) | skipped(job))
                 continue
             yield JobBegun(number, job)

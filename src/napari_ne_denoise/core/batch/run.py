@@ -11,6 +11,7 @@ from napari_ne_denoise.core.batch.identity import way_of
 from napari_ne_denoise.core.batch.jobs import Job, Share
 from napari_ne_denoise.core.batch.names import std_target
 from napari_ne_denoise.core.batch.resume import BatchJournal, Earlier, clear_leftovers, settled
+from napari_ne_denoise.core.batch.work_folder import clear_finished
 from napari_ne_denoise.core.errors import FileError, NEDenoiseError
 from napari_ne_denoise.core.inference import Denoiser
 from napari_ne_denoise.core.settings import DenoiseSettings
@@ -60,6 +61,7 @@ def run_jobs(
         for number, job in enumerate(jobs):
             if job.skipped:
                 ended.append(SKIPPED)
+                clear_finished_of(job)
                 yield JobEnded(number, named(job) | skipped(job))
                 continue
             yield JobBegun(number, job)
@@ -89,6 +91,13 @@ def clear_leftovers_of(job: Job) -> None:
     """Remove what a process that was killed left of a result, or of its error bars, under temporary names."""
     for target in (job.target, std_target(job.target)):
         clear_leftovers(target)
+
+
+def clear_finished_of(job: Job) -> None:
+    """Remove what is left of the making of a result, and of its error bars, of an earlier run that was broken off then."""
+    if job.kept:
+        for target in (job.target, std_target(job.target)):
+            clear_finished(target)
 
 
 def named(job: Job) -> dict[str, Any]:

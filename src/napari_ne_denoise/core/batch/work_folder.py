@@ -47,14 +47,18 @@ def _makes_sense(plan: dict[str, Any]) -> bool:
 
 def way_of_finished(target: Path) -> dict[str, Any] | None:
     """How a result was made that was given its name just before its process was killed; None: it was not."""
-    folder = work_folder(target)
-    if not target.exists() or (folder / STORE / "0").exists():
+    if not is_finished(target):
         return None
-    way = plan_in(folder).get("way")
+    way = plan_in(work_folder(target)).get("way")
     return way if isinstance(way, dict) else None
+
+
+def is_finished(target: Path) -> bool:
+    """Whether a result is there, and nothing beside it is of use for it any more."""
+    return target.exists() and not (work_folder(target) / STORE / "0").exists()
 
 
 def clear_finished(target: Path) -> None:
     """Remove what is left of the making of a result that is there."""
-    if way_of_finished(target) is not None:
+    if is_finished(target):
         shutil.rmtree(work_folder(target), ignore_errors=True)
