@@ -351,6 +351,44 @@ def test_two_that_make_the_last_part_at_once_complete_it_once(large, model, tmp_
     np.testing.assert_array_equal(pixels_of(tmp_path / "out.ome.zarr"), pixels_of(tmp_path / "alone.ome.zarr"))
 
 
+@pytest.mark.parametrize("late", ["begins", "asks what is left", "completes"])
+def test_one_that_comes_late_to_what_another_completed_says_so(large, model, tmp_path, small_shards, monkeypatch, late):
+    """All parts were made when it was given again: another job completes it while this one begins, asks what is left, or completes it."""
+    arguments = (large, "-o", tmp_path / "out.ome.zarr", "--model", model, "--json")
+    assert run(*arguments, "--shard", "1/2").exit_code == 0
+    with monkeypatch.context() as patch:
+        stop_after(patch, 12, KeyboardInterrupt())
+        assert run(*arguments, "--shard", "2/2").exit_code == 130
+    begin_parts, told_of_parts, others, finish = batch_file.begin_parts, batch_file.told_of_parts, [], Unfinished.finish
+
+    def complete(result, source):
+        if not others:
+            others.append(finish(result, source, overwrite=False))
+
+    def begin_early(job, *what, **how):
+        result = begin_parts(job, *what, **how)
+        complete(result, job.source)
+        return result
+
+    def tell_late(result, opened, job, earlier):
+        complete(result, job.source)
+        return told_of_parts(result, opened, job, earlier)
+
+    def finish_late(self, source, **how):
+        complete(self, source)
+        return finish(self, source, **how)
+
+    if late == "begins":
+        monkeypatch.setattr(batch_file, "begin_parts", begin_early)
+    elif late == "asks what is left":
+        monkeypatch.setattr(batch_file, "told_of_parts", tell_late)
+    else:
+        monkeypatch.setattr(Unfinished, "finish", finish_late)
+    last = json.loads(run(*arguments, "--shard", "2/2").stdout)
+    assert (last["status"], last["notes"][-1]) == ("partly", "all parts are made, and another job completes it")
+    assert names_in(tmp_path) == ["in.ome.zarr", "out.ome.zarr"]
+
+
 def test_what_is_at_work_already_is_said(large, model, tmp_path, small_shards):
     job = plan_jobs([large], tmp_path / "out.ome.zarr")
     events = run_jobs(job, DenoiseSettings(device="cpu"), load_denoiser(model))

@@ -156,7 +156,8 @@ class FileDenoising:
         with result.alone(work):
             earlier = result.done()
             try:
-                yield from _made(result, left(mine, earlier))
+                if result.has_image:  # else another job has completed it meanwhile
+                    yield from _made(result, left(mine, earlier))
                 told = told_of_parts(result, opened, job, earlier)
             except BaseException as error:
                 if self.share is None:
@@ -233,7 +234,7 @@ def told_of_parts(result: Unfinished, opened: OpenedFile, job: Job, earlier: Col
     count = len(result.parts)
     notes = [f"went on where it was broken off: {len(earlier)} of {count} parts were finished"] if earlier else []
     missing = left(range(count), result.done())
-    if missing:
+    if missing and result.has_image:
         note = f"{len(missing)} of {count} parts are still to be made by other jobs; the one that makes the last will complete it"
         return {"status": PARTLY, "axes": opened.image.axes, "notes": [*notes, note]}
     provenance = result.finish(job.source, overwrite=job.overwrite, do_all=do_all)

@@ -178,8 +178,10 @@ class Unfinished:
         FileError
             If it cannot be written, or something has got its name meanwhile.
         """
+        if not self.has_image:  # a lock would make the folder again
+            return None
         with self.locked("finish") as free:
-            if not free or not self._has_image:
+            if not free or not self.has_image:
                 return None
             described = self.product.described(self._image, self._lines(), source)
             parts = self._written(described)
@@ -205,7 +207,8 @@ class Unfinished:
             raise
 
     @property
-    def _has_image(self) -> bool:
+    def has_image(self) -> bool:
+        """Whether it is still in its folder: it has not got its name, by whatever process."""
         return (self.folder / STORE / "0" / "zarr.json").is_file()
 
     def _written(self, image: ImageFile) -> ZarrParts:
