@@ -230,6 +230,16 @@ def test_error_bars_go_on_with_what_is_finished(large, model, tmp_path, small_sh
     assert len(whole.provenance["noise"]) == (2 if axes == "CYX" else 1)
 
 
+@pytest.mark.parametrize("ending", [".ome.zarr", ".ome.tif"])
+def test_error_bars_never_replace_an_input(large, model, tmp_path, ending):
+    source = tmp_path / f"x_std{ending}"
+    write_image(source, read_image(large))
+    result = run(source, "-o", tmp_path / f"x{ending}", "--model", model, "--std", "--overwrite")
+    assert (result.exit_code, "is an input, and inputs are never overwritten" in result.stderr) == (2, True), result.output
+    np.testing.assert_array_equal(pixels_of(source), pixels_of(large))
+    assert names_in(tmp_path) == ["in.ome.zarr", source.name]
+
+
 def test_error_bars_that_are_broken_off_again_and_again_go_on(large, model, tmp_path, small_shards, monkeypatch):
     arguments = (large, "-o", tmp_path / "out.ome.zarr", "--model", model, "--std")
     for count in (24 + 7, 3, 5):

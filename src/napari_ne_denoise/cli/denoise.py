@@ -99,7 +99,7 @@ def denoise(
         settings = DEFAULTS.changed(**settings_given | {"noise": noise_of(noise)})
         share = None if shard is None else Share.parse(shard)
         of_files, of_parts = (share, None) if len(inputs) > 1 else (None, share)
-        jobs = _planned(inputs, out, overwrite, skip_existing, of_files)
+        jobs = _planned(inputs, out, overwrite, skip_existing, of_files, with_std=std)
         _check_shared(jobs, of_parts, scheduler)
         denoiser = _open(settings, quiet=quiet or scheduler is not None)
         codes = []
@@ -116,11 +116,11 @@ def denoise(
         raise typer.Exit(UNUSABLE if set(codes) == {UNUSABLE} else FAILED)
 
 
-def _planned(inputs: list[Path], out: Path, overwrite: bool, skip_existing: bool, share: Share | None) -> list[Job]:
+def _planned(inputs: list[Path], out: Path, overwrite: bool, skip_existing: bool, share: Share | None, *, with_std: bool) -> list[Job]:
     from napari_ne_denoise.core.batch.jobs import plan_jobs
 
     try:
-        return plan_jobs(inputs, out, overwrite=overwrite, skip_existing=skip_existing, share=share)
+        return plan_jobs(inputs, out, overwrite=overwrite, skip_existing=skip_existing, share=share, with_std=with_std)
     except FileError as error:  # nothing was tried yet
         say(f"error: {said_in_options(error)}")
         raise typer.Exit(UNUSABLE) from None

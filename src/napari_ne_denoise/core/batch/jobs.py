@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from napari_ne_denoise.core.batch.names import std_target
 from napari_ne_denoise.core.batch.resume import Earlier
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.io import WRITABLE, check_target, is_zarr, stem
@@ -92,7 +93,13 @@ class Share:
 
 
 def plan_jobs(
-    inputs: Sequence[Path], out: Path | None, *, overwrite: bool = False, skip_existing: bool = False, share: Share | None = None
+    inputs: Sequence[Path],
+    out: Path | None,
+    *,
+    overwrite: bool = False,
+    skip_existing: bool = False,
+    share: Share | None = None,
+    with_std: bool = False,
 ) -> list[Job]:
     """Give each input its output.
 
@@ -107,6 +114,8 @@ def plan_jobs(
         What to do with outputs that exist; neither: refuse, but for those that an earlier run finished that was broken off (`resume`).
     share
         Which of the jobs are wanted, in the order of their names, however they were given.  None: all.
+    with_std
+        Whether error bars are to be written too.
 
     Raises
     ------
@@ -119,7 +128,7 @@ def plan_jobs(
         raise SettingsError("To replace outputs that exist and to leave them exclude each other.", mend="either")
     targets = plan_targets(inputs, out)
     _refuse_repeated(targets)
-    _refuse_inputs(inputs, targets)
+    _refuse_inputs(inputs, [*targets, *(map(std_target, targets) if with_std else ())])
     pairs = list(zip(inputs, targets, strict=True))
     if share is not None:
         pairs = list(share.of(sorted(pairs, key=lambda pair: (pair[0].name, str(pair[0])))))
