@@ -613,6 +613,16 @@ def test_progress_of_files_that_are_worked_on_at_once_is_one_line(monkeypatch):
     assert "left" in texts[-1]
 
 
+def test_progress_of_files_does_not_go_back_when_error_bars_begin(monkeypatch):
+    planned = [jobs.Job(Path(f"{number}.tif"), Path(f"{number}.ome.tif")) for number in range(2)]
+    line, shown = progress.LineOfAll(planned, quiet=False, with_std=True), []
+    monkeypatch.setattr(console.ProgressLine, "show", lambda _, done, total: shown.append(done / total))
+    reached = [(5, 10, ""), (10, 10, ""), (0, 10, "error bars"), (5, 10, "error bars"), (0, 0, "error bars")]  # the last: all were there
+    for event in (*map(JobBegun, range(2), planned), *(JobAdvanced(0, *how) for how in reached), JobEnded(0, {"status": "done"})):
+        line.show(event)
+    assert shown == [1 / 8, 1 / 4, 1 / 4, 3 / 8, 1 / 2, 1 / 2]
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(3.2, "3 s"), (150, "2 min"), (5400, "1.5 h")])
 def test_durations(seconds, text):
     assert console.duration(seconds) == text

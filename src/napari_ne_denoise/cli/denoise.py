@@ -170,7 +170,7 @@ def _outcomes(
         lines, events = Lines(jobs, quiet=quiet), run_jobs(jobs, settings, denoiser, series, share, with_std=with_std)
     else:
         lines, events = (
-            LineOfAll(jobs, quiet=quiet),
+            LineOfAll(jobs, quiet=quiet, with_std=with_std),
             _on_cluster(scheduler, jobs, settings, denoiser, series, with_std=with_std, quiet=quiet),
         )
     with warnings.catch_warnings(record=True) as caught:

@@ -51,11 +51,20 @@ class Lines:
 
 
 class LineOfAll(Lines):
-    """A line for all files, which are worked on at the same time."""
+    """A line for all files, which are worked on at the same time.
 
-    def __init__(self, jobs: Sequence[Job], *, quiet: bool) -> None:
+    Parameters
+    ----------
+    jobs, quiet
+        As in `Lines`.
+    with_std
+        Whether what is shown of a file is its result, and then its error bars; each counts for half of it.
+    """
+
+    def __init__(self, jobs: Sequence[Job], *, quiet: bool, with_std: bool = False) -> None:
         super().__init__(jobs, quiet=quiet)
         self._shares: dict[int, float] = {}
+        self._phases = 2 if with_std else 1
         if len(jobs) > 1:
             self._line = ProgressLine(f"{len(jobs)} files", "files", 1, quiet=quiet)
 
@@ -70,5 +79,10 @@ class LineOfAll(Lines):
         if isinstance(event, JobBegun):
             self._shares[event.number] = 0.0
         elif event.number in self._shares:
-            self._shares[event.number] = event.done / event.total if isinstance(event, JobAdvanced) else 1.0
+            self._shares[event.number] = self._share(event) if isinstance(event, JobAdvanced) else 1.0
             self._line.show(sum(self._shares.values()), len(self._shares))
+
+    def _share(self, event: JobAdvanced) -> float:
+        """How much of its file is done."""
+        of_phase = event.done / event.total if event.total else 1.0  # of parts that are all there
+        return ((self._phases - 1 if event.phase else 0) + of_phase) / self._phases
