@@ -29,6 +29,7 @@ from napari_ne_denoise.core.batch.unfinished import Unfinished
 from napari_ne_denoise.core.batch.work_folder import work_folder
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.io import ImageFile, read_image, write_image, zarr_files
+from napari_ne_denoise.core.jacobian.maps import MapMaker
 from napari_ne_denoise.core.models.card import ModelCard
 from napari_ne_denoise.core.models.files import write_model
 from napari_ne_denoise.core.networks import FDnCNN
@@ -302,6 +303,17 @@ def test_what_was_not_cleared_away_is(large, model, tmp_path, small_shards, monk
     again = run(*arguments, "--overwrite")
     assert again.exit_code == 0, again.output
     assert names_in(tmp_path) == complete
+
+
+@pytest.mark.parametrize("count", [5, 24 + 5, 99])
+def test_memory_is_given_back_when_parts_are_made_or_not_wanted_any_more(large, model, tmp_path, small_shards, monkeypatch, count):
+    closed: list[str] = []
+    for of in (Regions, MapMaker):
+        close = of.close
+        monkeypatch.setattr(of, "close", lambda self, of=of, close=close: closed.append(of.__name__) or close(self))
+    stop_after(monkeypatch, count, KeyboardInterrupt())
+    run(large, "-o", tmp_path / "out.ome.zarr", "--model", model, "--std")
+    assert closed == ["Regions", "MapMaker"][: 1 if count < 24 else 2]
 
 
 def test_error_bars_that_are_wanted_in_another_way_are_made_with_their_result(large, model, tmp_path, small_shards, monkeypatch):

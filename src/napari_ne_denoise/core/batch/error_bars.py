@@ -44,6 +44,10 @@ class ErrorBarMaker(PartMaker):
         self._maps = MapMaker(run, [MAP])
         self._told: set[tuple[int, ...]] = set()
 
+    def close(self) -> None:
+        """Forget the plane that is open, and give memory of the device back."""
+        self._maps.close()
+
     def _compute(self, planes: Mapping[int, Index], window: Window, told: dict[str, Any]) -> Iterator[Step]:
         noises: list[dict[str, Any]] = []
         for step in self._maps.steps(list(planes.items()), window):

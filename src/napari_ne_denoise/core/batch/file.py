@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -196,20 +197,20 @@ def begin_parts(
 
 def _made(result: Unfinished, numbers: Sequence[int]) -> Iterator[Step]:
     """Make parts, one after another; steps tell how far all of them are."""
-    maker, done = result.maker(), 0
-    total = sum(result.parts[number].pixels for number in numbers)
-    for number in numbers:
-        part = result.parts[number]
-        making, line = maker.steps(part), {}
-        while True:
-            try:
-                step = next(making)
-            except StopIteration as end:
-                line = end.value
-                break
-            yield replace(step, done=done + step.done, total=total)
-        result.add(line)
-        done += part.pixels
+    done, total = 0, sum(result.parts[number].pixels for number in numbers)
+    with closing(result.maker()) as maker:
+        for number in numbers:
+            part = result.parts[number]
+            making, line = maker.steps(part), {}
+            while True:
+                try:
+                    step = next(making)
+                except StopIteration as end:
+                    line = end.value
+                    break
+                yield replace(step, done=done + step.done, total=total)
+            result.add(line)
+            done += part.pixels
 
 
 def left(numbers: Sequence[int], done: Collection[int]) -> list[int]:

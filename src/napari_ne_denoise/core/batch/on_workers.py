@@ -120,7 +120,8 @@ def _opened(work: Work, of: type[Product]) -> tuple[Unfinished, PartMaker]:
         result = Unfinished.gone_on_with(of.job(work.job).target, opened.image, of(opened.run))
         _open[key] = result, result.maker()
     while len(_open) > MOST_OPEN:
-        _open.popitem(last=False)
+        _, (_, maker) = _open.popitem(last=False)
+        maker.close()
     return _open[key]
 
 

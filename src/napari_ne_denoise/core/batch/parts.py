@@ -119,6 +119,10 @@ class PartMaker(ABC):
         return {"part": part.number} | told
 
     @abstractmethod
+    def close(self) -> None:
+        """Forget the plane that is open, and give memory of the device back."""
+
+    @abstractmethod
     def _compute(self, planes: Mapping[int, Index], window: Window, told: dict[str, Any]) -> Iterator[Step]:
         """Compute a window of planes, by their numbers, and add what else a journal holds of them to what is told."""
 
@@ -131,6 +135,10 @@ class ResultMaker(PartMaker):
         super().__init__(self._regions.run, target)
         self._told: dict[str, Any] = {}
         self._squares_told: set[SquareCount] = set()
+
+    def close(self) -> None:
+        """Forget the plane that is open, and give memory of the device back."""
+        self._regions.close()
 
     def _compute(self, planes: Mapping[int, Index], window: Window, told: dict[str, Any]) -> Iterator[Step]:
         used_before, kept = Counter(self._run.precisions.used), 0
