@@ -110,7 +110,7 @@ class PartMaker(ABC):
         layout = self._run.layout
         planes = {number: layout.plane_number(number) for number in part.planes}
         made = {_place(plane): np.empty(_lengths(layout, part.window), self._target.dtype) for plane in planes.values()}
-        told: dict[str, Any] = {}
+        told: dict[str, Any] = {"used": {}}  # how many pixels in which precision, where the network alone computes
         for step in self._compute(planes, part.window, told):
             made[_place(step.index)][_within(step.index, layout, part.window)] = step.values
             yield step

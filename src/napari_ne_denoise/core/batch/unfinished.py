@@ -222,7 +222,7 @@ class Unfinished:
 
 def _makes_sense(line: Mapping[str, Any]) -> bool:
     """Whether a line tells of a part as `PartMaker` does; one that was damaged counts as none."""
-    used, noise, squares = line.get("used", {}), line.get("noise", []), line.get("hot_pixels", [])
+    used, noise, squares = line.get("used"), line.get("noise", []), line.get("hot_pixels", [])
     if not isinstance(used, dict) or not all(name in _PRECISIONS and isinstance(count, int) for name, count in used.items()):
         return False
     if not isinstance(line.get("kept", 0), int):
