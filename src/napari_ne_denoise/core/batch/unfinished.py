@@ -101,7 +101,7 @@ class Unfinished:
         folder = work_folder(target)
         if afresh and folder.exists() and differences(plan_in(folder).get("way", {}), way):
             shutil.rmtree(folder, ignore_errors=True)
-        if (folder / PLAN).exists() and not (folder / STORE / "0").exists():  # of one that got its name, and was not cleared away
+        if plan_in(folder) and not (folder / STORE / "0").exists():  # of one that got its name, and was not cleared away
             shutil.rmtree(folder, ignore_errors=True)
         if not (folder / PLAN).exists():
             new = {"way": way, "side": zarr_files.SHARD, "decided": asdict(decided or Decided.of(product.run))}
