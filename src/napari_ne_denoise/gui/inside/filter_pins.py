@@ -225,20 +225,23 @@ class PinsPart:
             else:
                 use([self._found[_key(pixel)] for pixel in pixels])
         if self._task is None and self._waiting:
-            missing = self._missing(self._waiting[0][0])
-            take = lambda found: self._take(found, is_last=_key(found.pixel) == _key(missing[-1]))  # noqa: E731
-            self._task = Task("computing filters of pins", self._making.several, missing, found=take, failed=self._fail)
-            self._task.start()
+            self._compute(self._missing(self._waiting[0][0]))
+
+    def _compute(self, pixels: list[Pixel]) -> None:
+        last = _key(pixels[-1])
+
+        def take(found: Found) -> None:
+            self._found[_key(found.pixel)] = found
+            if _key(found.pixel) == last:
+                self._task = None
+                self._go_on()
+
+        self._task = Task("computing filters of pins", self._making.several, pixels, found=take, failed=self._fail)
+        self._task.start()
 
     def _missing(self, pixels: list[Pixel]) -> list[Pixel]:
         """Each of those once whose filter is not known."""
         return list({key: pixel for pixel in pixels if (key := _key(pixel)) not in self._found}.values())
-
-    def _take(self, found: Found, is_last: bool) -> None:
-        self._found[_key(found.pixel)] = found
-        if is_last:
-            self._task = None
-            self._go_on()
 
     def _fail(self, reason: str) -> None:
         self._task = None
