@@ -35,8 +35,9 @@ check-code: venv
 	@$(BIN)/lint-imports --no-logo
 
 # Two processes of one thread each: tests of the window wait more than they compute, and what napari leaves behind of a hundred viewers
-# slows the others down twentyfold, so that these come in processes of their own. Code 5: PYTEST_ARGS chose no test of a part.
-PYTEST := OMP_NUM_THREADS=1 scripts/with-display.sh $(BIN)/python -m pytest -p no:xvfb -n 2 --dist loadfile
+# slows the others down twentyfold, so that these come in processes of their own. Each has a screen of its own, since a screen has one
+# mouse, one clipboard and one uppermost window. Code 5: PYTEST_ARGS chose no test of a part.
+PYTEST := OMP_NUM_THREADS=1 scripts/with-display.sh scripts/with-display.sh $(BIN)/python -m pytest -p no:xvfb -n 2 --dist loadfile
 check-tests: venv system-packages
 	@echo "make: tests of the window"
 	@$(PYTEST) $(PYTEST_ARGS) tests/gui || [ $$? = 5 ]

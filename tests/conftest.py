@@ -18,6 +18,9 @@ _home = tempfile.TemporaryDirectory()
 atexit.register(_home.cleanup)
 if "PYTEST_XDIST_WORKER" in os.environ:  # one of several processes: each has settings of its own
     os.environ["NAPARI_CONFIG"] = str(Path(_home.name) / "settings.yaml")
+    # and, if scripts/with-display.sh made two screens, every other one the second of them: else they would share a mouse and a clipboard
+    if "OTHER_SCREEN" in os.environ and int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")) % 2:
+        os.environ["DISPLAY"], os.environ["XAUTHORITY"] = os.environ["OTHER_SCREEN"].split()
 os.environ.setdefault("NAPARI_CONFIG", str(Path(_home.name) / "settings.yaml"))
 # The user's fetched models are neither used nor touched.
 os.environ["NAPARI_NE_DENOISE_MODELS"] = str(Path(_home.name) / "models")

@@ -1,4 +1,3 @@
-import itertools
 import threading
 from dataclasses import replace
 from types import SimpleNamespace
@@ -6,8 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from qtpy.QtCore import QEvent, QObject, QPoint, Qt
-from qtpy.QtWidgets import QLabel
+from qtpy.QtCore import QEvent, QObject, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtWidgets import QApplication, QLabel
 from scipy.ndimage import gaussian_filter
 
 from napari_ne_denoise import adaptive_filter, adaptive_maps, denoise
@@ -75,7 +75,7 @@ def click(qtbot):
     def press(viewer, right, down):
         canvas = viewer.__wrapped__.window._qt_viewer.canvas
         middle = QPoint(canvas.native.width() // 2 + right, canvas.native.height() // 2 + down)
-        qtbot.mouseMove(canvas.native, middle)
+        _move_mouse(canvas.native, middle)
         qtbot.mouseClick(canvas.native, Qt.MouseButton.LeftButton, pos=middle)
         return viewer.cursor.position
 
@@ -107,24 +107,22 @@ def test_a_real_click_shows_the_filter_its_sum_and_the_output(make_napari_viewer
 
 
 @pytest.fixture
-def hover(qtbot, until):
-    """Move the mouse over the canvas for real, to another place, and return that in the world."""
+def hover():
+    """Move the mouse over the canvas, and return its place in the world."""
 
     def move(viewer, right, down):
-        window, before = viewer.__wrapped__.window._qt_window, viewer.cursor.position
-        canvas, tries = viewer.__wrapped__.window._qt_viewer.canvas.native, itertools.count()
-
-        def has_come():
-            # the window system brings the move, if the window is uppermost and no test in another process has the mouse just then
-            if (tried := next(tries)) % 100 == 0:  # about every second, and each time to another place, or there would be no move
-                window.raise_()
-                qtbot.mouseMove(canvas, QPoint(canvas.width() // 2 + right + tried // 100, canvas.height() // 2 + down))
-            return viewer.cursor.position != before
-
-        until(has_come)
+        canvas = viewer.__wrapped__.window._qt_viewer.canvas.native
+        _move_mouse(canvas, QPoint(canvas.width() // 2 + right, canvas.height() // 2 + down))
         return viewer.cursor.position
 
     return move
+
+
+def _move_mouse(canvas, place):
+    """As Qt tells of a move: by way of the window system, it comes when that likes, perhaps after the next one."""
+    where = QPointF(place), QPointF(canvas.mapToGlobal(place))
+    nothing = Qt.MouseButton.NoButton, Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier
+    QApplication.sendEvent(canvas, QMouseEvent(QEvent.Type.MouseMove, *where, *nothing))
 
 
 def test_the_filter_follows_the_mouse_and_is_exact_where_that_rests(
