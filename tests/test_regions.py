@@ -111,7 +111,7 @@ class Counted:
 
 
 def test_a_window_reads_itself_and_its_surroundings_only(monkeypatch):
-    monkeypatch.setattr(regions, "LARGEST_PLANE_READ_ONCE", 1000)
+    monkeypatch.setattr(regions, "LARGEST_PLANE_READ_FOR_WINDOW", 1000)
     image = Counted(noisy(2, 1500, 1400))
     windows, plane_at = opened(image, **FLOAT32)
     plane, window = plane_at((1, 0, 0)), (slice(700, 764), slice(0, 80))

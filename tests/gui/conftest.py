@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from napari.settings import get_plugin_settings
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QMenu, QWidget
 
@@ -45,6 +46,19 @@ def viewer(make_napari_viewer_proxy) -> Any:
 @pytest.fixture
 def until(qtbot) -> Callable[[Callable[[], bool]], None]:
     return lambda condition: qtbot.waitUntil(condition, timeout=TIMEOUT)
+
+
+@pytest.fixture
+def told() -> Iterator[list[str]]:
+    """What napari tells the user."""
+    messages: list[str] = []
+
+    def note(notification: Any) -> None:
+        messages.append(notification.message)
+
+    notification_manager.notification_ready.connect(note)
+    yield messages
+    notification_manager.notification_ready.disconnect(note)
 
 
 @pytest.fixture

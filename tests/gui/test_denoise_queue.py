@@ -323,7 +323,7 @@ def test_what_would_fill_the_memory_is_lazy_by_itself(viewer, dock, noisy, monke
 
 
 def test_an_error_of_a_lazy_result_is_shown(viewer, dock, run, noisy, monkeypatch):
-    monkeypatch.setattr(layer_data, "MOST_READ_WHOLE", 0)  # planes that are too large to be read whole, where NaN is refused
+    monkeypatch.setattr(layer_data, "LARGEST_PLANE_READ_FOR_WINDOW", 0)  # planes that are too large to be read whole, where NaN is refused
     image = noisy((4, 48, 40)).astype(np.float32)
     image[:, 3, 3] = np.nan
     viewer.add_image(da.from_array(image, chunks=(1, 48, 40)), name="holes", contrast_limits=(0, 1000))

@@ -92,19 +92,6 @@ def is_empty(layer: Any) -> bool:
 
 
 @pytest.fixture
-def told() -> Iterator[list[str]]:
-    """What napari has told the user."""
-    messages: list[str] = []
-
-    def note(notification: Any) -> None:
-        messages.append(notification.message)
-
-    notification_manager.notification_ready.connect(note)
-    yield messages
-    notification_manager.notification_ready.disconnect(note)
-
-
-@pytest.fixture
 def rest(until, parts):
     """Wait until nothing is computed any more, and no thread is left that did."""
 

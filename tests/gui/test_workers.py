@@ -6,28 +6,13 @@ import threading
 import warnings
 from collections.abc import Iterator
 from textwrap import dedent
-from typing import Any
 
 import pytest
-from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QThreadPool
 
 from napari_ne_denoise.gui.base.workers import Task
 
 TEXT = "there are few digits left"
-
-
-@pytest.fixture
-def told() -> Iterator[list[str]]:
-    """What napari tells the user."""
-    found: list[str] = []
-
-    def take(notification: Any) -> None:
-        found.append(notification.message)
-
-    notification_manager.notification_ready.connect(take)
-    yield found
-    notification_manager.notification_ready.disconnect(take)
 
 
 class Held:

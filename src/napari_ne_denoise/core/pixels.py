@@ -17,6 +17,8 @@ from napari_ne_denoise.core.statistics import Read
 
 # bytes of a plane that is read whole if it is not in memory
 LARGEST_PLANE_READ_ONCE = 2**28
+# the same, for whoever wants a window of it: so much is one chunk, or read soon enough
+LARGEST_PLANE_READ_FOR_WINDOW = 2**25
 
 
 class ArrayLike(Protocol):

@@ -12,12 +12,10 @@ from napari_ne_denoise.core import device as devices
 from napari_ne_denoise.core.axes import Index
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.numerics import blend
-from napari_ne_denoise.core.pixels import to_dtype
+from napari_ne_denoise.core.pixels import LARGEST_PLANE_READ_FOR_WINDOW, to_dtype
 from napari_ne_denoise.core.run import DenoisingRun, OpenPlane, Step, in_groups
 from napari_ne_denoise.core.tiling import Tile, Window, inside, overlap, tile_window
 
-# bytes of a plane that is read whole if it is not in memory: so much is one chunk, or read soon enough
-LARGEST_PLANE_READ_ONCE = 2**25
 # planes that stay open: those of a colour image
 MOST_OPEN = 4
 
@@ -75,7 +73,7 @@ class Regions:
     """
 
     def __init__(self, run: DenoisingRun, most_open: int = MOST_OPEN) -> None:
-        reader = replace(run.reader, most_read_once=LARGEST_PLANE_READ_ONCE)
+        reader = replace(run.reader, most_read_once=LARGEST_PLANE_READ_FOR_WINDOW)
         self.run = replace(run, reader=reader, repairs=run.repairs.reading_from(reader))
         self._opened: dict[tuple[int, ...], OpenPlane] = {}
         self._most_open = most_open

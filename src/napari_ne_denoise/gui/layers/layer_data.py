@@ -10,6 +10,7 @@ from napari.utils.transforms import Affine
 from napari_ne_denoise.core.axes import Index, plan_planes
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.noise.sampling import channel_axes_of
+from napari_ne_denoise.core.pixels import LARGEST_PLANE_READ_FOR_WINDOW
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.core.settings import DEFAULTS
 from napari_ne_denoise.gui.layers.readings import Reading, readings_of
@@ -27,8 +28,6 @@ HELPER_KEY = f"{KEY} helper"
 # Where a map of filters keeps how it was made.
 MAP_KEY = f"{KEY} map"
 
-# bytes of a plane that is always read whole, whoever wants a window of it: as `core.regions` has it, which brings torch
-MOST_READ_WHOLE = 2**25
 # What a result must not take over: what it is called and noted, and how its pixels are stored.
 _NOT_CARRIED = ("name", "metadata", "visible", "multiscale", "locked_data_level", "auto_contrast")
 
@@ -98,7 +97,7 @@ class Source:
             rows, columns = plan_planes(self.data.shape, self.axes, self.channel_axis).plane_shape
         except NEDenoiseError:  # which is told when the work begins
             return False
-        return rows * columns * np.dtype(self.data.dtype).itemsize <= MOST_READ_WHOLE
+        return rows * columns * np.dtype(self.data.dtype).itemsize <= LARGEST_PLANE_READ_FOR_WINDOW
 
     @property
     def window(self) -> tuple[slice, ...]:
