@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from napari.settings import get_plugin_settings
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import QThreadPool
-from qtpy.QtWidgets import QMenu, QWidget
+from qtpy.QtCore import QEvent, QObject, QThreadPool
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QMenu, QWidget
 
 from napari_ne_denoise.core import device
 from napari_ne_denoise.core.provenance import KEY
@@ -46,6 +47,40 @@ def viewer(make_napari_viewer_proxy) -> Any:
 @pytest.fixture
 def until(qtbot) -> Callable[[Callable[[], bool]], None]:
     return lambda condition: qtbot.waitUntil(condition, timeout=TIMEOUT)
+
+
+class Draws(QObject):
+    """How often a window was drawn."""
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self.times, self.window = 0, viewer.__wrapped__.window._qt_window
+        self.window.installEventFilter(self)
+
+    def eventFilter(self, _: QObject, event: QEvent) -> bool:
+        self.times += event.type() == QEvent.Type.UpdateRequest
+        return False
+
+
+@pytest.fixture
+def draws() -> type[Draws]:
+    return Draws
+
+
+@pytest.fixture
+def drawn(qtbot) -> Callable[[Any], None]:
+    """Wait until the window of a viewer was drawn and rests, however long that takes: what is seen, and how large all is, is settled."""
+
+    def wait(viewer: Any) -> None:
+        draws, before = Draws(viewer), -1
+        assert QTest.qWaitForWindowExposed(draws.window, TIMEOUT)
+        while before != draws.times:
+            before = draws.times
+            QApplication.sync()  # the window system may be late
+            qtbot.wait(100)
+        draws.window.removeEventFilter(draws)
+
+    return wait
 
 
 @pytest.fixture

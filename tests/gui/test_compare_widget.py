@@ -5,8 +5,7 @@ import dask.array as da
 import numpy as np
 import pytest
 from napari.layers import Shapes
-from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
@@ -21,6 +20,7 @@ from napari_ne_denoise.gui.compare.views import CURTAIN, FLIP, SIDES
 from napari_ne_denoise.gui.denoise.denoise_widget import DenoiseWidget
 from napari_ne_denoise.gui.layers.kinship import is_helper
 from napari_ne_denoise.gui.layers.layer_data import HELPER_KEY, MAP_KEY, SOURCE_KEY, read_layer
+from tests.gui import mouse
 
 PLACE = {"scale": (0.5, 0.25), "translate": (3, -4), "rotate": 20, "shear": [0.2], "affine": [[1, 0.1, 2], [0, 1.5, 3], [0, 0, 1]]}
 
@@ -81,21 +81,9 @@ def _point(viewer, layer, place):
     return QPoint(round(canvas.width() / 2 + away[1]), round(canvas.height() / 2 + away[0]))
 
 
-def _drag(viewer, layer, start, end, modifier=Qt.KeyboardModifier.NoModifier):
+def _drag(viewer, layer, start, end, modifier=mouse.NO_KEY):
     """A real drag on the canvas between two places of a layer."""
-    canvas, left = _canvas(viewer), Qt.MouseButton.LeftButton
-    begin, stop = _point(viewer, layer, start), _point(viewer, layer, end)
-    QTest.mouseMove(canvas, begin)
-    QTest.mousePress(canvas, left, modifier, begin)
-    for share in (0.5, 1.0):
-        at = begin + (stop - begin) * share
-        QTest.qWait(20)  # vispy leaves out moves that follow each other faster
-        QApplication.sendEvent(canvas, _move(canvas, at, left, modifier))
-    QTest.mouseRelease(canvas, left, modifier, stop)
-
-
-def _move(canvas, at, button, modifier):
-    return QMouseEvent(QEvent.Type.MouseMove, QPointF(at), QPointF(canvas.mapToGlobal(at)), Qt.MouseButton.NoButton, button, modifier)
+    mouse.drag(_canvas(viewer), _point(viewer, layer, start), _point(viewer, layer, end), modifier)
 
 
 def test_without_layers_it_says_what_to_do(viewer, dock, noisy):
@@ -362,14 +350,14 @@ def test_the_curtain_is_a_view_of_the_image_in_its_place(viewer, dock, noisy):
 
 
 @pytest.mark.parametrize("in_a_stack", [False, True])
-def test_the_line_is_dragged_and_the_view_stays(shown, noisy, qtbot, in_a_stack):
+def test_the_line_is_dragged_and_the_view_stays(shown, noisy, drawn, in_a_stack):
     if in_a_stack:
         shown.add_image(noisy((5, 20, 30)), name="another")
     before = shown.add_image(noisy((64, 80)), name="cells", scale=(0.5, 0.5))
     after = _result_of(shown, before)
     dock = _docked(shown)
     shown.reset_view()
-    qtbot.wait(200)  # the view settles
+    drawn(shown)
     dock.bar.buttons[CURTAIN].click()
     (curtain,) = _helpers(shown)
     camera = tuple(shown.scene.camera.center)
@@ -590,11 +578,11 @@ def profile(dock, until):
     return press
 
 
-def test_the_profile_of_a_line_that_is_drawn(shown, noisy, until, qtbot):
+def test_the_profile_of_a_line_that_is_drawn(shown, noisy, until, drawn):
     before = shown.add_image(noisy((96, 120)), name="cells", scale=(0.5, 0.5), units=("um", "um"))
     after = _result_of(shown, before)
     dock = _docked(shown)
-    qtbot.wait(200)  # the view settles
+    drawn(shown)
     dock.draw_profile.native.click()
     (line,) = _helpers(shown)
     assert isinstance(line, Shapes)

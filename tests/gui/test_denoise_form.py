@@ -148,13 +148,13 @@ def test_several_selected_layers_are_meant_when_several_are_selected(viewer, doc
 
 
 @pytest.fixture
-def open_dock(make_napari_viewer_proxy, qtbot):
+def open_dock(make_napari_viewer_proxy, drawn):
     """A dock in a window that is really shown."""
     viewer = make_napari_viewer_proxy(show=True)
     dock = DenoiseWidget(viewer)
     viewer.window.add_dock_widget(dock, name="under test")
     dock.form.fold.head.click()
-    qtbot.wait(50)
+    drawn(viewer)
     return viewer, dock
 
 
@@ -171,10 +171,10 @@ def test_the_wheel_changes_no_field(open_dock, noisy):
     assert form.advanced.tile.value() == 0
 
 
-def test_everything_has_a_tooltip_and_fits_a_narrow_dock(open_dock, noisy, qtbot):
+def test_everything_has_a_tooltip_and_fits_a_narrow_dock(open_dock, noisy, drawn):
     viewer, dock = open_dock
     layer = viewer.add_image(noisy((5, 32, 40)), name="a very long name of an image, as microscopes give them " * 2 + "end")
-    qtbot.wait(50)
+    drawn(viewer)
     form = dock.form
     parts = [*form.rows.labels, *form.advanced.labels, form.strength.slider, form.strength.number, form.advanced.tile, form.fold.head]
     boxes = (form.axes, form.scope, form.model, form.advanced.noise, form.advanced.output, dock.device, dock.layer)
@@ -183,7 +183,7 @@ def test_everything_has_a_tooltip_and_fits_a_narrow_dock(open_dock, noisy, qtbot
     assert layer.name in dock.layer.native.toolTip()
     assert dock.native.minimumSizeHint().width() <= WIDTH
     form.fold.head.click()
-    qtbot.wait(50)
+    drawn(viewer)
     assert dock.column.minimumSize().height() < 480
     fields = {label.minimumWidth() for label in (*form.rows.labels, *form.advanced.labels)}
     assert len(fields) == 1  # all fields begin below each other

@@ -203,11 +203,11 @@ def test_what_is_seen_comes_first(make_napari_viewer_proxy, run_in, noisy):
 
 
 @pytest.fixture
-def run_in(gate, until, qtbot):
+def run_in(gate, until, drawn):
     """Denoise one tile in a given viewer; the array that it shows then."""
 
     def run(viewer):
-        qtbot.wait(200)  # the corners of the view are known once it is drawn
+        drawn(viewer)
         dock = DenoiseWidget(viewer)
         viewer.window.add_dock_widget(dock, name="under test")
         dock.button.native.click()

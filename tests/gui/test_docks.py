@@ -40,7 +40,7 @@ SMALL_SCREEN = (1280, 800)
 
 
 @pytest.fixture
-def window(make_napari_viewer_proxy, noisy, menu_entry, qtbot):
+def window(make_napari_viewer_proxy, noisy, menu_entry, drawn):
     """A viewer in a window that is shown, in the size of a small screen, and what opens docks in it."""
     viewer = make_napari_viewer_proxy(show=True)
     viewer.add_image(noisy((5, 90, 80)), name="cells, " + "a long name " * 9)
@@ -49,17 +49,17 @@ def window(make_napari_viewer_proxy, noisy, menu_entry, qtbot):
     def open_docks(*paths):
         for path in paths:
             menu_entry(viewer, *path).trigger()
-        qtbot.wait(200)
+        drawn(viewer)
         return [viewer.window.dock_widgets[path[-1]] for path in paths]
 
     return viewer, open_docks
 
 
-def test_several_docks_fit_onto_a_small_screen(window, qtbot):
+def test_several_docks_fit_onto_a_small_screen(window, drawn):
     viewer, open_docks = window
     docks = open_docks(DENOISE, FILTER, MAPS)
     docks[0].form.fold.head.click()
-    qtbot.wait(100)
+    drawn(viewer)
     frame = viewer.window.main_menu.window()
     assert (frame.width(), frame.height()) == SMALL_SCREEN
     for dock in docks:
@@ -158,12 +158,12 @@ def test_room_is_shared_so_that_who_gets_less_than_it_wants_gets_as_much_as_anyb
 
 
 @pytest.mark.parametrize("path", DOCKS, ids=lambda path: path[-1])
-def test_a_low_dock_scrolls_to_its_end_and_never_sideways(window, qtbot, path):
-    _, open_docks = window
+def test_a_low_dock_scrolls_to_its_end_and_never_sideways(window, drawn, path):
+    viewer, open_docks = window
     (dock,) = open_docks(path)
     dock.native.window().resizeDocks([dock.native.parent()], [WIDTH], Qt.Orientation.Horizontal)
     dock.native.parent().setMaximumHeight(200)
-    qtbot.wait(100)
+    drawn(viewer)
     area = _area(dock)
     assert dock.native.width() == WIDTH
     assert area.widget().width() == area.viewport().width() < WIDTH  # all of its width is seen, beside the bar
@@ -177,11 +177,11 @@ def test_a_low_dock_scrolls_to_its_end_and_never_sideways(window, qtbot, path):
 
 
 @pytest.mark.parametrize("path", DOCKS, ids=lambda path: path[-1])
-def test_the_wheel_scrolls_the_dock_and_changes_no_field(window, qtbot, path):
-    _, open_docks = window
+def test_the_wheel_scrolls_the_dock_and_changes_no_field(window, drawn, path):
+    viewer, open_docks = window
     (dock,) = open_docks(path)
     dock.native.parent().setMaximumHeight(150)
-    qtbot.wait(100)
+    drawn(viewer)
     fields = [field for kind in (QComboBox, QAbstractSpinBox, QAbstractSlider) for field in dock.native.findChildren(kind)]
     fields = [field for field in fields if not isinstance(field, QScrollBar)]
     before = [_value(field) for field in fields]
@@ -196,21 +196,21 @@ def test_the_wheel_scrolls_the_dock_and_changes_no_field(window, qtbot, path):
     assert [_value(field) for field in fields] == before
 
 
-def test_a_dock_that_has_room_takes_it_and_shows_no_bar(window, qtbot):
+def test_a_dock_that_has_room_takes_it_and_shows_no_bar(window, drawn):
     viewer, open_docks = window
     viewer.window.resize(1280, 950)
     (dock,) = open_docks(DENOISE)
     dock.form.fold.head.click()
-    qtbot.wait(100)
+    drawn(viewer)
     assert not _area(dock).verticalScrollBar().isVisible()
     assert dock.native.height() > 600
 
 
-def test_a_dock_is_as_wide_as_what_is_unfolded_later(window, qtbot):
-    _, open_docks = window
+def test_a_dock_is_as_wide_as_what_is_unfolded_later(window, drawn):
+    viewer, open_docks = window
     (dock,) = open_docks(DENOISE)
     dock.message.native.setMinimumWidth(WIDTH + 50)
-    qtbot.wait(100)
+    drawn(viewer)
     assert dock.native.width() >= WIDTH + 50
     assert _area(dock).widget().width() == _area(dock).viewport().width()
 

@@ -5,9 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from qtpy.QtCore import QEvent, QObject, QPoint, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
-from qtpy.QtWidgets import QApplication, QLabel
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QLabel
 from scipy.ndimage import gaussian_filter
 
 from napari_ne_denoise import adaptive_filter, adaptive_maps, denoise
@@ -27,6 +26,7 @@ from napari_ne_denoise.gui.inside.filter_layer import is_filter
 from napari_ne_denoise.gui.inside.filter_making import FilterMaking
 from napari_ne_denoise.gui.inside.filter_widget import INSTRUCTION, LIVE, PINNED, ROWS, STABILISED, FilterWidget
 from napari_ne_denoise.gui.layers.layer_data import HELPER_KEY, SOURCE_KEY, read_layer
+from tests.gui import mouse
 
 
 def _docked(viewer):
@@ -75,20 +75,20 @@ def click(qtbot):
     def press(viewer, right, down):
         canvas = viewer.__wrapped__.window._qt_viewer.canvas
         middle = QPoint(canvas.native.width() // 2 + right, canvas.native.height() // 2 + down)
-        _move_mouse(canvas.native, middle)
+        mouse.move(canvas.native, middle)
         qtbot.mouseClick(canvas.native, Qt.MouseButton.LeftButton, pos=middle)
         return viewer.cursor.position
 
     return press
 
 
-def test_a_real_click_shows_the_filter_its_sum_and_the_output(make_napari_viewer_proxy, noisy, until, click, qtbot):
+def test_a_real_click_shows_the_filter_its_sum_and_the_output(make_napari_viewer_proxy, noisy, until, click, drawn):
     viewer = make_napari_viewer_proxy(show=True)
     image = noisy((96, 120))
     noisy_layer = viewer.add_image(image, name="cells", scale=(0.5, 0.5), units=("um", "um"))
     result = _result_of(viewer, noisy_layer)
     dock = _docked(viewer)
-    qtbot.wait(200)  # the view settles
+    drawn(viewer)
     world = click(viewer, 37, -21)
     until(lambda: dock.current is not None)
     position = tuple(int(at) for at in np.rint(np.asarray(world) / 0.5))
@@ -112,31 +112,25 @@ def hover():
 
     def move(viewer, right, down):
         canvas = viewer.__wrapped__.window._qt_viewer.canvas.native
-        _move_mouse(canvas, QPoint(canvas.width() // 2 + right, canvas.height() // 2 + down))
+        mouse.move(canvas, QPoint(canvas.width() // 2 + right, canvas.height() // 2 + down))
         return viewer.cursor.position
 
     return move
 
 
-def _move_mouse(canvas, place):
-    """As Qt tells of a move: by way of the window system, it comes when that likes, perhaps after the next one."""
-    where = QPointF(place), QPointF(canvas.mapToGlobal(place))
-    nothing = Qt.MouseButton.NoButton, Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier
-    QApplication.sendEvent(canvas, QMouseEvent(QEvent.Type.MouseMove, *where, *nothing))
-
-
 def test_the_filter_follows_the_mouse_and_is_exact_where_that_rests(
-    make_napari_viewer_proxy, noisy, until, hover, click, qtbot, monkeypatch
+    make_napari_viewer_proxy, noisy, until, hover, click, drawn, qtbot, monkeypatch
 ):
     viewer = make_napari_viewer_proxy(show=True)
     image = noisy((96, 120))
     viewer.add_image(image)
     dock = _docked(viewer)
-    qtbot.wait(200)  # the view settles
+    drawn(viewer)
     said, say = [], dock.message.say
     monkeypatch.setattr(dock.message, "say", lambda text: said.append(text) or say(text))
-    hover(viewer, 0, 0)
+    first = hover(viewer, 0, 0)
     world = hover(viewer, 30, 20)
+    assert world != first
     until(lambda: dock.current is not None and not dock.current.pixel.is_live)
     position = tuple(int(at) for at in np.rint(world))
     assert dock.current.pixel.position == position
@@ -169,7 +163,7 @@ def test_while_the_mouse_moves_every_filter_that_is_ready_is_shown(viewer, dock,
     assert shown == ["y 5, x 10", "y 5, x 30", "y 5, x 30"]
 
 
-def test_a_filter_that_follows_the_mouse_draws_the_window_once(make_napari_viewer_proxy, noisy, until, qtbot, monkeypatch):
+def test_a_filter_that_follows_the_mouse_draws_the_window_once(make_napari_viewer_proxy, noisy, until, drawn, draws, monkeypatch):
     monkeypatch.setattr(filter_widget, "REST", 10**6)
     viewer = make_napari_viewer_proxy(show=True)
     image = noisy((96, 120))
@@ -179,15 +173,14 @@ def test_a_filter_that_follows_the_mouse_draws_the_window_once(make_napari_viewe
     def go(column):
         dock.hover((80, column))
         until(lambda: dock.current is not None and dock.current.pixel.position == (40, column // 2))
-        qtbot.wait(100)  # whatever else is to be drawn
+        drawn(viewer)
 
     go(110)  # where it starts to follow, the dock says so
     (overlay,) = _filters(viewer)
-    drawn = _Drawn()
-    viewer.__wrapped__.window._qt_window.installEventFilter(drawn)
+    counted = draws(viewer)
     for times, column in ((1, 120), (2, 130), (3, 140)):
         go(column)
-        assert drawn.times == times  # not once more for the list of layers or a new layout: in software, that takes longer than a filter
+        assert counted.times == times  # not once more for the list of layers or a new layout: in software, that takes longer than a filter
         assert dock.current.pixel.is_live
         expected = adaptive_filter(image, (40, column // 2), support=41)
         np.testing.assert_allclose(overlay.data, expected.weights, atol=1e-5)
@@ -200,16 +193,6 @@ def test_a_filter_that_follows_the_mouse_draws_the_window_once(make_napari_viewe
     overlay.visible = False
     assert np.abs(passing.astype(int) - resting).max() <= 2  # where it is drawn, it is exactly
     assert np.abs(resting.astype(int) - viewer.screenshot(flash=False)).max() > 50
-
-
-class _Drawn(QObject):
-    """How often a window was drawn."""
-
-    times = 0
-
-    def eventFilter(self, watched, event):
-        self.times += event.type() == QEvent.Type.UpdateRequest
-        return False
 
 
 def test_where_the_mouse_passes_float32_is_enough(viewer, dock, noisy, until):
@@ -641,13 +624,13 @@ def test_another_model_beside_shows_where_laws_fail(viewer, dock, show, noisy, u
     until(lambda: dock.view.isVisibleTo(dock.native))
 
 
-def test_two_selected_pins_are_compared(make_napari_viewer_proxy, noisy, until, click, qtbot):
+def test_two_selected_pins_are_compared(make_napari_viewer_proxy, noisy, until, click, drawn, qtbot):
     viewer = make_napari_viewer_proxy(show=True)
     image = noisy((96, 120))
     viewer.add_image(image)
     dock = _docked(viewer)
     dock.keep.value = True
-    qtbot.wait(200)
+    drawn(viewer)
     for right, down in ((40, 10), (-60, -30)):
         count = sum(len(layer.data) for layer in _pins(viewer))
         click(viewer, right, down)
@@ -792,13 +775,13 @@ def test_pins_can_be_saved(viewer, dock, show, noisy, until, tmp_path):
     assert record["output"] == pytest.approx(adaptive_filter(image, (30, 31)).output)
 
 
-def test_a_grid_of_filters_over_what_is_visible(make_napari_viewer_proxy, noisy, until, tmp_path, qtbot):
+def test_a_grid_of_filters_over_what_is_visible(make_napari_viewer_proxy, noisy, until, tmp_path, drawn):
     viewer = make_napari_viewer_proxy(show=True)
     image = noisy((2, 96, 120))
     viewer.add_image(image, scale=(3, 0.5, 0.5))
     dock = _docked(viewer)
     viewer.dims.set_point(0, 3)
-    qtbot.wait(200)
+    drawn(viewer)
     dock.grid.count.value = 4
     dock.side.value = 21
     dock.grid.button.native.click()
@@ -852,12 +835,12 @@ def test_only_a_whole_grid_can_be_saved(viewer, dock, noisy, until, tmp_path):
     assert not dock.grid.save.enabled
 
 
-def test_a_drag_takes_the_filter_that_stays_along(make_napari_viewer_proxy, noisy, until, click, qtbot):
+def test_a_drag_takes_the_filter_that_stays_along(make_napari_viewer_proxy, noisy, until, click, drawn, qtbot):
     viewer = make_napari_viewer_proxy(show=True)
     image = noisy((96, 120))
     viewer.add_image(image)
     dock = _docked(viewer)
-    qtbot.wait(200)
+    drawn(viewer)
     click(viewer, 0, 0)
     until(lambda: dock.message.value == PINNED)
     centre = viewer.scene.camera.center
@@ -865,8 +848,7 @@ def test_a_drag_takes_the_filter_that_stays_along(make_napari_viewer_proxy, nois
     middle = QPoint(canvas.width() // 2, canvas.height() // 2)
     qtbot.mousePress(canvas, Qt.MouseButton.LeftButton, pos=middle)
     for step in range(1, 7):
-        qtbot.mouseMove(canvas, middle + QPoint(8 * step, 4 * step))
-        qtbot.wait(30)
+        mouse.move(canvas, middle + QPoint(8 * step, 4 * step), mouse.LEFT)
     until(lambda: dock.current.pixel.is_live)
     qtbot.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=middle + QPoint(48, 24))
     until(lambda: not dock.current.pixel.is_live)

@@ -18,6 +18,7 @@ from napari_ne_denoise.gui.inside.lab_widget import INSTRUCTION, LabWidget
 from napari_ne_denoise.gui.inside.lab_work import Line
 from napari_ne_denoise.gui.layers.kinship import is_helper
 from napari_ne_denoise.gui.layers.layer_data import SOURCE_KEY, read_layer
+from tests.gui import mouse
 
 LAB = ("Layers", "Visualize", "Normalisation lab (NE Denoise)")
 
@@ -98,13 +99,10 @@ def test_a_real_drag_of_a_slider_shows_both_results_in_that_range(make_napari_vi
     compare(dock)
     assert dock.tried.line == Line(1.0, 0.0)
     qtbot.mouseClick(dock.trial.head, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(dock.sliders.shift.isVisible)
+    until(dock.sliders.shift.isVisible)
     slider = dock.sliders.shift
     middle = QPoint(slider.width() // 2, slider.height() // 2)
-    qtbot.mousePress(slider, Qt.MouseButton.LeftButton, pos=middle)
-    for step in (10, 20, 30):
-        qtbot.mouseMove(slider, middle + QPoint(step, 0))
-    qtbot.mouseRelease(slider, Qt.MouseButton.LeftButton, pos=middle + QPoint(30, 0))
+    mouse.drag(slider, middle, middle + QPoint(30, 0))
     assert slider.value() > 0
     QTest.keyClick(dock.sliders.scale, Qt.Key.Key_PageUp)
     line = dock.sliders.line

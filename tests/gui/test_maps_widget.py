@@ -145,13 +145,13 @@ def test_maps_are_no_images_to_denoise(viewer, dock, noisy, compute):
     assert dock.layer.value == layer
 
 
-def test_what_is_visible_is_computed_and_lies_where_it_is(make_napari_viewer_proxy, noisy, compute, qtbot):
+def test_what_is_visible_is_computed_and_lies_where_it_is(make_napari_viewer_proxy, noisy, compute, drawn):
     viewer = make_napari_viewer_proxy(show=True)
     image = noisy((120, 140))
     layer = viewer.add_image(image, scale=(2, 2), translate=(10, 20))
     dock = _docked(viewer)
     viewer.scene.camera.center, viewer.scene.camera.zoom = layer.data_to_world((60, 80)), 12
-    qtbot.wait(300)  # the view settles
+    drawn(viewer)
     assert "140" not in dock.cost.value
     compute(dock)
     found = _maps(viewer)["displacement"]

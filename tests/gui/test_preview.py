@@ -120,11 +120,11 @@ def test_it_is_what_denoise_gives_wherever_one_looks(viewer, switch_on, settled,
 @pytest.mark.parametrize(
     "place", [{}, {"rotate": 30, "shear": [0.3], "scale": (2, 1)}, {"affine": [[0, 2, 5], [1, 0, 3], [0, 0, 1]], "units": ("um", "um")}]
 )
-def test_it_lies_exactly_over_its_source(viewer, switch_on, noisy, qtbot, place):
+def test_it_lies_exactly_over_its_source(viewer, switch_on, noisy, drawn, place):
     image = noisy((200, 220))
     source = viewer.add_image(image, name="cells", **place)
     viewer.scene.camera.zoom *= 4
-    qtbot.wait(200)  # until it is drawn
+    drawn(viewer)
     layer = switch_on()
     assert layer.data.size < image.size
     rows, columns = window_of(layer, source)

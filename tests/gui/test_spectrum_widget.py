@@ -2,7 +2,7 @@ import threading
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint
 
 from napari_ne_denoise import denoise
 from napari_ne_denoise.core.jacobian import spectrum as spectra
@@ -14,6 +14,7 @@ from napari_ne_denoise.gui.inside.spectrum_view import describe_spectrum, headli
 from napari_ne_denoise.gui.inside.spectrum_widget import ELSEWHERE, INSTRUCTION, REST, SpectrumWidget
 from napari_ne_denoise.gui.layers.kinship import is_helper
 from napari_ne_denoise.gui.layers.layer_data import SOURCE_KEY, read_layer
+from tests.gui import mouse
 
 SPECTRUM = ("Layers", "Visualize", "Spectrum (NE Denoise)")
 SIDES = (4, 8)  # which take no time
@@ -93,23 +94,18 @@ def test_of_the_patch_under_the_square_everything_is_told(viewer, dock, noisy, c
     assert np.array_equal(layer.data, image)
 
 
-def test_a_real_drag_of_the_square_computes_what_is_under_it(make_napari_viewer_proxy, noisy, until, qtbot):
+def test_a_real_drag_of_the_square_computes_what_is_under_it(make_napari_viewer_proxy, noisy, until, drawn):
     viewer = make_napari_viewer_proxy(show=True)
     image = noisy((60, 60))
     viewer.add_image(image, scale=(0.5, 0.5), units=("um", "um"))
     dock = docked(viewer)
-    qtbot.wait(200)  # the view settles
+    drawn(viewer)
     before, camera = dock.square.window, viewer.scene.camera.center
     canvas = viewer.__wrapped__.window._qt_viewer.canvas.native
     # the square is in the middle of what is seen
     start = QPoint(canvas.width() // 2, canvas.height() // 2)
     step = round(viewer.scene.camera.zoom * 0.5 * 6)  # six pixels of the image
-    qtbot.mouseMove(canvas, start)
-    qtbot.mousePress(canvas, Qt.MouseButton.LeftButton, pos=start)
-    for share in (0.3, 0.7, 1.0):
-        qtbot.mouseMove(canvas, start + QPoint(round(step * share), 0))
-        qtbot.wait(30)
-    qtbot.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=start + QPoint(step, 0))
+    mouse.drag(canvas, start, start + QPoint(step, 0))
     after = dock.square.window
     assert after[0] == before[0]
     assert after[1].start - before[1].start == pytest.approx(6, abs=1)
@@ -124,10 +120,7 @@ def test_a_real_drag_of_the_square_computes_what_is_under_it(make_napari_viewer_
         viewer.scene.camera.zoom *= 1.25
     # elsewhere a drag moves the view as ever
     far = QPoint(canvas.width() // 2 - 100, canvas.height() // 2 - 60)
-    qtbot.mousePress(canvas, Qt.MouseButton.LeftButton, pos=far)
-    qtbot.mouseMove(canvas, far + QPoint(30, 0))
-    qtbot.wait(30)
-    qtbot.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=far + QPoint(30, 0))
+    mouse.drag(canvas, far, far + QPoint(30, 0))
     assert dock.square.window == after
     assert viewer.scene.camera.center != camera
 
