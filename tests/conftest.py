@@ -36,6 +36,14 @@ def data_dir() -> Path:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="repeat what is repeated as often as docs/reliability.md says; takes an hour")
+    parser.addoption("--late", type=int, metavar="SEED", help="make threads late, as on a busy machine; see tests/late.py")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if (seed := config.getoption("--late")) is not None:
+        from tests.late import Late
+
+        config.pluginmanager.register(Late(seed))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
