@@ -200,6 +200,20 @@ def test_a_disk_that_fails_is_told_and_the_next_change_begins_anew(viewer, dock,
     np.testing.assert_allclose(viewer.layers["stack denoised"].data, _mixed(slow.image, 0.6), rtol=1e-6)
 
 
+def test_what_comes_late_of_a_result_that_was_left_is_drawn(viewer, dock, run, noisy, slow, until):
+    viewer.add_image(noisy((48, 40)), name="other")
+    run()
+    result, drawn = viewer.layers["stack denoised"], []
+    viewer.layers.selection.active = result
+    slow.open.clear()
+    dock.form.strength.slider.setValue(50)
+    viewer.layers.selection.active = viewer.layers["other denoised"]
+    dock.form.strength.slider.setValue(30)
+    result.events.set_data.connect(lambda _: drawn.append(result.data[2].copy()))
+    slow.open.set()
+    until(lambda: bool(drawn) and np.allclose(drawn[-1], _mixed(slow.image, 0.5)[2], rtol=1e-6))
+
+
 def test_the_filter_of_a_result_is_that_at_its_strength(viewer, dock, run, noisy, until):
     image = noisy((60, 64))
     viewer.add_image(image, name="cells")

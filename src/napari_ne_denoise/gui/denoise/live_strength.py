@@ -1,6 +1,7 @@
 """Strength of a finished result: what is seen of it follows a slider at once, the rest soon after."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
@@ -90,19 +91,24 @@ class LiveStrength:
         blend = None if self._layer is None else blend_of(self._layer)
         if blend is not None and not self.is_at_rest:
             self._stop_rest()
-            self._finish(blend)
+            self._finish(self._layer, blend)
         if self._showing is not None:
             self._showing.stop()
         self._timer.stop()
         self._showing = self._layer = None
 
-    def _finish(self, blend: Blend) -> None:
+    def _finish(self, layer: "Image", blend: Blend) -> None:
         if not blend.is_read and blend.noisy.size <= MOST_AT_ONCE:
             for part in blend.parts():
                 blend.update(part)
         else:
             # in a thread of its own, which ends although this dock may go: an image that has to be read would keep the window waiting
-            LongTask("finishing the strength", _blend_parts, blend, found=lambda _: None, failed=lambda _: None).start()
+            found = partial(self._draw_finished, layer)
+            LongTask("finishing the strength", _blend_parts, blend, found=found, failed=lambda _: None).start()
+
+    def _draw_finished(self, layer: "Image", is_last: bool) -> None:
+        if is_last and layer in self._viewer.layers:
+            layer.refresh()
 
     def _stop_rest(self) -> None:
         if self._task is not None:
