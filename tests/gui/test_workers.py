@@ -1,15 +1,18 @@
 """Threads, whenever they are late: what they share with the whole process, and what they find when it ends."""
 
+import gc
 import subprocess
 import sys
 import threading
 import warnings
+import weakref
 from collections.abc import Iterator
 from textwrap import dedent
 
 import pytest
 from qtpy.QtCore import QThreadPool
 
+from napari_ne_denoise.gui.base.long_task import LongTask
 from napari_ne_denoise.gui.base.workers import Task
 
 TEXT = "there are few digits left"
@@ -68,6 +71,28 @@ def test_work_begins_however_many_are_at_work(until, no_thread_left):
         no_thread_left()
     until(lambda: all(work.has_ended for work in works))
     assert QThreadPool.globalInstance().activeThreadCount() == 0
+
+
+@pytest.mark.parametrize("kind", [Task, LongTask])
+def test_who_hears_of_a_thread_is_there_until_it_has_ended(until, no_thread_left, kind):
+    """Nobody else may hold it, as when a dock takes its results and forgets it; PySide calls it all the same, and ends the program."""
+    may_end, found = threading.Event(), []
+
+    def work() -> Iterator[str]:
+        yield "begun"
+        assert may_end.wait(60)
+        yield "ended"
+
+    task = kind("held", work, found=found.append, failed=pytest.fail)
+    task.start()
+    of_task = weakref.ref(task)
+    del task
+    until(lambda: found == ["begun"])
+    gc.collect()
+    may_end.set()
+    until(lambda: of_task() is None)
+    assert found == ["begun", "ended"]
+    no_thread_left()
 
 
 def test_a_thread_that_napari_ends_cleans_up_itself(until, no_thread_left):

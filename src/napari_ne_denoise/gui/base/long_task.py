@@ -15,8 +15,6 @@ from napari_ne_denoise.gui.base.workers import Hearing, guarded
 
 # how far a thread stands back behind the window where both want a processor core (Linux; 19 is farthest)
 NICENESS = 10
-# those whose thread has not ended: Qt objects must not be collected in a thread
-_alive: set["LongTask"] = set()
 
 
 class _Post(QObject):
@@ -73,16 +71,13 @@ class LongTask(Hearing):
 
     def start(self) -> None:
         """Begin."""
-        _alive.add(self)
+        self._begin()
         self._thread.start()
 
     def stop(self) -> None:
         """Hear nothing more of it; the thread itself ends within a layer of the network, or when it stops waiting."""
         self._stopped = True
         self._unwanted.set()
-
-    def _end(self) -> None:
-        _alive.discard(self)
 
 
 def give_way() -> None:

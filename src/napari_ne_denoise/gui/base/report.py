@@ -11,15 +11,11 @@ from napari_ne_denoise.gui.base.workers import Task
 if TYPE_CHECKING:
     import napari
 
-# until it ends: nobody else holds it
-_tasks: list[Task] = []
-
 
 def copy_report(viewer: "napari.viewer.Viewer") -> None:
     """Copy versions, devices, memory, models and a check of denoising; a menu entry.  It takes seconds, in a thread."""
     show_info("Looking at versions, devices and models; the report will be on the clipboard in some seconds.")
-    _tasks[:] = [Task("making a report", find_report, found=_copy, failed=show_warning)]
-    _tasks[0].start()
+    Task("making a report", find_report, found=_copy, failed=show_warning).start()
 
 
 def find_report() -> Iterator[str]:
@@ -31,7 +27,6 @@ def find_report() -> Iterator[str]:
 
 
 def _copy(text: str) -> None:
-    _tasks.clear()
     clipboard = QApplication.clipboard()
     assert clipboard is not None  # there is one as long as there is a window
     clipboard.setText(text)

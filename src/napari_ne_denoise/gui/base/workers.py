@@ -16,6 +16,10 @@ from napari_ne_denoise.core.interruption import Interrupted, interruptibly
 from napari_ne_denoise.gui.base.remedies import REMEDIES, in_window
 from napari_ne_denoise.gui.base.warned import warnings_of_this_thread
 
+# Those whose thread has not ended. Nobody else may hold them, and a Qt object must not be collected in a thread; nor may who hears of a
+# thread go while something is on its way to it: PySide would call it all the same.
+_at_work: set["Hearing"] = set()
+
 
 @dataclass(frozen=True)
 class Failed:
@@ -36,6 +40,12 @@ class Hearing:
     def __init__(self, found: Callable[[Any], None], failed: Callable[[str], None]) -> None:
         self._found, self._failed = found, failed
         self._stopped, self._unwanted = False, Event()
+
+    def _begin(self) -> None:
+        _at_work.add(self)
+
+    def _end(self) -> None:
+        _at_work.discard(self)
 
     def _receive(self, finding: Any) -> None:
         if self._stopped:
@@ -85,6 +95,7 @@ class Task(Hearing):
     def start(self, after: "Task | None" = None) -> None:
         """Begin, or do so as soon as the thread of another one has ended, which was stopped."""
         if after is None or after._has_ended:
+            self._begin()
             self._worker.start()
         else:
             self._before, after._next = after, self
@@ -98,6 +109,7 @@ class Task(Hearing):
         self._unwanted.set()
 
     def _end(self) -> None:
+        super()._end()
         self._has_ended = True
         if self._next is not None:
             self._next._before = None
