@@ -133,7 +133,6 @@ def test_tasks_carry_neither_the_image_nor_the_model():
     image = _stack((4, 60, 70))
     (optimized,) = dask.optimize(denoise_lazy(image))
     sizes = sorted(len(cloudpickle.dumps(task)) for task in dict(optimized.__dask_graph__()).values())
-    assert len(sizes) == 5
     assert sizes[-1] > image.nbytes
     assert sizes[-2] < 2000
 

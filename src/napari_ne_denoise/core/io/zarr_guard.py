@@ -73,7 +73,7 @@ def guarded(path: Path, array: zarr.Array[Any]) -> zarr.Array[Any]:
             object.__setattr__(metadata, "compressor", _OldBounded(metadata.compressor, _most(math.prod(array.chunks) * dtype.itemsize)))
     else:
         object.__setattr__(metadata, "codecs", tuple(map(_bounded, metadata.codecs)))
-    return zarr.Array(zarr.AsyncArray(metadata, array.store_path, array.config))
+    return zarr.Array(zarr.AsyncArray(metadata, array.store_path))
 
 
 def check_unpacked(kind: str, packed: bytes, most: int) -> None:
