@@ -219,7 +219,8 @@ def test_what_cannot_be_read_is_said_and_is_no_runtime_error(actin, error):
         ("cells.tif", "read the file first"),
         ([[1, 2], [3]], "rows differ in length"),
         (scipy.sparse.csr_array(np.eye(5)), "toarray"),
-        (np.ma.masked_invalid([[1.0, np.nan], [2.0, 3.0]]), "masked pixels.*filled"),
+        (np.ma.masked_invalid([[1.0, np.nan], [2.0, 3.0]]), r"masked pixels.*numpy\.ma\.filled"),
+        ([np.ma.masked_less(np.eye(9), 1), np.eye(9)], r"masked pixels.*numpy\.ma\.filled"),
     ],
 )
 def test_images_that_cannot_be_denoised(image, words):

@@ -7,7 +7,7 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from napari_ne_denoise import Denoiser, denoise, load_denoiser
+from napari_ne_denoise import Denoiser, denoise, estimate_noise, load_denoiser
 from napari_ne_denoise.core import lazy, precision
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.lazy import LazyResult, denoise_lazy
@@ -48,6 +48,23 @@ def test_planes_of_several_tiles_and_parts_give_the_bits_of_the_whole(monkeypatc
     image = _stack((2, 150, 200))
     found = denoise_lazy(da.from_array(image, chunks=(2, 33, 71)), tile_size=40, precision="float32")
     np.testing.assert_array_equal(found.compute(), denoise(image, precision="float32"))
+
+
+def test_masked_pixels_that_show_when_they_are_computed_are_refused_or_kept_as_nan():
+    """Dask tells only then; the pixels below the mask were taken for the image."""
+    image = _stack((2, 40, 50)).astype(np.float32)
+    masked = da.from_array(image, chunks=(1, 40, 50)).map_blocks(lambda block: np.ma.masked_less(block, 300), dtype=image.dtype)
+    for compute in (denoise, estimate_noise, lambda array: denoise_lazy(array).compute()):
+        with pytest.raises(NEDenoiseError, match=r"masked pixels.*dask\.array\.ma\.filled"):
+            compute(masked)
+    filled = np.where(image < 300, np.nan, image)
+    remedied = da.ma.filled(masked.astype(float), np.nan)
+    np.testing.assert_array_equal(denoise(remedied, nonfinite="keep"), denoise(filled.astype(float), nonfinite="keep"))
+
+
+def test_a_mask_of_dask_that_masks_nothing_is_no_obstacle():
+    image = _stack((40, 50))
+    np.testing.assert_array_equal(denoise(da.ma.masked_less(da.from_array(image, chunks=20), 0)), denoise(image))
 
 
 @pytest.mark.parametrize("settings", [{}, {"strength": 0.4}, {"output_dtype": "input"}, {"axes": "XZY"}, {"noise": "poisson-gaussian"}])

@@ -67,8 +67,10 @@ def _as_array(image: Any) -> ArrayLike:
     sparse = sys.modules.get("scipy.sparse")  # importing it takes a tenth of a second, and who gives such an image has done so
     if sparse is not None and sparse.issparse(image):
         raise ImageError(f"image: is a sparse {type(image).__name__}; give image.toarray().")
+    if isinstance(image, list | tuple) and any(isinstance(plane, np.ma.MaskedArray) for plane in image):
+        image = np.ma.stack(image)
     if isinstance(image, np.ma.MaskedArray):
-        return _unmasked(image)
+        return _unmasked(image, "numpy.ma")
     if type(image).__module__.split(".")[0] == "torch":
         return np.asarray(image.detach().cpu())
     if all(hasattr(image, name) for name in ("shape", "dtype", "__getitem__")):
@@ -80,12 +82,25 @@ def _as_array(image: Any) -> ArrayLike:
         raise ImageError("image: its rows differ in length; every row of an image has as many pixels.") from None
 
 
-def _unmasked(image: np.ma.MaskedArray[Any, Any]) -> np.ndarray:
+def as_pixels(part: Any) -> np.ndarray:
+    """A part of an image that was read, whose pixels may be computed only now.
+
+    Raises
+    ------
+    ImageError
+        If some are masked: dask arrays tell that only when they are computed.
+    """
+    if callable(getattr(part, "compute", None)):  # numpy.asarray would lose the mask
+        part = part.compute()
+    return _unmasked(part, "dask.array.ma") if isinstance(part, np.ma.MaskedArray) else np.asarray(part)
+
+
+def _unmasked(image: np.ma.MaskedArray[Any, Any], module: str) -> np.ndarray:
     if np.ma.is_masked(image):
         raise ImageError(
             "image: has masked pixels.",
             mend="masked",
-            python='give image.astype(float).filled(numpy.nan) and nonfinite="keep" to denoise around them',
+            python=f'give {module}.filled(image.astype(float), numpy.nan) and nonfinite="keep" to denoise around them',
         )
     return np.asarray(image)
 
@@ -201,8 +216,8 @@ class PlaneReader:
     def _window(self, plane: Index, rows: slice, columns: slice) -> np.ndarray:
         index = self.layout.window(plane, rows, columns)
         try:
-            pixels = np.asarray(self.image[index])
-        except MemoryError:
+            pixels = as_pixels(self.image[index])
+        except (MemoryError, ImageError):
             raise
         except Exception as error:  # files, networks and lazy computations each have their own
             raise _unreadable(plane, reason_of(error)) from error
