@@ -234,6 +234,16 @@ def test_a_large_plane_comes_part_by_part(viewer, lazily, rest, noisy, monkeypat
     assert not first[64:128, 64:128].any()  # what is in the middle of the view
 
 
+def test_a_large_plane_is_shown_as_soon_as_the_first_part_of_it_is_there(viewer, lazily, parts, rest, noisy, monkeypatch):
+    monkeypatch.setattr(lazy, "SIDE", 64)
+    computed = []
+    viewer.layers.events.inserted.connect(lambda _: computed.append(len(parts.computed)))
+    result, image = lazily(noisy((3, 150, 190)))
+    assert computed == [0, 1]  # the image, and its result
+    rest()
+    assert np.array_equal(shown(result), denoise(image)[0])
+
+
 def test_time_and_depth_and_planes_across(viewer, lazily, parts, rest, noisy):
     result, image = lazily(noisy((3, 4, 32, 40)), axis_labels=("t", "z", "y", "x"))
     expected = denoise(image, axes="TZYX")

@@ -68,13 +68,13 @@ class Prepared:
 
 
 def prepare_source(source: Source, strength: float, start_at: tuple[int, ...]) -> Iterator[Prepared]:
-    """Prepare a result that is computed when it is shown, and compute what is shown first."""
+    """Prepare a result that is computed when it is shown, and compute the part that is shown first."""
     from napari_ne_denoise.core.lazy import KEPT, LazyResult  # brings torch, which takes seconds
 
     result = LazyResult(source.data, DEFAULTS.changed(**source.settings, strength=strength))
     result.most_kept = max(KEPT, int(SHARE_KEPT * free_memory_of_machine()))
-    for part in result.parts_in(source.only_plane_at(start_at).window):
-        result.part(part)
+    (first,) = result.parts_in([slice(at, at + 1) for at in start_at])
+    result.part(first)  # whatever no part of it can have is told now
     yield Prepared(LazyArray(result), {**result.run.provenance, "source_layer": source.name, "computed": "when shown"})
 
 
