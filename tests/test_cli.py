@@ -554,7 +554,7 @@ def test_progress_is_drawn_for_people_only(monkeypatch):
         assert all(len(text) <= 79 for text in texts)
         if drawn:
             assert "cells.tif [" in texts[1]
-            assert "50%  2/4 MPix" in texts[1]
+            assert "50 %  2/4 MPix" in texts[1]
             assert "left" in texts[1]
 
 
@@ -608,8 +608,8 @@ def test_progress_of_files_that_are_worked_on_at_once_is_one_line(monkeypatch):
     for event in (JobBegun(1, planned[1]), JobBegun(2, planned[2]), JobAdvanced(2, 5, 10), JobEnded(1, {"status": "done"})):
         line.show(event)
     texts = sys.stderr.getvalue().split("\r")
-    assert "25%  0.5/2 files" in texts[1]
-    assert "75%  1.5/2 files" in texts[-1]
+    assert "25 %  0.5/2 files" in texts[1]
+    assert "75 %  1.5/2 files" in texts[-1]
     assert "left" in texts[-1]
 
 

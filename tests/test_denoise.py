@@ -521,7 +521,7 @@ def test_a_dim_field_beside_a_bright_one_is_computed_in_float32(every_half_is_fa
 def test_each_plane_has_its_own_precision(every_half_is_fast):
     strong, weak = noisy(40, 41), np.kron(np.arange(30.0).reshape(5, 6), np.ones((8, 8)))[:40, :41] + 1e-3 * noisy(40, 41)
     stack = np.stack([strong, weak, strong])
-    assert precision_of(stack) == "float16 (66.67%), float32 (33.33%)"
+    assert precision_of(stack) == "float16 (66.67 %), float32 (33.33 %)"
     for plane, found in zip(stack, denoise(stack), strict=True):
         np.testing.assert_array_equal(found, denoise(plane))
 

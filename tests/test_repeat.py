@@ -110,7 +110,7 @@ def test_what_was_decided_is_written_out(models):
     record = run_of(noisy(40, 50), model=models[True])[1]
     record["decided"] |= {"device": "cuda:1", "precision": "bfloat16", "tile_size": 640}
     assert as_command(record, "a.tif").endswith("--device cuda:1 --precision bfloat16 --tile-size 640")
-    record["decided"]["precision"] = "float16 (99.00%), float32 (1.00%)"
+    record["decided"]["precision"] = "float16 (99.00 %), float32 (1.00 %)"
     assert "--precision" not in as_command(record, "a.tif")
     assert "decided tile by tile" in as_python(record, "a.tif")
 

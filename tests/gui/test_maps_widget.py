@@ -306,7 +306,7 @@ def test_pixels_without_a_value_are_counted(viewer, dock, noisy, compute):
     image[:8] = np.nan
     viewer.add_image(image)
     compute(dock)
-    assert dock.readout.value("No value") == "25.0% of the pixels"
+    assert dock.readout.value("No value") == "25.0 % of the pixels"
 
 
 def test_a_map_that_is_saved_keeps_how_it_was_made(viewer, dock, noisy, compute, tmp_path):
@@ -439,7 +439,7 @@ def test_a_round_filter_has_no_direction(viewer, dock, noisy, compute, monkeypat
     assert np.array_equal(np.isnan(found.data), round_ones)
     assert found.contrast_limits == [0, 180]
     assert dock.readout.is_hidden("Median")  # directions have no order
-    assert dock.readout.value("No value") == f"{round_ones.mean():.1%} of the pixels"
+    assert dock.readout.value("No value") == f"{100 * round_ones.mean():.1f} % of the pixels"
 
 
 def test_the_noise_that_was_found_is_in_the_record(viewer, dock, noisy, compute):

@@ -14,6 +14,7 @@ from napari_ne_denoise.cli.noise import open_for_noise
 from napari_ne_denoise.cli.options import Axes, ChannelAxis, Device, Quiet, Series
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.settings import DEFAULTS
+from napari_ne_denoise.core.words import percent
 
 if TYPE_CHECKING:
     from napari_ne_denoise.core.noise.model import NoiseModel
@@ -153,4 +154,4 @@ def _structure(quality: Quality) -> str:
     if not quality.structured:
         return "none was removed"
     places = ", ".join(str(place) for place in quality.places[:3])
-    return f"was removed, in {quality.structured_share:.2%} of the image, most clearly at {places}; look there"
+    return f"was removed, in {percent(quality.structured_share, 2)} of the image, most clearly at {places}; look there"

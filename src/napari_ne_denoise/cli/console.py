@@ -17,6 +17,7 @@ import typer
 
 from napari_ne_denoise.core.errors import DeviceError, DownloadError, FileError, ImageError, ModelError, NEDenoiseError, SettingsError
 from napari_ne_denoise.core.settings import DenoiseSettings
+from napari_ne_denoise.core.words import percent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -181,7 +182,7 @@ class ProgressLine:
         known = pace > 0 and (share >= _SHARE_TO_KNOW or self._steps >= _STEPS_TO_KNOW)
         left = f"{duration(max(total - done, 0) / pace)} left" if known else ""
         amount = f"{done / self.unit_size:.3g}/{total / self.unit_size:.3g} {self.unit}"
-        said = f" {share:4.0%}  {amount}  {speed:.2g} {self.unit}/s  {left}"
+        said = f" {percent(share):>5}  {amount}  {speed:.2g} {self.unit}/s  {left}"
         room = min(_LONGEST_BAR, _width() - len(self.label) - len(said) - 3)
         filled = round(room * share)
         bar = f" [{'#' * filled}{'-' * (room - filled)}]" if room > 0 else ""

@@ -26,6 +26,7 @@ from napari_ne_denoise.cli.options import (
 from napari_ne_denoise.core.errors import FileError, SettingsError
 from napari_ne_denoise.core.jacobian.kinds import DEFAULT_STRIPES, PROBES
 from napari_ne_denoise.core.settings import DEFAULTS
+from napari_ne_denoise.core.words import percent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,7 +98,7 @@ def maps(
                 }
             )
             return
-        heads = ("map", "unit", *(f"{share:.0%}" for share in SHARES), "no value", "what it is")
+        heads = ("map", "unit", *(percent(share) for share in SHARES), "no value", "what it is")
         print_table([heads, *(_row(MAPS[name], rows[name], found.share_without(name)) for name in names)])
         if not quiet:
             say(f"note: wrote {len(written)} maps to {out}")
@@ -184,4 +185,4 @@ def _summary(finite: np.ndarray) -> list[float]:
 def _row(kind: MapKind, shares: list[float], without: float) -> tuple[str, ...]:
     unit = {"image": "image units", "px": "pixels"}.get(kind.unit, kind.unit)
     figures = [f"{share:.3g}" for share in shares] or ["–"] * len(SHARES)
-    return kind.name, unit, *figures, f"{without:.1%}" if without else "", kind.meaning
+    return kind.name, unit, *figures, percent(without, 1) if without else "", kind.meaning

@@ -13,6 +13,7 @@ from napari_ne_denoise.cli.console import ProgressLine, errors_end_the_program, 
 from napari_ne_denoise.cli.options import AsJson, ChannelAxis, Series
 from napari_ne_denoise.core.errors import FileError, ImageError, SettingsError
 from napari_ne_denoise.core.settings import DEFAULTS, PROFILE_SUFFIX
+from napari_ne_denoise.core.words import percent
 
 if TYPE_CHECKING:
     from napari_ne_denoise.core.noise.learned import LearnedNoise
@@ -143,7 +144,7 @@ def _rows(noise: NoiseModel) -> Iterator[tuple[str, str]]:
     if noise.step:
         yield "rounded to", f"steps of {noise.step:.4g} image units"
     if noise.saturation is not None:
-        yield "saturated", f"{noise.saturated_share:.2%} of the pixels, at {noise.saturation:.4g}"
+        yield "saturated", f"{percent(noise.saturated_share, 2)} of the pixels, at {noise.saturation:.4g}"
     if noise.isolated_share:
         yield "hot or dead", f"{noise.hot_per_megapixel:.3g} pixels per megapixel stand out from all neighbours"
 

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from napari_ne_denoise.core.device import exact_float32
 from napari_ne_denoise.core.statistics import PlaneStatistics
+from napari_ne_denoise.core.words import percent
 
 # what half precision may cost, as a share of the noise.  Denoising that gains 17 dB, as it does in smooth images, then loses 0.02 dB;
 # with a twentieth of the noise it would lose half a dB
@@ -88,7 +89,7 @@ class Precisions:
         if not used:
             return self.wanted if self.wanted != "auto" or self.halves else "float32"
         shares = {_name(dtype): count / used.total() for dtype, count in used.most_common()}
-        return ", ".join(f"{name} ({share:.2%})" for name, share in shares.items()) if len(shares) > 1 else next(iter(shares))
+        return ", ".join(f"{name} ({percent(share, 2)})" for name, share in shares.items()) if len(shares) > 1 else next(iter(shares))
 
 
 def headroom(precision: torch.dtype, equivariance: str) -> float:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from napari_ne_denoise.core.noise.model import Lags, NoiseModel
+from napari_ne_denoise.core.words import percent
 
 Interval = tuple[float, float]
 Place = tuple[int, ...]
@@ -124,4 +125,4 @@ def _figure(value: float) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.01 else f"{share:.1%}"
+    return percent(share) if share >= 0.01 else percent(share, 1)

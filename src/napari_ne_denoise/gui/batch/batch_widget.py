@@ -13,6 +13,7 @@ from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun, say_unnam
 from napari_ne_denoise.core.batch.jobs import DENOISED, Job, plan_jobs, plan_targets, result_name
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.io import READABLE, is_zarr
+from napari_ne_denoise.core.words import percent
 from napari_ne_denoise.gui.base.boxes import choice_box, offer
 from napari_ne_denoise.gui.base.choices import explain_models, find_devices, model_box
 from napari_ne_denoise.gui.base.dock import WorkDock
@@ -233,7 +234,7 @@ class BatchWidget(WorkDock):
             self.message.say(f"{event.number + 1} of {len(self._jobs)}: {event.job.source.name}")
         elif isinstance(event, JobAdvanced):
             share = event.done / event.total
-            self.table.show_in(event.number, STATE, f"{share:.0%}")
+            self.table.show_in(event.number, STATE, percent(share))
             self._show_share(self._finished + share)
         elif isinstance(event, AllEnded):
             self._end(self._summary())
@@ -263,7 +264,7 @@ class BatchWidget(WorkDock):
     def _show_share(self, finished: float) -> None:
         share = finished / max(self._to_do, 1)  # what is skipped takes no time
         left = (perf_counter() - self._began) * (1 - share) / max(share, 1e-3)
-        text = f"{share:.0%} · {duration(left)} left" if 0 < share < 1 else f"{share:.0%}"
+        text = f"{percent(share)} · {duration(left)} left" if 0 < share < 1 else percent(share)
         show_progress(self.bar.native, int(1000 * share), text)
 
     def _fail(self, reason: str) -> None:

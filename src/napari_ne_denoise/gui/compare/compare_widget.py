@@ -7,6 +7,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QSlider
 
 from napari_ne_denoise.core.errors import NEDenoiseError
+from napari_ne_denoise.core.words import percent
 from napari_ne_denoise.gui.base.boxes import ignore_wheel
 from napari_ne_denoise.gui.base.choices import layer_box, offer_layers
 from napari_ne_denoise.gui.base.docks import NO_IMAGE, Message, form
@@ -280,7 +281,7 @@ class CompareWidget(LayerDock):
             show_residual(self._viewer, pair, found)
             self.finding.say(describe(found))
         else:
-            self.finding.say(f"Residual: {found:.0%}")
+            self.finding.say(f"Residual: {percent(found)}")
         self._show_state()
 
     def _fail(self, reason: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_ne_denoise.core.axes import Index
+from napari_ne_denoise.core.words import percent
 from napari_ne_denoise.gui.base.pace import Pace, duration, megapixels
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.denoise.denoising import Advanced, Begun, Finished, Prepared, denoise_source, fill_unfinished, prepare_source
@@ -109,7 +110,7 @@ class _Sum:
 
     def describe(self) -> str:
         """What was done, as "0.26 MPix in 0.1 s on CPU."."""
-        at = f" Strength: {100 * self.strength:.0f} %." if self.strength != 1 else ""
+        at = f" Strength: {percent(self.strength)}." if self.strength != 1 else ""
         return self._describe_work() + at
 
     def _describe_work(self) -> str:

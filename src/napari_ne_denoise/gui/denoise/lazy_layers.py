@@ -9,6 +9,7 @@ from napari.components.overlays import TextOverlay
 from qtpy.QtWidgets import QWidget
 
 from napari_ne_denoise.core.provenance import KEY
+from napari_ne_denoise.core.words import percent
 from napari_ne_denoise.gui.base.leaving import leave_with
 from napari_ne_denoise.gui.base.per_viewer import one_of
 from napari_ne_denoise.gui.compare.flip import BeforeAfter
@@ -105,7 +106,7 @@ def _describe(layer: Any, view: LazyView) -> str:
     place = f", {replace(source, part=view.window).place}" if source is not None and view.is_plane else ""
     if view.reason:
         return f"{layer.name}{place}: could not be computed"
-    share = f" {100 * view.share:.0f} %" if len(view.parts) > 1 else ""
+    share = f" {percent(view.share)}" if len(view.parts) > 1 else ""
     return f"{layer.name}{place}: computing…{share}"
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import PushButton
 from psygnal import Signal
 
+from napari_ne_denoise.core.words import percent
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.noise.assessing import assess_result, judged_of, shown_channel
 
@@ -85,7 +86,7 @@ class QualityButton(PushButton):
 
     def _show(self, name: str, progress: "QualityProgress") -> None:
         if progress.quality is None:
-            self._say(f"Judging {name}: {progress.done / progress.total:.0%}")
+            self._say(f"Judging {name}: {percent(progress.done / progress.total)}")
         else:
             self.told = f"{name}: {progress.quality.describe()}."
             self._end(self.told, self._say)

@@ -11,6 +11,7 @@ from napari_ne_denoise.core.errors import ImageError
 from napari_ne_denoise.core.noise.repaired import RepairedImage
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.core.settings import DEFAULTS
+from napari_ne_denoise.core.words import percent
 from napari_ne_denoise.gui.inside.filter_layer import Piece
 from napari_ne_denoise.gui.layers.kinship import is_result, noisy_of
 from napari_ne_denoise.gui.layers.layer_data import BLEND_KEY, Source, finest, read_layer
@@ -190,7 +191,7 @@ def piece_of(pixel: Pixel, found: "Filter", side: int, seen: Callable[[np.ndarra
 def describe(pixel: Pixel, found: "Filter", numbers: Mapping[str, float]) -> dict[str, str]:
     """What there is to say of a filter: a value for each name; numbers are empty while the mouse passes."""
     mean, stabilised = found.mean_weight, found.domain == "stabilised"
-    share = f"{100 * (found.total - mean):.1f} % pixels, {100 * mean:.1f} % image mean" if abs(mean) > 5e-4 else ""
+    share = f"{percent(found.total - mean, 1)} pixels, {percent(mean, 1)} image mean" if abs(mean) > 5e-4 else ""
     unit = " (stabilised)" if stabilised else ""
     return {
         "Pixel": _where(pixel),

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.jacobian.kinds import MAPS, PROBES
+from napari_ne_denoise.core.words import percent
 from napari_ne_denoise.gui.base.boxes import choice_box, offer, tame_box
 from napari_ne_denoise.gui.base.choices import layer_box, offer_layers
 from napari_ne_denoise.gui.base.computing_dock import ComputingDock
@@ -219,7 +220,7 @@ class MapsWidget(ComputingDock):
         nothing = "" if directions else NO_VALUE  # directions have no order
         texts = [nothing] * len(TOLD) if shares is None else [f"{_three_digits(share)} {unit}".strip() for share in shares]
         without = 0.0 if layer is None or self._made is not None else share_without(layer)
-        self.readout.show_values(dict(zip(ROWS, [*texts, f"{without:.1%} of the pixels" if without else ""], strict=True)))
+        self.readout.show_values(dict(zip(ROWS, [*texts, f"{percent(without, 1)} of the pixels" if without else ""], strict=True)))
         for part in (self._lower, self.meaning.native, self.readout):
             part.setVisible(layer is not None)
         self.lines.visible = directions and self._made is None

@@ -6,6 +6,7 @@ import numpy as np
 import pyqtgraph
 from qtpy.QtCore import Qt
 
+from napari_ne_denoise.core.words import percent
 from napari_ne_denoise.gui.base.plots import LINE, Plot
 from napari_ne_denoise.gui.inside.thumbnails import Row, Thumbnail, grey
 from napari_ne_denoise.gui.inside.weight_colours import limit_of, to_rgba
@@ -83,8 +84,8 @@ def describe_spectrum(spectrum: "PatchSpectrum") -> dict[str, str]:
         "Numbers kept": f"{_count(spectrum.numbers_kept)} of {spectrum.pixels:,}",
         "Shared by": f"{_count(spectrum.participation)} patterns",
         "Own weight": f"{spectrum.trace / spectrum.pixels:.3f} a pixel",
-        "From inside": f"{spectrum.own_share:.0%}",
-        "Shown by these": f"{of_result:.0%} of the result, {of_removed:.0%} of what was removed",
+        "From inside": percent(spectrum.own_share),
+        "Shown by these": f"{percent(of_result)} of the result, {percent(of_removed)} of what was removed",
         "Not symmetric": f"{spectrum.asymmetry:.2f}",
     }
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from napari_ne_denoise.core.noise.estimation import estimate_noise
 from napari_ne_denoise.core.noise.learned import LearnedNoise
 from napari_ne_denoise.core.noise.model import NoiseModel
+from napari_ne_denoise.core.words import percent
 from napari_ne_denoise.gui.layers.layer_data import Source
 
 HOT = "Hot or dead"
@@ -77,7 +78,7 @@ def describe(found: Found) -> dict[str, str]:
         "Offset": f"{noise.offset:.4g}" if noise.gain else "",
         "Read noise": f"{noise.read_noise:.3g}",
         "Correlation": f"{down:.2f} (Y), {across:.2f} (X){shared}",
-        "Saturated": "" if noise.saturation is None else f"{noise.saturated_share:.2%} at {noise.saturation:.4g}",
+        "Saturated": "" if noise.saturation is None else f"{percent(noise.saturated_share, 2)} at {noise.saturation:.4g}",
         HOT: _describe_hot(noise),
         "Rounded to": f"{noise.step:.3g}" if noise.step else "",
         "Learned": _describe_learned(found),

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.noise.profile import write_profile
 from napari_ne_denoise.core.settings import PROFILE_SUFFIX
+from napari_ne_denoise.core.words import percent
 from napari_ne_denoise.gui.base.choices import layer_box
 from napari_ne_denoise.gui.base.docks import NO_IMAGE, Message, form
 from napari_ne_denoise.gui.base.layer_dock import LayerDock
@@ -176,16 +177,16 @@ class NoiseWidget(LayerDock):
         self.current, self._of_result = (name, found), of_result
         self.view.show_noise(found.noise, found.learned)
         self.readout.show_values(describe(found) | ({HOT: ""} if self._of_result else {}))
-        if found.finished:
+        if found.share is not None and not found.finished:
+            self.message.say(f"Self-calibrating {name}: {percent(found.share)}")
+        else:
             self._task = None
             self.message.say((LEFT if self._of_result else FOUND).format(name))
-        else:
-            self.message.say(f"Self-calibrating {name}: {found.share:.0%}")
         self._show_state()
 
     def _show_quality(self, progress: "QualityProgress") -> None:
         if progress.quality is None:
-            self.message.say(f"Judging {self._judged_name}: {progress.done / progress.total:.0%}")
+            self.message.say(f"Judging {self._judged_name}: {percent(progress.done / progress.total)}")
             return
         self._task = None
         self.message.say(f"{self._judged_name}: {progress.quality.describe()}.")
