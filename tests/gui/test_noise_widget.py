@@ -131,6 +131,24 @@ def test_self_calibration_can_be_cancelled(dock, viewer, until):
     assert dock.current[1].noise == estimate_noise(photons())
 
 
+@pytest.mark.parametrize("name", ["button", "learn", "judge"])
+def test_the_button_that_began_cancels_and_the_others_wait(dock, viewer, until, name):
+    image = photons()
+    source = read_layer(viewer.add_image(image, name="cells"))
+    run = prepare_denoising(image)
+    made = viewer.add_image(image.astype(np.float32), name="cells denoised", metadata={SOURCE_KEY: source, KEY: run.provenance})
+    dock.layer.value = made if name == "judge" else viewer.layers["cells"]
+    buttons = {each: getattr(dock, each) for each in ("button", "learn", "judge")}
+    texts = {each: button.text for each, button in buttons.items()}
+    buttons[name].native.click()
+    assert {each for each, button in buttons.items() if button.enabled} == {name}
+    assert {each: button.text for each, button in buttons.items()} == {**texts, name: "Cancel"}
+    buttons[name].native.click()
+    assert dock.message.value == "Cancelled."
+    assert {each: button.text for each, button in buttons.items()} == texts
+    assert all(button.enabled for button in buttons.values())
+
+
 def test_what_was_found_is_kept_as_a_profile(dock, viewer, find, tmp_path):
     viewer.add_image(photons(), name="cells")
     assert not dock.save.enabled
@@ -187,8 +205,8 @@ def test_a_result_is_judged_without_its_truth(dock, viewer, until):
     assert dock.message.is_error  # its tiles may still be coming
     made.metadata = {**made.metadata, KEY: run.provenance}
     dock.judge.native.click()
-    assert not dock.judge.enabled
-    until(lambda: dock.judge.enabled)
+    assert dock.judge.text == "Cancel"
+    until(lambda: dock.judge.text != "Cancel")
     assert dock.message.value.startswith("cells denoised: noise ")
     assert "estimated PSNR" in dock.message.value
     assert dock.message.value.endswith("nothing structured was removed.")
@@ -197,7 +215,7 @@ def test_a_result_is_judged_without_its_truth(dock, viewer, until):
     assert dock.layer.value == layer  # whose noise can be found, and whose result can still be judged
     assert not dock.judge.native.isHidden()
     dock.judge.native.click()
-    until(lambda: dock.judge.enabled)
+    until(lambda: dock.judge.text != "Cancel")
     assert dock.message.value.startswith("cells denoised: noise ")
 
 

@@ -39,7 +39,7 @@ LEFT = (
     "Nothing to repair and no profile are offered; open the image it was made from."
 )
 NOTHING_TO_LEARN = "{} is denoised already, and tells nothing of the noise of the microscope: open the image it was made from."
-LEARN, CANCEL = "Self-calibrate", "Cancel"
+FIND, LEARN, JUDGE, CANCEL = "Find noise", "Self-calibrate", "How good is this result?", "Cancel"
 
 
 class NoiseWidget(LayerDock):
@@ -56,7 +56,7 @@ class NoiseWidget(LayerDock):
         self._of_result = False  # whether what was found last is of a result
         self._judged_name = ""
         layer = layer_box(viewer, "The image whose noise to find; of several channels the one that is shown.")
-        self.button = PushButton(text="Find noise", tooltip="Look for the noise in at most 4 megapixels of the layer.")
+        self.button = PushButton(text=FIND, tooltip="Look for the noise in at most 4 megapixels of the layer.")
         self.learn = PushButton(
             text=LEARN,
             tooltip="Learn through the default model how the noise depends on brightness, in about ten seconds:\n"
@@ -64,7 +64,7 @@ class NoiseWidget(LayerDock):
             "The profile then keeps what was learned. At very few photons it is more than the noise.",
         )
         self.judge = PushButton(
-            text="How good is this result?",
+            text=JUDGE,
             tooltip="Estimate without the truth, in a few seconds: the noise before and after, the error with its range,\n"
             "and whether more was removed than noise. For layers that Denoise made.",
         )
@@ -74,6 +74,8 @@ class NoiseWidget(LayerDock):
             "Advanced ▸ Noise ▸ microscope profile…, in the Denoise dock, takes it.",
             enabled=False,
         )
+        self._works = {self.button: (FIND, self.find), self.learn: (LEARN, self.calibrate), self.judge: (JUDGE, self.assess)}
+        self._pressed = self.button  # that began what is at work
         self.message = Message(INSTRUCTION)
         self.view, self.readout = NoiseView(), Readout(ROWS)
         super().__init__(viewer, layer, [self.button, self.message], results_too=True)
@@ -143,10 +145,9 @@ class NoiseWidget(LayerDock):
             self.message.say(f"Saved {path.name}.")
 
     def _listen(self) -> None:
-        self.button.changed.connect(self.find)
-        self.learn.changed.connect(self._press_learn)
+        for button in self._works:
+            button.changed.connect(lambda _, button=button: self._press(button))
         self.layer.changed.connect(self._layers_changed)
-        self.judge.changed.connect(self.assess)
         self.save.changed.connect(self._ask_where)
         self._show_state()
         self.readout.show_values(dict.fromkeys(ROWS, ""))
@@ -167,9 +168,11 @@ class NoiseWidget(LayerDock):
     def _layers_changed(self) -> None:
         self._show_state()
 
-    def _press_learn(self) -> None:
+    def _press(self, button: PushButton) -> None:
+        """Begin the work of a button; pressed again it stops that, and the others wait meanwhile."""
         if self._task is None:
-            self.calibrate()
+            self._pressed = button
+            self._works[button][1]()
         else:
             self.cancel()
 
@@ -207,11 +210,11 @@ class NoiseWidget(LayerDock):
 
     def _show_state(self) -> None:
         busy, empty = self._task is not None, self.layer.value is None
-        self.button.enabled = not busy and not empty
-        self.learn.enabled = busy or not empty
-        self.judge.enabled = not busy
-        self.judge.native.setVisible(self._to_judge() is not None)
-        self.learn.text = CANCEL if busy else LEARN
+        for button, (text, _) in self._works.items():
+            is_at_work = busy and button is self._pressed
+            button.text = CANCEL if is_at_work else text
+            button.enabled = is_at_work or not (busy or empty)
+        self.judge.native.setVisible(self.judge.text == CANCEL or self._to_judge() is not None)
         self.save.enabled = not busy and not self._of_result and self.current is not None and self.current[1].noise.is_measured
         if empty and not busy:
             self.message.say(NO_IMAGE)
