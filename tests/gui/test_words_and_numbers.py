@@ -1,6 +1,9 @@
 """What needs no viewer."""
 
 import copy
+import gc
+from types import SimpleNamespace
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -10,9 +13,21 @@ from napari_ne_denoise.core.errors import ComputationError, NEDenoiseError
 from napari_ne_denoise.core.jacobian.weights import Filter
 from napari_ne_denoise.gui.base.pace import Pace, duration, megapixels
 from napari_ne_denoise.gui.base.remedies import in_window
+from napari_ne_denoise.gui.inside.filter_making import FilterMaking
+from napari_ne_denoise.gui.inside.filtering import Pixel
 from napari_ne_denoise.gui.inside.weight_colours import COLOURMAP, limit_of, to_rgba
 from napari_ne_denoise.gui.layers.layer_data import Source
 from napari_ne_denoise.gui.layers.readings import letters_of
+
+
+def test_filters_that_are_kept_keep_the_array_they_were_found_by():
+    """By its id, which another array may have once it is gone: of a masked array the pixels live on without it."""
+    making, image = FilterMaking(), np.ma.masked_less(np.random.default_rng(0).normal(100, 9, (24, 24)), 0)
+    gone = ref(image)
+    making.source(Pixel(SimpleNamespace(metadata={}), Source("cells", image, None, None, rgb=False), (5, 5), None))
+    del image
+    gc.collect()
+    assert gone() is not None
 
 
 @pytest.mark.parametrize(

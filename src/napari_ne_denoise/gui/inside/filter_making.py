@@ -52,7 +52,8 @@ class FilterMaking:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[Any, ...], PixelFilters] = {}
+        # with their images, as long as whose id no other image has it
+        self._kept: dict[tuple[Any, ...], tuple[Any, PixelFilters]] = {}
         self._preparing = Lock()
 
     def source(self, pixel: Pixel, model: str | None = None) -> "PixelFilters":
@@ -67,8 +68,8 @@ class FilterMaking:
             if key not in self._kept:
                 while len(self._kept) >= MOST_KEPT:
                     del self._kept[next(iter(self._kept))]
-                self._kept[key] = prepare_filters(pixel.source.data, **settings)
-            return self._kept[key]
+                self._kept[key] = pixel.source.data, prepare_filters(pixel.source.data, **settings)
+            return self._kept[key][1]
 
     def compute(self, pixel: Pixel, beside: str | None) -> Iterator[tuple[Found, Found | None]]:
         """Work of a thread: the filter of a pixel, and that of another model beside it.
