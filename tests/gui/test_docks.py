@@ -135,6 +135,16 @@ def test_what_is_chosen_and_what_can_be_pressed_is_read_whole(window, path):
         assert not button.isVisible() or button.fontMetrics().horizontalAdvance(button.text()) <= button.width(), button.text()
 
 
+def test_a_result_leaves_the_dock_as_wide_as_it_was(window, qtbot):
+    _, open_docks = window
+    (dock,) = open_docks(DENOISE)
+    assert dock.native.width() == WIDTH
+    dock.button.native.click()
+    qtbot.waitUntil(lambda: dock.copying.visible, timeout=60_000)
+    qtbot.wait(50)
+    assert dock.native.width() == WIDTH
+
+
 @pytest.mark.parametrize("path", DOCKS, ids=lambda path: path[-1])
 def test_no_dock_speaks_of_command_lines(window, path):
     _, open_docks = window

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 PYTHON, COMMAND = "Copy as Python", "Copy as command line"
+COMMAND_SHORTLY = "Copy as command"  # the line would make the dock wider
 
 
 class CopyButtons(Container):
@@ -42,7 +43,7 @@ class CopyButtons(Container):
     ) -> None:
         self._viewer, self._layer_now, self._say, self._complain = viewer, layer_now, say, complain
         self.python = PushButton(text=PYTHON, tooltip="Copy Python code that makes this result again, from the file of the noisy image.")
-        self.command = PushButton(text=COMMAND, tooltip="Copy a line for a shell that makes this result again.")
+        self.command = PushButton(text=COMMAND_SHORTLY, tooltip="Copy a command line, for a shell, that makes this result again.")
         super().__init__(widgets=[self.python, self.command], layout="horizontal", labels=False)
         self.margins = (0, 0, 0, 0)
         self.python.changed.connect(lambda: self._copy(python_of))
