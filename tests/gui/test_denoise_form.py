@@ -114,7 +114,7 @@ def test_this_plane_lies_where_it_lies_in_the_stack(viewer, dock, run, noisy):
         assert getattr(result, name) == getattr(layer, name)
     record = json.loads(json.dumps(result.metadata[KEY]))
     assert record["part"] == [[at[0], at[0] + 1], [at[1], at[1] + 1], [0, 40], [0, 48]]
-    assert dock.message.value.startswith("0.0019 MPix in ")
+    assert dock.message.value.startswith("1920 pixels in ")
 
 
 def test_this_plane_of_colours_has_all_of_them(viewer, dock, run, noisy):
@@ -140,7 +140,7 @@ def test_several_selected_layers_are_meant_when_several_are_selected(viewer, doc
     assert {layer.name for layer in viewer.layers} == {"a", "b", "c", "a denoised", "c denoised"}
     for name in "ac":
         assert np.array_equal(viewer.layers[f"{name} denoised"].data, denoise(images[name]))
-    assert dock.message.value.startswith("2 layers, 0.0026 MPix in ")
+    assert dock.message.value.startswith("2 layers, 2560 pixels in ")
     viewer.layers.selection = {viewer.layers["b"]}
     assert dock.form.scope.native.isHidden()
     run()

@@ -422,7 +422,7 @@ def test_how_good_a_result_is(viewer, dock, run, noisy, until, no_thread_left):
     run()  # something else is asked for
     assert dock.quality.text == "How good is it?"
     no_thread_left()
-    assert "MPix in" in dock.message.value
+    assert "pixels in" in dock.message.value
 
 
 def test_how_good_a_single_plane_of_a_stack_is(viewer, dock, run, noisy, until):

@@ -39,7 +39,7 @@ def test_the_result_is_that_of_denoise_and_the_input_is_untouched(viewer, dock, 
     assert np.array_equal(result.data, denoise(image))
     assert result.data.dtype == np.float32
     assert viewer.layers["cells"].data is image
-    assert dock.message.value.startswith("0.0077 MPix in ")
+    assert dock.message.value.startswith("7680 pixels in ")
 
 
 def test_place_and_look_are_carried_over(viewer, run, noisy):
@@ -146,13 +146,14 @@ def test_an_array_that_is_not_in_memory(viewer, run, noisy):
     assert np.array_equal(viewer.layers["lazy denoised"].data, denoise(image))
 
 
-def test_pixels_that_are_no_numbers_are_kept_and_counted(viewer, dock, run, noisy):
+@pytest.mark.parametrize(("count", "said"), [(1, "1 pixel that is NaN or infinite was"), (2, "2 pixels that are NaN or infinite were")])
+def test_pixels_that_are_no_numbers_are_kept_and_counted(viewer, dock, run, noisy, count, said):
     image = noisy((64, 64)).astype(np.float32)
-    image[10:12, 20] = np.nan
+    image[10 : 10 + count, 20] = np.nan
     viewer.add_image(image, name="holes", contrast_limits=(200, 600))
     run()
     assert np.array_equal(np.isnan(viewer.layers["holes denoised"].data), np.isnan(image))
-    assert "2 pixels that are NaN or infinite were kept" in dock.message.value
+    assert f"{said} kept" in dock.message.value
 
 
 def test_pixels_that_are_no_numbers_are_kept_of_small_planes_that_are_not_in_memory(viewer, dock, run, noisy):

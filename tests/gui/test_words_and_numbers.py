@@ -79,7 +79,9 @@ def test_durations(seconds, text):
     assert duration(seconds) == text
 
 
-@pytest.mark.parametrize(("pixels", "text"), [(512**2, "0.26 MPix"), (2.5e6, "2.5 MPix"), (1.34e8, "134 MPix")])
+@pytest.mark.parametrize(
+    ("pixels", "text"), [(1, "1 pixel"), (15, "15 pixels"), (512**2, "0.26 MPix"), (2.5e6, "2.5 MPix"), (1.34e8, "134 MPix")]
+)
 def test_megapixels(pixels, text):
     assert megapixels(pixels) == text
 

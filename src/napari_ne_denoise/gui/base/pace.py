@@ -32,7 +32,9 @@ def time_left(done: int, total: int, seconds: float) -> str:
 
 
 def megapixels(pixels: float) -> str:
-    """A number of pixels as people read it, such as "0.26 MPix" or "134 MPix"."""
+    """A number of pixels as people read it, such as "225 pixels", "0.26 MPix" or "134 MPix"."""
+    if pixels < 1e4:
+        return "1 pixel" if round(pixels) == 1 else f"{pixels:.0f} pixels"
     millions = pixels / 1e6
     return f"{millions:.0f} MPix" if millions >= 10 else f"{millions:.2g} MPix"
 

@@ -118,7 +118,8 @@ class _Sum:
         if not self.done:
             return lazy
         layers = f"{self.done} layers, " if self.jobs > 1 else ""
-        kept = f" {self.kept} pixels that are NaN or infinite were kept." if self.kept else ""
+        which = "1 pixel that is NaN or infinite was" if self.kept == 1 else f"{self.kept} pixels that are NaN or infinite were"
+        kept = f" {which} kept." if self.kept else ""
         return f"{layers}{megapixels(self.pixels)} in {duration(self.seconds)} on {self.device}.{kept}{self.stored}"
 
 
