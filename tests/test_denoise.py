@@ -307,6 +307,7 @@ def test_warns_once_where_the_dtype_is_too_coarse():
         warnings.simplefilter("error")
         denoise(coarse.astype(float) + noisy(2, 40, 40))
         denoise((noisy(40, 40) * 30 + 100).astype(np.uint8))
+        denoise(np.arange(15, dtype=np.uint16).reshape(3, 5))  # whose noise is what rounding leaves of a slope
         denoise(np.full((30, 30), 1e9, np.float32))
     with pytest.warns(UserWarning, match="int64 can tell only steps of 16"):
         denoise((noisy(40, 40) * 50).astype(np.int64) + 10**17)

@@ -359,7 +359,7 @@ class DenoisingRun:
     def _warn_if_too_coarse(self, statistics: PlaneStatistics) -> None:
         """Floats far from zero have few digits left for the noise; 64-bit integers have those of the float64 they are computed in."""
         dtype = np.dtype(self.reader.image.dtype)
-        if self._warned or statistics.constant:
+        if self._warned or statistics.constant or (dtype.kind in "iu" and dtype.itemsize < 8):
             return
         digits = dtype if dtype.kind == "f" else np.dtype(np.float64)
         spacing = float(np.spacing(np.abs(np.asarray(statistics.mean, digits))))
