@@ -151,6 +151,8 @@ def test_cancel_stops_them_all_and_leaves_what_is_done(three, dock, gate, until,
     gate.open_wide()
     no_thread_left()
     assert set(_names(three)) == {"first", "second", "third", "first denoised"}
+    assert {layer.name for layer in three.layers.selection} == {"second", "third"}
+    assert dock.form.scope.current_choice == "all 2 selected layers"  # what is left
 
 
 def test_a_layer_that_fails_does_not_stop_the_others(viewer, dock, run, noisy):

@@ -167,7 +167,10 @@ class DenoiseQueue(QObject):
 
     def cancel(self) -> None:
         """Stop at once; the unfinished result goes, and `keep` brings it back."""
+        waiting = [job.layer for job in self._waiting]
         run = self._stop()
+        if run is not None and waiting:  # each result has taken the selection that they were chosen by
+            self._viewer.layers.selection = {layer for layer in (run.job.layer, *waiting) if layer in self._viewer.layers}
         if run is not None and run.finished:
             self._cancelled = run
         done = f" {self._sum.count('is', 'are')} done." if self._sum.jobs > 1 else ""
