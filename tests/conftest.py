@@ -25,7 +25,7 @@ os.environ.setdefault("NAPARI_CONFIG", str(Path(_home.name) / "settings.yaml"))
 # The user's fetched models are neither used nor touched.
 os.environ["NAPARI_NE_DENOISE_MODELS"] = str(Path(_home.name) / "models")
 
-WORKER_TIMEOUT = 30_000  # ms
+WORKER_TIMEOUT = 120_000  # ms
 
 
 @pytest.fixture(scope="session")

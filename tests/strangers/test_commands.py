@@ -56,7 +56,7 @@ def test_as_a_program_of_its_own_too(name, tmp_path):
     path = STRANGERS[name].make(tmp_path)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-m", "napari_ne_denoise", "denoise", str(path), "-o", str(tmp_path / "out.npy")]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"error: {path}: ")
     assert done.stderr.count("\n") == 1
