@@ -5,6 +5,7 @@ import json
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -584,6 +585,25 @@ def test_a_device_that_cannot_compute_in_half_is_not_made_to(monkeypatch):
         monkeypatch.setattr(precision, "_trial", lambda *_: (_ for _ in ()).throw(RuntimeError("not implemented for Half")))
         precision.is_faster.cache_clear()
         assert not precision.choose_precisions("auto", torch.device("cpu"), errors).halves
+    finally:
+        precision.is_faster.cache_clear()
+
+
+def test_a_busy_machine_chooses_no_other_precision(monkeypatch):
+    now, count = 0.0, 0
+
+    def convolve(y, *_, **__):
+        nonlocal now, count
+        count += 1
+        suspended = y.dtype == torch.float16 and count % 3  # two times of three another process has the processor
+        now += {torch.float32: 2.0, torch.float16: 1.0}[y.dtype] + 10.0 * bool(suspended)
+        return y
+
+    monkeypatch.setattr(precision, "F", SimpleNamespace(conv2d=convolve))
+    monkeypatch.setattr(precision, "time", SimpleNamespace(perf_counter=lambda: now))
+    precision.is_faster.cache_clear()
+    try:
+        assert precision.is_faster(torch.float16, torch.device("cpu"))
     finally:
         precision.is_faster.cache_clear()
 
