@@ -414,9 +414,54 @@ def test_a_missing_file_of_a_series_is_an_error_not_zeros(tmp_path):
         tifffile.imwrite(tmp_path / f"part{number}.ome.tif", numbers((8, 9), seed=number), description=xml, metadata=None)
     whole = read_image(tmp_path / "part0.ome.tif")
     np.testing.assert_array_equal(whole.pixels, [numbers((8, 9), seed=0), numbers((8, 9), seed=1)])
+    assert whole.notes == ("the image lies in 2 files, and all of it is taken; give one of them only",)
     (tmp_path / "part1.ome.tif").unlink()
     with pytest.raises(FileError, match=r"part0\.ome\.tif: a part of the file is missing"):
         read_image(tmp_path / "part0.ome.tif")
+
+
+def image_xml(number, size, file="", ifd=0):
+    where = f'<TiffData IFD="{ifd}" PlaneCount="1"><UUID FileName="{file}">urn:uuid:{file}</UUID></TiffData>' if file else "<MetadataOnly/>"
+    return (
+        f'<Image ID="Image:{number}" Name="image {number}"><Pixels ID="Pixels:{number}" DimensionOrder="XYZCT" Type="uint16" SizeX="64" '
+        f'SizeY="{size}" SizeZ="1" SizeC="1" SizeT="1" PhysicalSizeX="{number + 1}" PhysicalSizeY="{number + 1}">'
+        f'<Channel ID="Channel:{number}:0" Name="dye {number}" SamplesPerPixel="1"/>{where}</Pixels></Image>'
+    )
+
+
+def write_ome(path, pixels, *images):
+    xml = f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:{path.name}">{"".join(images)}</OME>'
+    tifffile.imwrite(path, pixels, description='<?xml version="1.0"?>' + xml, metadata=None, compression="zlib")
+
+
+def test_of_images_in_several_files_each_file_holds_its_own(tmp_path):
+    names, sizes = [f"well{number}.ome.tif" for number in range(3)], (40, 48, 56)
+    described = [image_xml(number, size, name) for number, (name, size) in enumerate(zip(names, sizes, strict=True))]
+    for number, (name, size) in enumerate(zip(names, sizes, strict=True)):
+        write_ome(tmp_path / name, numbers((size, 64), seed=number), *described)
+    for alone in (False, True):
+        for number, name in enumerate(names):
+            image = read_image(tmp_path / name)
+            np.testing.assert_array_equal(image.pixels, numbers((sizes[number], 64), seed=number))
+            assert (image.name, image.pixel_size["X"], image.channel_names) == (f"image {number}", (number + 1, "µm"), (f"dye {number}",))
+            assert image.notes == ()
+            if alone:
+                (tmp_path / name).rename(tmp_path / "away")
+    write_ome(tmp_path / "index.ome.tif", numbers((4, 4)), image_xml(1, 56, names[2]))
+    (tmp_path / "away").rename(tmp_path / names[2])
+    with pytest.raises(FileError, match=r"its pixels lie in other files; give well2\.ome\.tif\."):
+        read_image(tmp_path / "index.ome.tif")
+
+
+def test_an_image_without_pixels_lends_its_sizes_to_no_other(tmp_path):
+    write_ome(
+        tmp_path / "a.ome.tif", numbers((2, 48, 64)), image_xml(0, 48), image_xml(1, 48, "a.ome.tif"), image_xml(2, 48, "a.ome.tif", 1)
+    )
+    for series in (0, 1):
+        image = read_image(tmp_path / "a.ome.tif", series)
+        assert (image.name, image.pixel_size["X"]) == (f"image {series + 1}", (series + 2, "µm"))
+        np.testing.assert_array_equal(image.pixels, numbers((2, 48, 64))[series])
+        assert image.notes[0] == f"the file holds 2 images; this is number {series}, image {series + 1}"
 
 
 @pytest.mark.parametrize(

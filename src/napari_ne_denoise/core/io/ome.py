@@ -48,8 +48,15 @@ class Described:
     origin: Mapping[str, float] = field(default_factory=dict)
 
 
-def describe(xml: str, series: int = 0) -> Described:
+def describe(xml: str, file: str = "", page: int | None = None) -> Described:
     """Read the OME-XML of a file.
+
+    Parameters
+    ----------
+    xml
+        May speak of images in other files too, and of some without pixels.
+    file, page
+        The file's name, and the number of a page in it that belongs to the image that is meant.  None: the first image.
 
     Raises
     ------
@@ -60,7 +67,7 @@ def describe(xml: str, series: int = 0) -> Described:
     images = root.findall("{*}Image")
     if not images:
         raise ValueError("it describes no image")
-    image = images[min(series, len(images) - 1)]
+    image = next((image for image in images if page is not None and _holds(image, page, file, root.get("UUID"))), images[0])
     pixels = image.find("{*}Pixels")
     attributes = {} if pixels is None else pixels.attrib
     channels = [] if pixels is None else [channel.get("Name", "") for channel in pixels.findall("{*}Channel")]
@@ -152,6 +159,19 @@ def plane_letters(axes: list[str]) -> list[str]:
             free = [other for other in free if other != letter]
         letters.append(letter)
     return letters
+
+
+def _holds(image: ElementTree.Element, page: int, file: str, uuid: str | None) -> bool:
+    """Whether a page of a file, which has this UUID, belongs to an image."""
+    for data in image.findall("{*}Pixels/{*}TiffData"):
+        other = data.find("{*}UUID")
+        if other is not None and other.get("FileName", "").lower() != file.lower() and (uuid is None or other.text != uuid):
+            continue
+        first = int(data.get("IFD", 0))
+        count = int(data.get("PlaneCount", data.get("NumPlanes", 1 if "IFD" in data.attrib else 0)))
+        if first <= page and (count == 0 or page < first + count):
+            return True
+    return False
 
 
 def _size(attributes: dict[str, str], axis: str) -> tuple[float, str] | None:

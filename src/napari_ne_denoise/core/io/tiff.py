@@ -27,6 +27,7 @@ COARSEST_PIXEL = 25.4
 LOGGERS = ("tifffile", "imagecodecs")
 # what they only log although pixels are lost
 _DAMAGE = ("missing", "corrupt", "truncated", "invalid offset", "invalid page", "circular reference", "failed to reshape")
+ANOTHER_IS_MISSING = "failed to read"
 CENTIMETRE = 3
 LARGEST_RESOLUTION = 2**31  # pixels a centimetre; of a fraction of whole numbers of 32 bit
 _MICROMETRES = {2: 25400.0, CENTIMETRE: 10000.0}  # in an inch and a centimetre, TIFF's two units
@@ -44,18 +45,21 @@ def read_tiff(path: Path, series: int = 0) -> ImageFile:
     with logged_by(*LOGGERS) as messages, _opened(path, messages) as file:
         if not file.series:
             raise FileError(f"{path}: holds no image; copy it again from where it was made.")
-        if not 0 <= series < len(file.series):
-            raise FileError(f"{path}: series={series}: the file holds {len(file.series)} image(s); give 0 to {len(file.series) - 1}.")
-        chosen = file.series[series]
+        own = _own_images(path, file)
+        if not 0 <= series < len(own):
+            raise FileError(f"{path}: series={series}: the file holds {len(own)} image(s); give 0 to {len(own) - 1}.")
+        chosen = file.series[own[series]]
+        if None not in chosen.pages:  # of other images of its set nothing is needed
+            messages[:] = [message for message in messages if ANOTHER_IS_MISSING not in message]
         # before the pixels: a file that is cut off may have room for zeros, but its list of pages is broken
         _refuse_if_incomplete(path, messages)
         check_claims(path, chosen, in_memory=not _stays_on_disk(chosen))
-        pixels, axes = _pixels(path, chosen, series, file.is_ome), distinct_letters(chosen.axes)
-        described = _describe(file, chosen, series, messages)
+        pixels, axes = _pixels(path, chosen, own[series], file.is_ome), distinct_letters(chosen.axes)
+        described = _describe(file, chosen, messages)
     _refuse_if_incomplete(path, messages)
     restored = ome.from_ome(pixels, described) if chosen.kind == "ome" else None
     pixels, axes = restored or (pixels, axes)
-    notes = (*_notes(file, chosen), *(f"tifffile: {one_line(message)}" for message in messages))
+    notes = (*_notes(file, chosen, series, len(own)), *(f"tifffile: {one_line(message)}" for message in messages))
     name, sizes = described.name or path.name, described.pixel_size
     return ImageFile(pixels, axes, sizes, described.channel_names, name, described.provenance, notes, described.origin)
 
@@ -77,7 +81,7 @@ def read_tiff_description(path: Path) -> ImageFile:
         if not file.series:
             raise FileError(f"{path}: holds no image.")
         series = file.series[0]
-        described = _describe(file, series, 0, messages)
+        described = _describe(file, series, messages)
         axes = distinct_letters(series.axes)
         if described.axes is not None and described.shape == tuple(series.shape):
             axes = described.axes  # it is stored as it was
@@ -147,10 +151,26 @@ def _pixels(path: Path, series: tifffile.TiffPageSeries, number: int, is_ome: bo
     return tifffile.memmap(path, series=number, mode="r", is_ome=is_ome and None)
 
 
-def _describe(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int, messages: list[str]) -> ome.Described:
+def _own_images(path: Path, file: tifffile.TiffFile) -> list[int]:
+    """Numbers of the images with pixels in this file; each file of a set of OME-TIFF describes those of the others too.
+
+    tifffile takes an image that is wholly in another file for one of this file, and reads whatever is at its place there.
+    """
+    own = [number for number, series in enumerate(file.series) if series.kind != "ome" or _own_page(file, series) is not None]
+    if not own:
+        others = sorted({str(series.keyframe.parent.filename) for series in file.series})
+        raise FileError(f"{path}: its pixels lie in other files; give {', '.join(others[:3])}{' and so on' if len(others) > 3 else ''}.")
+    return own
+
+
+def _own_page(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> int | None:
+    return next((page.index for page in series.pages if page is not None and page.parent is file), None)
+
+
+def _describe(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, messages: list[str]) -> ome.Described:
     if series.kind == "ome" and file.ome_metadata:
         try:
-            return ome.describe(file.ome_metadata, number)
+            return ome.describe(file.ome_metadata, file.filename, _own_page(file, series))
         except (ElementTree.ParseError, ValueError, RecursionError) as error:
             messages.append(f"the OME-XML cannot be read ({one_line(str(error))}); pixel sizes are lost")
     try:
@@ -192,9 +212,14 @@ def _resolution(page: Any) -> tuple[float, float]:
     return x, y
 
 
-def _notes(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Iterator[str]:
-    if len(file.series) > 1:
-        yield f"the file holds {len(file.series)} images; this is number {series.index}, {series.name or 'without a name'}"
+def _notes(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, number: int, count: int) -> Iterator[str]:
+    if count > 1:
+        yield f"the file holds {count} images; this is number {number}, {series.name or 'without a name'}"
+    if series.is_multifile:
+        files = len({page.parent.filename for page in series.pages if page is not None})
+        yield f"the image lies in {files} files, and all of it is taken; give one of them only"
+    if file.is_ome and series.kind != "ome" and "<BinaryOnly" in (file.ome_metadata or ""):
+        yield "its OME-XML lies in a file of its own, which is not read: axes, pixel sizes and names are lost"
     if series.is_pyramidal:
         yield f"of the {len(series.levels)} sizes in the file the full one is taken"
     if series.keyframe.photometric == tifffile.PHOTOMETRIC.PALETTE:
