@@ -61,6 +61,7 @@ def images(draw):
         tuple(f"{number}: <dye & λ>" for number in range(shape[axes.index("C")])) if "C" in axes else (),
         "a <name>",
         draw(st.sampled_from([None, RECORD])),
+        channel_colours=("FF0080", "00FF00", "0000FF", "123456")[: shape[axes.index("C")]] if "C" in axes else (),
     )
 
 
@@ -75,6 +76,7 @@ def test_an_ome_tiff_gives_back_what_was_written(tmp_path_factory, image):
     np.testing.assert_array_equal(found.pixels, image.pixels)
     assert found.pixel_size == image.pixel_size
     assert found.channel_names == image.channel_names
+    assert found.channel_colours == image.channel_colours
     assert found.name == image.name
     assert found.provenance == read_provenance(path) == image.provenance
     assert found.notes == ()
@@ -229,6 +231,15 @@ def test_an_imagej_hyperstack_keeps_axes_sizes_and_pixels(tmp_path):
     again = read_image(tmp_path / "b.ome.tif")
     assert (again.axes, again.pixel_size) == (image.axes, image.pixel_size)
     np.testing.assert_array_equal(again.pixels, pixels)
+
+
+def test_colours_of_channels_are_taken_where_others_write_them(tmp_path):
+    pixels, ramp = numbers((2, 16, 18)), np.arange(256, dtype="uint8")
+    tifffile.imwrite(tmp_path / "a.ome.tif", pixels, metadata={"axes": "CYX", "Channel": {"Color": [-16776961, 16711935]}})
+    tables = [np.stack([ramp, 0 * ramp, 0 * ramp]), np.stack([0 * ramp, ramp, 0 * ramp])]
+    tifffile.imwrite(tmp_path / "b.tif", pixels, imagej=True, metadata={"axes": "CYX", "mode": "composite", "LUTs": tables})
+    for name in ("a.ome.tif", "b.tif"):
+        assert read_image(tmp_path / name).channel_colours == ("FF0000", "00FF00")
 
 
 def test_an_imagej_file_without_a_scale_has_no_pixel_size(tmp_path):

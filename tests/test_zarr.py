@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from napari_ne_denoise.core.errors import FileError
 from napari_ne_denoise.core.io import ImageFile, check_target, read_image, read_provenance, stem, write_image, zarr_files
+from napari_ne_denoise.core.io.ome_zarr import read_attributes
 from napari_ne_denoise.core.io.zarr_files import ZarrParts
 
 RECORD = {"program": "napari-ne-denoise", "settings": {"sigma": None}, "note": 'µ < "λ"'}
@@ -45,6 +46,7 @@ def images(draw):
         "a <name> µ",
         draw(st.sampled_from([None, RECORD])),
         origin=draw(st.dictionaries(st.sampled_from(axes), st.floats(-1e3, 1e3))),
+        channel_colours=("FF0080", "00FF00", "0000FF", "123456")[: shape[axes.index("C")]] if "C" in axes else (),
     )
 
 
@@ -60,6 +62,7 @@ def test_an_ome_zarr_gives_back_what_was_written(tmp_path_factory, image):
     assert found.pixel_size == image.pixel_size
     assert found.origin == image.origin
     assert found.channel_names == image.channel_names
+    assert found.channel_colours == image.channel_colours
     assert found.name == image.name
     assert found.provenance == read_provenance(path) == image.provenance
     assert found.notes == ()
@@ -180,7 +183,7 @@ def version_four(folder, pixels, axes="tczyx", **more):
             **more,
         }
     ]
-    group.attrs["omero"] = {"channels": [{"label": "DAPI"}, {"label": "GFP"}]}
+    group.attrs["omero"] = {"channels": [{"label": "DAPI", "color": "0000ff"}, {"label": "GFP", "color": "00FF00"}]}
     return folder
 
 
@@ -190,7 +193,7 @@ def test_version_four_is_read(tmp_path):
     image = read_image(path)
     assert image.axes == "TCZYX"
     assert image.pixel_size == {"T": (2.0, "s"), "Z": (3.0, "µm"), "Y": (0.5, "µm"), "X": (0.5, "µm")}
-    assert (image.channel_names, image.name) == (("DAPI", "GFP"), "theirs")
+    assert (image.channel_names, image.channel_colours, image.name) == (("DAPI", "GFP"), ("0000FF", "00FF00"), "theirs")
     assert "of the 2 sizes" in image.notes[0]
     assert isinstance(image.pixels, zarr.Array)
     np.testing.assert_array_equal(np.asarray(image.pixels[...]), pixels)
@@ -202,6 +205,17 @@ def test_transformations_of_all_sizes_come_after_those_of_one(tmp_path):
     image = read_image(version_four(tmp_path / "a.zarr", numbers((20, 30)), "yx", **more))
     assert image.pixel_size == {"Y": (5.0, "µm"), "X": (5.0, "µm")}
     assert image.origin == {"Y": 1.0, "X": 2.0}
+
+
+def test_channels_are_shown_in_their_colours_each_with_its_own_range(tmp_path):
+    pixels = numbers((3, 2, 600, 30)) * np.array([1, 100], "uint16")[:, None, None]
+    write_image(tmp_path / "a.ome.zarr", ImageFile(pixels, "TCYX", channel_colours=("0000FF", "00FF00")))
+    write_image(tmp_path / "b.ome.zarr", ImageFile(numbers((20, 30, 3)) * np.array([1, 10, 100], "uint16"), "YXS"))
+    (dim, bright), colours = (read_attributes(tmp_path / name)["ome"]["omero"]["channels"] for name in ("a.ome.zarr", "b.ome.zarr"))
+    assert (dim["color"], bright["color"]) == ("0000FF", "00FF00")
+    assert 80 < dim["window"]["end"] < 200 < 8000 < bright["window"]["end"]
+    assert [channel["color"] for channel in colours] == ["FF0000", "00FF00", "0000FF"]
+    assert len({channel["window"]["end"] for channel in colours}) == 1
 
 
 def test_a_group_of_bioformats2raw_and_its_series(tmp_path):

@@ -198,7 +198,7 @@ def _checked(target: Path, image: ImageFile, dtype: DTypeLike, overwrite: bool) 
 
 
 def _needs_sidecar(target: Path, image: ImageFile) -> bool:
-    return bool(image.provenance or image.pixel_size or image.channel_names or (image.axes and not is_png(target)))
+    return bool(image.provenance or image.pixel_size or image.channel_names or image.channel_colours or (image.axes and not is_png(target)))
 
 
 @contextmanager

@@ -35,6 +35,8 @@ class ImageFile:
         What the user should know of how the file was read, in sentences.
     origin
         By axis letter, where the first pixel lies, in the unit of the axis's `pixel_size`; 0 along all others.
+    channel_colours
+        In which the file wants each channel shown, such as "00FF00" for green; one for each channel, or none.
     """
 
     pixels: np.ndarray
@@ -45,6 +47,7 @@ class ImageFile:
     provenance: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()
     origin: Mapping[str, float] = field(default_factory=dict)
+    channel_colours: tuple[str, ...] = ()
 
 
 # how units are written by ImageJ, pint, Bio-Formats and people, and how OME wants them

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from napari_ne_denoise.core.io.image_file import PixelSize
+
+_COLOUR = re.compile("[0-9a-fA-F]{6}")
 
 
 def axes_in(record: Mapping[str, Any], count: int) -> str | None:
@@ -43,6 +46,18 @@ def channel_names_in(record: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of channels; () if the record has none, or some that are no text."""
     names = record.get("channel_names")
     return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
+
+
+def channel_colours_in(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """The colours of channels; () if the record has none, or some that are no colours."""
+    return colours(record.get("channel_colours"))
+
+
+def colours(found: Any) -> tuple[str, ...]:
+    """Six hexadecimal digits each, in capitals; () if any of them is something else."""
+    if not isinstance(found, list) or not all(isinstance(colour, str) and _COLOUR.fullmatch(colour) for colour in found):
+        return ()
+    return tuple(colour.upper() for colour in found)
 
 
 def number(value: Any) -> float:

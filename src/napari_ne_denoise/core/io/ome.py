@@ -46,6 +46,7 @@ class Described:
     axes: str | None
     shape: tuple[int, ...]
     origin: Mapping[str, float] = field(default_factory=dict)
+    channel_colours: tuple[str, ...] = ()
 
 
 def describe(xml: str, file: str = "", page: int | None = None) -> Described:
@@ -70,18 +71,20 @@ def describe(xml: str, file: str = "", page: int | None = None) -> Described:
     image = next((image for image in images if page is not None and _holds(image, page, file, root.get("UUID"))), images[0])
     pixels = image.find("{*}Pixels")
     attributes = {} if pixels is None else pixels.attrib
-    channels = [] if pixels is None else [channel.get("Name", "") for channel in pixels.findall("{*}Channel")]
+    channels = [] if pixels is None else pixels.findall("{*}Channel")
+    names, colours = [channel.get("Name", "") for channel in channels], [_colour(channel.get("Color")) for channel in channels]
     layout = _annotation(root, LAYOUT_KEY) or {}
     shape = layouts.shape_in(layout)
     known = {axis: size for axis in _SIZES if (size := _size(attributes, axis)) is not None}
     return Described(
         pixel_size={**layouts.sizes_in(layout), **known},
-        channel_names=tuple(channels) if all(channels) else layouts.channel_names_in(layout),
+        channel_names=tuple(names) if all(names) else layouts.channel_names_in(layout),
         name=image.get("Name", ""),
         provenance=_annotation(root, KEY),
         axes=layouts.axes_in(layout, len(shape)),
         shape=shape,
         origin=layouts.origin_in(layout),
+        channel_colours=layouts.colours(colours) or layouts.channel_colours_in(layout),
     )
 
 
@@ -92,6 +95,7 @@ def ome_metadata(image: ImageFile, axes: str, shape: tuple[int, ...]) -> dict[st
         "shape": image.pixels.shape,
         "pixel_size": {axis: list(size) for axis, size in image.pixel_size.items()},
         "channel_names": [_xml_text(name) for name in image.channel_names],
+        "channel_colours": list(image.channel_colours),
         "origin": dict(image.origin),
     }
     records = {KEY: image.provenance, LAYOUT_KEY: layout}
@@ -103,8 +107,10 @@ def ome_metadata(image: ImageFile, axes: str, shape: tuple[int, ...]) -> dict[st
             metadata |= {attribute: float(value), attribute + "Unit": usual_unit(unit)}
     if positions := _positions(image, math.prod(length for letter, length in zip(axes, shape, strict=True) if letter in _PLANES)):
         metadata["Plane"] = positions
-    if "C" in axes and shape[axes.index("C")] == len(image.channel_names):
-        metadata["Channel"] = {"Name": layout["channel_names"]}
+    count = shape[axes.index("C")] if "C" in axes else 0
+    told = {"Name": layout["channel_names"], "Color": [_colour_number(colour) for colour in image.channel_colours]}
+    if channel := {key: values for key, values in told.items() if values and len(values) == count}:
+        metadata["Channel"] = channel
     return metadata
 
 
@@ -178,6 +184,19 @@ def _size(attributes: dict[str, str], axis: str) -> tuple[float, str] | None:
     attribute, unit, _ = _SIZES[axis]
     size = layouts.number(attributes.get(attribute))
     return (size, usual_unit(attributes.get(attribute + "Unit", unit))) if size > 0 else None
+
+
+def _colour(number: str | None) -> str | None:
+    """Six hexadecimal digits, for a number of 32 bit whose bytes are red, green, blue and opacity; None if it is none."""
+    try:
+        return None if number is None else f"{int(number) >> 8 & 0xFFFFFF:06X}"
+    except ValueError:
+        return None
+
+
+def _colour_number(colour: str) -> int:
+    number = int(colour, 16) << 8 | 0xFF
+    return number - 2**32 if number >= 2**31 else number
 
 
 def _annotation(root: ElementTree.Element, namespace: str) -> dict[str, Any] | None:

@@ -25,7 +25,7 @@ ORDER = "TCZYX"
 # bytes of a group's metadata, beyond which it is none that a person or a microscope wrote
 LARGEST_METADATA = 2**24
 _TYPES = {"T": "time", "C": "channel"}  # the others are of space
-_WHITE = "FFFFFF"
+_WHITE, _RED_GREEN_BLUE = "FFFFFF", ("FF0000", "00FF00", "0000FF")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Described:
         Of the array of the full size, within the group.
     levels
         How many sizes there are.
-    axes, pixel_size, origin, channel_names, name
+    axes, pixel_size, origin, channel_names, name, channel_colours
         As in `ImageFile`.
     """
 
@@ -49,6 +49,7 @@ class Described:
     origin: Mapping[str, float]
     channel_names: tuple[str, ...] = ()
     name: str = ""
+    channel_colours: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,7 @@ def describe(attributes: Mapping[str, Any], number: int) -> Described:
         origin={letter: place for letter, place in zip(letters, translation, strict=True) if place},
         channel_names=_channel_names(attributes),
         name=str(image.get("name") or ""),
+        channel_colours=_channel_colours(attributes),
     )
 
 
@@ -166,7 +168,18 @@ def restored_sizes(attributes: Mapping[str, Any], axes: str) -> tuple[PixelSize,
     return sizes, {axis: place for axis, place in layouts.origin_in(layout).items() if axis in axes}
 
 
-def attributes_of(image: ImageFile, shapes: Sequence[tuple[int, ...]], window: tuple[float, float]) -> dict[str, Any]:
+def channels_shown(image: ImageFile) -> int | None:
+    """The number of the stored axis of which each place is shown with a range of its own; None: all are shown with one."""
+    assert image.axes is not None
+    stored = stored_axes(image.axes)
+    return stored.letters.index("C") if "C" in stored.letters and not _is_colour(image.axes, stored) else None
+
+
+def _is_colour(axes: str, stored: StoredAxes) -> bool:
+    return axes[stored.order[stored.letters.index("C")]] == "S"
+
+
+def attributes_of(image: ImageFile, shapes: Sequence[tuple[int, ...]], windows: Sequence[tuple[float, float]]) -> dict[str, Any]:
     """All that is said of an image.
 
     Parameters
@@ -175,8 +188,8 @@ def attributes_of(image: ImageFile, shapes: Sequence[tuple[int, ...]], window: t
         Its pixels do not count.
     shapes
         Of the arrays "0", "1", …, as they are stored.
-    window
-        Smallest and largest value, for whoever shows the image.
+    windows
+        Smallest and largest value, for whoever shows the image: of each channel (see `channels_shown`), or of all.
     """
     assert image.axes is not None
     stored = stored_axes(image.axes)
@@ -189,13 +202,19 @@ def attributes_of(image: ImageFile, shapes: Sequence[tuple[int, ...]], window: t
     }
     ome: dict[str, Any] = {"version": VERSION, "multiscales": [multiscale]}
     count = shapes[0][stored.letters.index("C")] if "C" in stored.letters else 1
-    names = image.channel_names if len(image.channel_names) == count else ()
-    ome["omero"] = {"name": image.name or "image", "channels": _channels(count, names, window)}
+    names = image.channel_names if len(image.channel_names) == count else [f"channel {number}" for number in range(count)]
+    colours: Sequence[str] = image.channel_colours if len(image.channel_colours) == count else [_WHITE] * count
+    if count == len(_RED_GREEN_BLUE) and _is_colour(image.axes, stored):
+        colours = _RED_GREEN_BLUE
+    each = windows if len(windows) == count else [windows[0]] * count
+    channels = [_channel(*told) for told in zip(names, colours, each, strict=True)]
+    ome["omero"] = {"name": image.name or "image", "channels": channels}
     layout = {
         "axes": image.axes,
         "pixel_size": {axis: list(size) for axis, size in image.pixel_size.items()},
         "origin": dict(image.origin),
         "channel_names": list(image.channel_names),
+        "channel_colours": list(image.channel_colours),
     }
     return {"ome": ome, LAYOUT_KEY: layout} | ({KEY: image.provenance} if image.provenance else {})
 
@@ -237,10 +256,21 @@ def _channel_names(attributes: Mapping[str, Any]) -> tuple[str, ...]:
     layout = attributes.get(LAYOUT_KEY)
     if isinstance(layout, dict) and isinstance(layout.get("channel_names"), list):
         return layouts.channel_names_in(layout)
+    labels = _of_channels(attributes, "label")
+    return tuple(map(str, labels)) if all(labels) else ()
+
+
+def _channel_colours(attributes: Mapping[str, Any]) -> tuple[str, ...]:
+    layout = attributes.get(LAYOUT_KEY)
+    if isinstance(layout, dict) and "channel_colours" in layout:
+        return layouts.channel_colours_in(layout)
+    return layouts.colours(_of_channels(attributes, "color"))
+
+
+def _of_channels(attributes: Mapping[str, Any], key: str) -> list[Any]:
     omero = ome_in(attributes).get("omero", attributes.get("omero"))
     channels = omero.get("channels") if isinstance(omero, dict) else None
-    labels = [channel.get("label") for channel in channels if isinstance(channel, dict)] if isinstance(channels, list) else []
-    return tuple(map(str, labels)) if all(labels) else ()
+    return [channel.get(key) for channel in channels if isinstance(channel, dict)] if isinstance(channels, list) else []
 
 
 def _axis(letter: str, size: tuple[float, str] | None) -> dict[str, str]:
@@ -263,11 +293,9 @@ def _dataset(level: int, axes: Sequence[str], image: ImageFile, shape: tuple[int
     return {"path": str(level), "coordinateTransformations": steps}
 
 
-def _channels(count: int, names: Sequence[str], window: tuple[float, float]) -> list[dict[str, Any]]:
+def _channel(name: str, colour: str, window: tuple[float, float]) -> dict[str, Any]:
     low, high = window
-    shown = {"min": low, "max": high, "start": low, "end": high}
-    labels = names or [f"channel {number}" for number in range(count)]
-    return [{"label": label, "color": _WHITE, "active": True, "window": shown} for label in labels]
+    return {"label": name, "color": colour, "active": True, "window": {"min": low, "max": high, "start": low, "end": high}}
 
 
 def refuse_other_kinds(path: Path, attributes: Mapping[str, Any]) -> None:

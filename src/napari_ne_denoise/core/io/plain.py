@@ -87,6 +87,7 @@ def write_sidecar(path: Path, image: ImageFile) -> None:
         "axes": image.axes,
         "pixel_size": {axis: list(size) for axis, size in image.pixel_size.items()},
         "channel_names": list(image.channel_names),
+        "channel_colours": list(image.channel_colours),
         "name": image.name,
         "origin": dict(image.origin),
         "provenance": image.provenance,
@@ -128,6 +129,7 @@ def _described(path: Path, pixels: np.ndarray, axes: str | None, notes: tuple[st
         provenance if isinstance(provenance, dict) else None,
         notes,
         layout.origin_in(record),
+        layout.channel_colours_in(record),
     )
 
 

@@ -61,7 +61,9 @@ def read_tiff(path: Path, series: int = 0) -> ImageFile:
     pixels, axes = restored or (pixels, axes)
     notes = (*_notes(file, chosen, series, len(own)), *(f"tifffile: {one_line(message)}" for message in messages))
     name, sizes = described.name or path.name, described.pixel_size
-    return ImageFile(pixels, axes, sizes, described.channel_names, name, described.provenance, notes, described.origin)
+    return ImageFile(
+        pixels, axes, sizes, described.channel_names, name, described.provenance, notes, described.origin, described.channel_colours
+    )
 
 
 def read_tiff_provenance(path: Path) -> dict[str, Any] | None:
@@ -178,7 +180,7 @@ def _describe(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, messages
     except (TypeError, ValueError, OverflowError):  # tags may hold anything
         messages.append("what it says of pixel sizes makes no sense; they are lost")
         sizes = {}
-    return ome.Described(sizes, (), "", None, None, ())
+    return ome.Described(sizes, (), "", None, None, (), channel_colours=_imagej_colours(file) if file.is_imagej else ())
 
 
 def _imagej_sizes(file: tifffile.TiffFile) -> PixelSize:
@@ -195,6 +197,15 @@ def _imagej_sizes(file: tifffile.TiffFile) -> PixelSize:
     if metadata.get("finterval"):
         sizes["T"] = (float(metadata["finterval"]), usual_unit(str(metadata.get("tunit", "s"))))
     return sizes
+
+
+def _imagej_colours(file: tifffile.TiffFile) -> tuple[str, ...]:
+    """The brightest colour of each channel's table; ImageJ shows other images by the one table of the channel that was chosen last."""
+    metadata: dict[str, Any] = file.imagej_metadata or {}
+    tables = [np.asarray(table) for table in metadata.get("LUTs") or ()]
+    if metadata.get("mode") not in ("composite", "color") or any(table.shape != (3, 256) for table in tables):
+        return ()
+    return tuple("".join(f"{int(value):02X}" for value in table[:, -1]) for table in tables)
 
 
 def _plain_sizes(page: Any) -> PixelSize:

@@ -112,7 +112,7 @@ def _restored(path: Path, array: zarr.Array[Any], attributes: dict[str, Any], de
         sizes, origin = ome_zarr.restored_sizes(attributes, own)
     notes = (f"of the {described.levels} sizes in the file the full one is taken",) if described.levels > 1 and own is None else ()
     provenance, name = ome_zarr.record_in(attributes), described.name or path.name
-    return ImageFile(pixels, axes, sizes, described.channel_names, name, provenance, notes, origin)
+    return ImageFile(pixels, axes, sizes, described.channel_names, name, provenance, notes, origin, described.channel_colours)
 
 
 def _bare(path: Path, array: zarr.Array[Any]) -> ImageFile:
@@ -205,8 +205,15 @@ class ZarrParts:
                 self._add_level(len(shapes) - 1, shapes[-1], self._full.dtype)
                 for _ in do_all(FillWithMeans(self._folder, len(shapes) - 1), self._pieces(shapes[-1])):
                     pass
-            shown = widest(do_all(RangeOf(self._folder, len(shapes) - 1), self._pieces(shapes[-1])))
+            shown = [widest(do_all(RangeOf(self._folder, len(shapes) - 1), group)) for group in self._shown_alike(shapes[-1])]
             self._group.update_attributes(ome_zarr.attributes_of(self.image, shapes, shown))
+
+    def _shown_alike(self, shape: tuple[int, ...]) -> list[list[Piece]]:
+        """The pieces of each channel; all of them, where there are none."""
+        axis, all_pieces = ome_zarr.channels_shown(self.image), self._pieces(shape)
+        if axis is None:
+            return [all_pieces]
+        return [[piece for piece in all_pieces if piece[0][axis] == channel] for channel in range(shape[axis])]
 
     @staticmethod
     def _pieces(shape: tuple[int, ...]) -> list[Piece]:
