@@ -225,6 +225,32 @@ def test_a_group_of_bioformats2raw_and_its_series(tmp_path):
         version_four(tmp_path / "a.zarr" / str(number), numbers((20, 30), seed=number), "yx")
     np.testing.assert_array_equal(np.asarray(read_image(tmp_path / "a.zarr", series=1).pixels[...]), numbers((20, 30), seed=1))
     np.testing.assert_array_equal(np.asarray(read_image(tmp_path / "a.zarr" / "0").pixels[...]), numbers((20, 30), seed=0))
+    assert read_image(tmp_path / "a.zarr").notes[0] == "the file holds 2 images; this is number 0, theirs"
+    with pytest.raises(FileError, match=r"series=2: holds 2 image\(s\); give 0 to 1"):
+        read_image(tmp_path / "a.zarr", series=2)
+
+
+def test_several_images_of_a_group_are_noted(tmp_path):
+    group = zarr.open_group(version_four(tmp_path / "a.zarr", numbers((20, 30)), "yx"))
+    group.attrs["multiscales"] = [*group.attrs["multiscales"], {**group.attrs["multiscales"][0], "name": "another"}]
+    assert read_image(tmp_path / "a.zarr", series=1).notes[0] == "the file holds 2 images; this is number 1, another"
+
+
+def test_labels_are_no_image(tmp_path):
+    group = zarr.open_group(version_four(tmp_path / "a.zarr", numbers((20, 30)), "yx"))
+    group.attrs["image-label"] = {"version": "0.4"}
+    with pytest.raises(FileError, match="holds labels"):
+        read_image(tmp_path / "a.zarr")
+
+
+def test_of_a_plate_an_image_that_is_there_is_named(tmp_path):
+    plate = {"wells": [{"path": "B/2", "rowIndex": 1, "columnIndex": 1}]}
+    zarr.open_group(tmp_path / "a.zarr", mode="w", attributes={"ome": {"plate": plate}})
+    zarr.open_group(tmp_path / "a.zarr/B/2", mode="w", attributes={"ome": {"well": {"images": [{"path": "3"}]}}})
+    for path, every in ((tmp_path / "a.zarr", "*/*/[0-9]*"), (tmp_path / "a.zarr/B/2", "[0-9]*")):
+        with pytest.raises(FileError) as raised:
+            read_image(path)
+        assert f"such as {tmp_path / 'a.zarr/B/2/3'}, or {path / every} for all." in str(raised.value)
 
 
 def test_a_bare_array_is_an_image_of_which_nothing_is_known(tmp_path):

@@ -308,7 +308,33 @@ def refuse_other_kinds(path: Path, attributes: Mapping[str, Any]) -> None:
     """
     ome = ome_in(attributes)
     if "plate" in ome or "well" in ome:
-        raise FileError(
-            f"{path}: is a plate or a well; give one of its images, such as {path / 'A/1/0' if 'plate' in ome else path / '0'}."
-        )
+        field = _first_field(path, ome)
+        every = path / ("*/*/[0-9]*" if "plate" in ome else "[0-9]*")
+        raise FileError(f"{path}: is a plate or a well; give one of its images, such as {field}, or {every} for all.")
     raise FileError(f"{path}: is zarr, but describes no image as OME-Zarr 0.4 or 0.5 does; give the path of an array or an image in it.")
+
+
+def refuse_labels(path: Path, attributes: Mapping[str, Any]) -> None:
+    """Let nobody denoise the numbers of objects.
+
+    Raises
+    ------
+    FileError
+        If it is an image of labels.
+    """
+    if "image-label" in ome_in(attributes):
+        raise FileError(f"{path}: holds labels, numbers of objects, which have no noise; give the image that they are of.")
+
+
+def _first_field(path: Path, ome: Mapping[str, Any]) -> Path:
+    """Where the first image of a plate or a well lies, as far as they tell."""
+    if "plate" in ome:
+        path = path / _first_path(ome["plate"], "wells", "A/1")
+        ome = ome_in(read_attributes(path))
+    return path / _first_path(ome.get("well"), "images", "0")
+
+
+def _first_path(of: Any, key: str, otherwise: str) -> str:
+    found = of.get(key) if isinstance(of, dict) else None
+    first = found[0] if isinstance(found, list) and found else None
+    return str(first.get("path", otherwise)) if isinstance(first, dict) else otherwise

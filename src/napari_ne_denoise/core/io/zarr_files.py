@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from itertools import count, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -50,12 +51,29 @@ def read_zarr(path: Path, series: int = 0) -> ImageFile:
     if isinstance(node, zarr.Array):
         return _bare(path, guarded(path, node))
     images = ome_zarr.multiscales_in(attributes)
-    if not images and ome_zarr.ome_in(attributes).get("bioformats2raw.layout") and is_folder_of_zarr(path / str(series)):
-        return read_zarr(path / str(series))
-    if not images:
+    folders = [] if images else _images_of_bioformats(path, attributes)
+    if not images and not folders:
         ome_zarr.refuse_other_kinds(path, attributes)
-    if not 0 <= series < len(images):
-        raise FileError(f"{path}: series={series}: holds {len(images)} image(s); give 0 to {len(images) - 1}.")
+    ome_zarr.refuse_labels(path, attributes)
+    if not 0 <= series < (number := len(images or folders)):
+        raise FileError(f"{path}: series={series}: holds {number} image(s); give 0 to {number - 1}.")
+    image = read_zarr(folders[series]) if folders else _described(path, node, attributes, series)
+    note = f"the file holds {number} images; this is number {series}, {image.name}"
+    return replace(image, notes=(note, *image.notes)) if number > 1 else image
+
+
+def _images_of_bioformats(path: Path, attributes: dict[str, Any]) -> list[Path]:
+    """The folders of its images, if it is a group that bioformats2raw wrote; they count from 0."""
+    if not ome_zarr.ome_in(attributes).get("bioformats2raw.layout"):
+        return []
+    return list(takewhile(is_folder_of_zarr, (path / str(number) for number in count())))
+
+
+def _described(path: Path, node: zarr.Group, attributes: dict[str, Any], series: int) -> ImageFile:
+    import zarr
+
+    from napari_ne_denoise.core.io.zarr_guard import guarded
+
     described = ome_zarr.describe(attributes, series)
     array = node[described.path]
     if not isinstance(array, zarr.Array):
