@@ -568,6 +568,20 @@ def test_a_file_that_vanishes_costs_itself_only(files, model, tmp_path):
     assert not list(tmp_path.glob("*.jsonl"))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="names may be longer there")
+def test_a_name_that_is_too_long_costs_itself_only(files, model, tmp_path):
+    long = tmp_path / f"{'n' * 245}.npy"
+    np.save(long, np.ones((20, 20)))
+    result = run(long, files[0], "-o", tmp_path, "--model", model)
+    assert (result.exit_code, "the name is too long for this disk" in result.stderr) == (1, True)
+    assert (tmp_path / "0_denoised.ome.tif").exists()
+    for name in (f"{'n' * 300}.ome.tif", f"{'n' * 240}.ome.zarr"):
+        result = run(files[0], "-o", tmp_path / name, "--model", model)
+        assert result.exit_code in (1, 2)
+        assert "too long" in result.stderr
+        assert "remove the folder" not in result.stderr
+
+
 @pytest.fixture
 def mounted(tmp_path):
     """Mounts a file system in memory, with options; skips where that is not allowed."""

@@ -135,14 +135,14 @@ def plan_jobs(
     targets = [target for _, target in pairs]
     earlier = Earlier(targets)
     half_done = {target for target in targets if earlier.is_half_done(target)}
-    existing = [target for target in targets if target.exists() and target not in half_done and earlier.way_of(target) is None]
+    existing = [target for target in targets if os.path.exists(target) and target not in half_done and earlier.way_of(target) is None]
     if existing and not overwrite and not skip_existing:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
         raise SettingsError(f"{existing[0]}{more}: exists already.", mend="existing")
     jobs = []
     for source, target in pairs:
         kept = earlier.way_of(target) is not None
-        skipped = kept or (skip_existing and target.exists() and target not in half_done)
+        skipped = kept or (skip_existing and os.path.exists(target) and target not in half_done)
         jobs.append(Job(source, target, overwrite or target in half_done, skipped, kept, target in half_done))
     return jobs
 
@@ -165,19 +165,20 @@ def plan_targets(inputs: Sequence[Path], out: Path | None) -> list[Path]:
     if out is None:
         return _distinct(inputs, [source.parent / result_name(source) for source in inputs])
     # an OME-Zarr is a folder, but one image
-    looks_like_file = bool(out.suffix) and (is_zarr(out) or not out.is_dir())
+    # of os.path, which say no of names that are too long: that is said of each result, and stops no other
+    looks_like_file = bool(out.suffix) and (is_zarr(out) or not os.path.isdir(out))
     if len(inputs) == 1 and looks_like_file:
         check_target(out, "uint8", "YX")  # the pixels are checked once they are known
         return [out]
-    if out.is_file() or (looks_like_file and out.name.lower().endswith(WRITABLE)):
-        what = "is" if out.is_file() else "is the name of"
+    if os.path.isfile(out) or (looks_like_file and out.name.lower().endswith(WRITABLE)):
+        what = "is" if os.path.isfile(out) else "is the name of"
         raise SettingsError(f"{out}: {what} a file, and a folder is needed for {len(inputs)} input(s).", mend="out")
     return _distinct(inputs, [out / result_name(source) for source in inputs])
 
 
 def result_name(source: Path, label: str | None = None) -> str:
     """What the result of a file is called; `label` is what stands for the file, if not its own name."""
-    return f"{stem(source) if label is None else label}{ZARR_ENDING if source.is_dir() else ENDING}"
+    return f"{stem(source) if label is None else label}{ZARR_ENDING if os.path.isdir(source) else ENDING}"
 
 
 def _distinct(inputs: Sequence[Path], targets: list[Path]) -> list[Path]:

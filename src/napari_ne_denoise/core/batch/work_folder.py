@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_ne_denoise.core.errors import FileError
+from napari_ne_denoise.core.io.failures import failures_named
 
 ENDING = ".napari-ne-denoise"
 STORE, PLAN, REPLACED, PARTS = "image.ome.zarr", "plan.json", "replaced.ome.zarr", "parts"
@@ -24,13 +25,16 @@ def plan_in(folder: Path) -> dict[str, Any]:
     Raises
     ------
     FileError
-        If it is damaged.
+        If it is damaged, or cannot be read.
     """
+    with failures_named(folder / PLAN, "cannot be read", "give the result another name, or see to it that it can be read"):
+        try:
+            written = (folder / PLAN).read_bytes()
+        except FileNotFoundError:
+            return {}
     try:
-        plan = json.loads((folder / PLAN).read_bytes())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError):
+        plan = json.loads(written)
+    except (ValueError, RecursionError):
         plan = None
     if not isinstance(plan, dict) or not _makes_sense(plan):
         raise FileError(f"{folder / PLAN}: is damaged, and nothing can be gone on with; remove the folder {folder}, to begin anew.")

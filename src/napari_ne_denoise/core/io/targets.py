@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def check_target(path: str | os.PathLike[str], dtype: DTypeLike, axes: str) -> N
     target, name = Path(path), np.dtype(dtype).name
     if not target.name.lower().endswith(WRITABLE):
         raise FileError(f"{target}: ends in {target.suffix or 'nothing'}; results are written as {', '.join(WRITABLE)}.")
+    _check_length(target)
     if target.is_dir() and not (is_zarr(target) and is_folder_of_zarr(target)):
         raise FileError(f"{target}: is a folder; give the name of a file in it.")
     if not target.parent.is_dir():
@@ -85,6 +87,14 @@ def require_zarr() -> None:
         import zarr  # noqa: F401
     except ImportError as error:
         raise FileError('OME-Zarr needs the package zarr; install it with: pip install "napari-ne-denoise[zarr]".') from error
+
+
+def _check_length(target: Path) -> None:
+    try:
+        os.lstat(target)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise FileError(f"{target}: the name is too long for this disk; give a shorter one.") from error
 
 
 def _check_zarr(target: Path, dtype: np.dtype[Any], axes: str) -> None:
