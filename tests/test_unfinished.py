@@ -373,7 +373,7 @@ def test_two_that_make_the_last_part_at_once_complete_it_once(large, model, tmp_
     np.testing.assert_array_equal(pixels_of(tmp_path / "out.ome.zarr"), pixels_of(tmp_path / "alone.ome.zarr"))
 
 
-@pytest.mark.parametrize("late", ["begins", "asks what is left", "completes"])
+@pytest.mark.parametrize("late", ["begins anew", "begins", "asks what is left", "completes"])
 def test_one_that_comes_late_to_what_another_completed_says_so(large, model, tmp_path, small_shards, monkeypatch, late):
     """All parts were made when it was given again: another job completes it while this one begins, asks what is left, or completes it."""
     arguments = (large, "-o", tmp_path / "out.ome.zarr", "--model", model, "--json")
@@ -400,7 +400,14 @@ def test_one_that_comes_late_to_what_another_completed_says_so(large, model, tmp
         complete(self, source)
         return finish(self, source, **how)
 
-    if late == "begins":
+    def begin_anew(job, *what, **how):
+        if not others:  # and its folder is cleared away
+            others.append(run(*arguments, "--shard", "1/2"))
+        return begin_parts(job, *what, **how)
+
+    if late == "begins anew":
+        monkeypatch.setattr(batch_file, "begin_parts", begin_anew)
+    elif late == "begins":
         monkeypatch.setattr(batch_file, "begin_parts", begin_early)
     elif late == "asks what is left":
         monkeypatch.setattr(batch_file, "told_of_parts", tell_late)
@@ -551,6 +558,25 @@ def test_a_result_that_somebody_replaced_is_not_taken_for_ours(files, model, tmp
     (out / "0_denoised.ome.tif").write_text("a thesis")
     result = run(*files, "-o", out, "--model", model)
     assert (result.exit_code, "0_denoised.ome.tif: exists already" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("options", [(), ("--std",)])
+def test_what_somebody_put_in_place_of_a_half_done_result_is_not_taken_for_ours(files, model, tmp_path, monkeypatch, options):
+    out, foreign = tmp_path / "out", tmp_path / "out" / "1_denoised.ome.tif"
+    arguments = (*files, "-o", out, "--model", model, *options)
+
+    def stop(path, *_, **__):
+        if path == foreign:
+            raise KeyboardInterrupt
+        return write_image(path, *_, **__)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batch_file, "write_image", stop)
+        assert run(*arguments).exit_code == 130
+    foreign.write_text("a thesis")
+    result = run(*arguments)
+    assert (result.exit_code, "1_denoised.ome.tif: exists already" in result.stderr) == (2, True)
+    assert foreign.read_text() == "a thesis"
 
 
 def test_a_file_that_vanishes_costs_itself_only(files, model, tmp_path):

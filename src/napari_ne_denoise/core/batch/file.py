@@ -155,6 +155,8 @@ class FileDenoising:
             ("all", numbers) if self.share is None else (f"share-{self.share.number}-of-{self.share.count}", self.share.of(numbers))
         )
         with result.alone(work):
+            if self.share is not None and not job.overwrite:
+                result.drop_if_completed()
             earlier = result.done()
             try:
                 if result.has_image:  # else another job has completed it meanwhile

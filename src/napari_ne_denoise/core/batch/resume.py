@@ -16,6 +16,8 @@ from napari_ne_denoise.core.batch.journal import Journal, journals_in, read_jour
 from napari_ne_denoise.core.batch.names import std_target
 from napari_ne_denoise.core.batch.work_folder import way_of_finished, work_folder
 from napari_ne_denoise.core.errors import FileError, SettingsError
+from napari_ne_denoise.core.io import find_provenance
+from napari_ne_denoise.core.provenance import said_of_result
 
 if TYPE_CHECKING:
     from napari_ne_denoise.core.batch.jobs import Job
@@ -47,15 +49,16 @@ class Earlier:
     def way_of(self, target: Path) -> dict[str, Any] | None:
         """How a result that is there was made; None: there is none, or no run that was broken off made it.
 
-        A run notes what it will give a name to before it does, and what had that name: if something else has it now, that is the result.
+        A run notes what it will give a name to before it does, and what had that name: if something else has it now that tells of being a
+        result, that is the result.
         """
         line, there = self._lines.get(target), file_identity(target)
         if there is None:
             return None
         if line is None or there == line.get("before"):
             return way_of_finished(target)
-        changed_since = "made" in line and line["made"] != there
-        return None if changed_since or self.is_half_done(target) else line.get("way")
+        foreign = line["made"] != there if "made" in line else not _is_result(target)
+        return None if foreign or self.is_half_done(target) else line.get("way")
 
     def way_begun(self, target: Path) -> dict[str, Any]:
         """How a result was to be made, whether it was finished or not; empty if nobody began it."""
@@ -67,7 +70,7 @@ class Earlier:
         line, with_bars = self._lines.get(target, {}), self.way_begun(target).get("error bars")
         if not with_bars or "made" in line or file_identity(target) in (None, line.get("before")):
             return False
-        return file_identity(std_target(target)) in (None, line.get("bars before"))
+        return file_identity(std_target(target)) in (None, line.get("bars before")) and _is_result(target)
 
     def before(self, job: Job, *, with_bars: bool) -> dict[str, Any]:
         """What had the names of a result, and of its error bars, before a job that begins now, or the one that it goes on with."""
@@ -76,6 +79,11 @@ class Earlier:
             line = self._lines.get(job.target, {})
             return {name: line.get(name) for name in names}
         return dict(zip(names, map(file_identity, (job.target, std_target(job.target))), strict=False))
+
+
+def _is_result(target: Path) -> bool:
+    """Whether a file tells that it is a result of this program."""
+    return said_of_result(find_provenance(target)) is not None
 
 
 def _time_of(line: Mapping[str, Any]) -> float:

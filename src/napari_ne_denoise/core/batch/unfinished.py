@@ -131,6 +131,11 @@ class Unfinished:
         """Note that a part is finished, as its maker tells."""
         self._journal.add(line)
 
+    def drop_if_completed(self) -> None:
+        """Throw away what was begun anew just after another process had completed it, and cleared its folder away."""
+        if self.target.exists() and not self.done():
+            shutil.rmtree(self.folder / STORE, ignore_errors=True)
+
     @contextmanager
     def locked(self, name: str) -> Iterator[bool]:
         """Whether nobody else has the lock of that name, which the system takes back from processes that die."""
