@@ -26,7 +26,7 @@ from napari_ne_denoise.core.settings import DenoiseSettings
 from napari_ne_denoise.core.threads import GIVEN, PACKING
 
 distributed = pytest.importorskip("distributed")
-pytestmark = pytest.mark.timeout(300)  # processes that import torch, on a machine that may be busy
+pytestmark = pytest.mark.timeout(600)  # processes that import torch, on a machine that may be busy
 SETTINGS = DenoiseSettings(model="fast")
 
 
@@ -164,7 +164,7 @@ def test_a_worker_that_is_killed_loses_nothing(client, large, tmp_path):
     last = list(events)[-1]
     assert last.record["status"] == "done", last.record
     assert_alike(tmp_path / "out.ome.zarr", alone(large, tmp_path / "alone.ome.zarr"))
-    client.wait_for_workers(2, timeout=60)
+    client.wait_for_workers(2, timeout=240)
     assert killed not in client.run(os.getpid).values()
 
 
@@ -183,7 +183,7 @@ def test_workers_share_error_bars_too_and_one_that_is_killed_loses_nothing(clien
     alone(source, tmp_path / "alone.ome.zarr", with_std=True)
     for ending in ("", "_std"):
         assert_alike(tmp_path / f"out{ending}.ome.zarr", tmp_path / f"alone{ending}.ome.zarr")
-    client.wait_for_workers(2, timeout=60)
+    client.wait_for_workers(2, timeout=240)
 
 
 def test_it_goes_on_where_it_was_cancelled(client, large, tmp_path):
