@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from textwrap import dedent
 
 import numpy as np
 import pytest
@@ -92,6 +95,21 @@ def test_it_works_whatever_is_turned_off_around_it(speckled):
         progress = calibrate_noise(speckled[1][:64, :64])
         next(progress)
         next(progress)
+
+
+def test_it_brings_no_compiler_into_the_process():
+    """Triton's library, which torch has for GPUs, ends a window that Mesa draws."""
+    program = """
+        import sys
+        import numpy as np
+        from napari_ne_denoise import calibrate_noise
+        image = np.random.default_rng(0).poisson(50, (128, 128))
+        progress = calibrate_noise(image)
+        next(progress), next(progress)
+        sys.exit("torch._dynamo" in sys.modules)
+    """
+    done = subprocess.run([sys.executable, "-c", dedent(program)], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_it_ends_when_it_is_no_longer_wanted(speckled):

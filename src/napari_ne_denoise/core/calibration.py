@@ -12,7 +12,7 @@ at quantiles, a start that is nearly right, errors weighted by what they are in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -181,7 +181,7 @@ class _Learning:
         before = self._look(self._plain)
         best, found, waited = before, None, 0
         ways = [(self._transform.slopes, RATE), (self._transform.ends, RATE_OF_WAY_BACK * self._std)]
-        optimizer = torch.optim.Adam([{"params": [part], "lr": rate} for part, rate in ways])
+        optimizer = _Adam(ways)
         rng = np.random.default_rng((self._seed, 0))
         for step in range(MOST_STEPS + 1):
             if step % EVERY == 0:
@@ -196,13 +196,12 @@ class _Learning:
             check_if_wanted()
             self._learn(optimizer, rng)
 
-    def _learn(self, optimizer: torch.optim.Optimizer, rng: np.random.Generator) -> None:
+    def _learn(self, optimizer: _Adam, rng: np.random.Generator) -> None:
         # whatever the caller turned off around it
         with torch.inference_mode(False), torch.enable_grad():
             loss = self._error(self._transform, *self._batch(rng, int(rng.integers(GRID**2)))) + STIFFNESS * self._transform.bending()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            slopes = torch.autograd.grad(loss, optimizer.parts)
+        optimizer.step(slopes)
 
     def _batch(self, rng: np.random.Generator, place: int) -> tuple[Tensor, Tensor]:
         """Crops (N, 1, 64, 64), and which of their pixels are hidden."""
@@ -247,3 +246,28 @@ class _Learning:
 
     def _usual_error(self, brightness: np.ndarray) -> np.ndarray:
         return np.asarray(np.exp(np.interp(brightness, self._brightness, np.log(self._usual_errors))))
+
+
+class _Adam:
+    """Kingma and Ba's, as in torch; but torch's imports its compiler, whose library ends a program that has Mesa's OpenGL, as napari may.
+
+    Parameters
+    ----------
+    ways
+        What is changed, and how fast.
+    """
+
+    def __init__(self, ways: Sequence[tuple[torch.Tensor, float]]) -> None:
+        self.parts, self._rates = zip(*ways, strict=True)
+        self._means = [(torch.zeros_like(part), torch.zeros_like(part)) for part in self.parts]
+        self._steps = 0
+
+    @torch.no_grad()
+    def step(self, slopes: Sequence[torch.Tensor]) -> None:
+        """Go down these slopes."""
+        self._steps += 1
+        left, left_of_squares = (1 - decay**self._steps for decay in (0.9, 0.999))
+        for part, rate, (mean, square), slope in zip(self.parts, self._rates, self._means, slopes, strict=True):
+            mean.lerp_(slope, 1 - 0.9)
+            square.lerp_(slope**2, 1 - 0.999)
+            part -= rate / left * mean / ((square / left_of_squares).sqrt() + 1e-8)
