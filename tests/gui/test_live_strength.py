@@ -200,6 +200,13 @@ def test_a_disk_that_fails_is_told_and_the_next_change_begins_anew(viewer, dock,
     np.testing.assert_allclose(viewer.layers["stack denoised"].data, _mixed(slow.image, 0.6), rtol=1e-6)
 
 
+def test_a_disk_that_fails_after_the_dock_has_gone_is_told(viewer, dock, slow, close_dock, until, told):
+    slow.broken = True
+    dock.form.strength.slider.setValue(50)
+    close_dock(dock)
+    until(lambda: "The strength of stack denoised could not be changed everywhere: the disk is gone" in told)
+
+
 def test_what_comes_late_of_a_result_that_was_left_is_drawn(viewer, dock, run, noisy, slow, until):
     viewer.add_image(noisy((48, 40)), name="other")
     run()

@@ -207,6 +207,11 @@ def test_what_is_lost_is_told(tmp_path, how, lost, monkeypatch):
     assert not lost or lost[0] in told[0]
 
 
+def test_a_mask_is_lost():
+    pixels = np.ma.masked_less(numbers(20, 30), 5)
+    assert layer_as_file(*Image(pixels).as_layer_data_tuple()[:2])[1] == ["mask"]
+
+
 def test_a_layer_of_which_little_is_known(tmp_path):
     image, lost = layer_as_file(numbers(4, 20, 30), {})
     assert (image.axes, image.pixel_size, image.origin, image.provenance, lost) == ("QYX", {}, {}, None, [])

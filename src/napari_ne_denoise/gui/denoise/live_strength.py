@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer
 
 from napari_ne_denoise.core.provenance import KEY
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 REST = 200  # ms after the last change until the parts that are not seen follow
 # what is seen is blended on the main thread up to this many pixels: some hundredths of a second
 MOST_AT_ONCE = 2**22
+_NOT_EVERYWHERE = "{} could not be changed everywhere: {}"
 
 
 class LiveStrength:
@@ -103,8 +105,8 @@ class LiveStrength:
                 blend.update(part)
         else:
             # in a thread of its own, which ends although this dock may go: an image that has to be read would keep the window waiting
-            found = partial(self._draw_finished, layer)
-            LongTask("finishing the strength", _blend_parts, blend, found=found, failed=lambda _: None).start()
+            found, failed = partial(self._draw_finished, layer), partial(_warn, layer)
+            LongTask("finishing the strength", _blend_parts, blend, found=found, failed=failed).start()
 
     def _draw_finished(self, layer: "Image", is_last: bool) -> None:
         if is_last and layer in self._viewer.layers:
@@ -135,13 +137,18 @@ class LiveStrength:
                 task.stop()
         self._timer.stop()
         self._task = self._showing = self._layer = None
-        self._complain(f"The strength could not be changed everywhere: {reason}")
+        self._complain(_NOT_EVERYWHERE.format("The strength", reason))
 
 
 def blend_of(layer: Any) -> Blend | None:
     """What the strength of a layer can be changed by; None if it is no finished result of this session."""
     blend = None if layer is None else layer.metadata.get(BLEND_KEY)
     return blend if blend is not None and KEY in layer.metadata and blend.belongs_to(layer) else None
+
+
+def _warn(layer: "Image", reason: str) -> None:
+    """Of a result that was left: the dock speaks of another one, or is gone."""
+    show_warning(_NOT_EVERYWHERE.format(f"The strength of {layer.name}", reason))
 
 
 def _blend_part(blend: Blend, index: tuple[Any, ...]) -> Iterator[float]:

@@ -47,7 +47,7 @@ def layer_as_file(data: Any, meta: dict[str, Any]) -> tuple[ImageFile, list[str]
         provenance=record if isinstance(record, dict) else None,
         origin={axis: float(place) for axis, place in places if place},
     )
-    return image, _lost(meta, count)
+    return image, _lost(pixels, meta, count)
 
 
 def file_as_layer(image: ImageFile) -> tuple[Any, dict[str, Any], str]:
@@ -107,11 +107,12 @@ def describe_place(told: dict[str, Any]) -> str:
     return ", ".join(texts)
 
 
-def _lost(meta: dict[str, Any], count: int) -> list[str]:
+def _lost(pixels: Any, meta: dict[str, Any], count: int) -> list[str]:
     """What a layer has that our files have no place for."""
     neutral = {"rotation": ("rotate", np.eye(count)), "shear": ("shear", 0.0), "affine transformation": ("affine", np.eye(count + 1))}
     lost = [name for name, (key, nothing) in neutral.items() if not _is_nothing(meta.get(key), nothing)]
-    return lost + (["mirroring (a negative scale)"] if np.any(np.asarray(meta.get("scale", 1)) < 0) else [])
+    others = {"mirroring (a negative scale)": np.any(np.asarray(meta.get("scale", 1)) < 0), "mask": np.ma.is_masked(pixels)}
+    return lost + [name for name, there in others.items() if there]
 
 
 def _is_nothing(value: Any, nothing: Any) -> bool:
