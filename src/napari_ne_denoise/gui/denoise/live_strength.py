@@ -105,12 +105,17 @@ class LiveStrength:
                 blend.update(part)
         else:
             # in a thread of its own, which ends although this dock may go: an image that has to be read would keep the window waiting
-            found, failed = partial(self._draw_finished, layer), partial(_warn, layer)
+            found, failed = partial(self._draw_finished, layer), partial(self._warn, layer)
             LongTask("finishing the strength", _blend_parts, blend, found=found, failed=failed).start()
 
     def _draw_finished(self, layer: "Image", is_last: bool) -> None:
         if is_last and layer in self._viewer.layers:
             layer.refresh()
+
+    def _warn(self, layer: "Image", reason: str) -> None:
+        """Of a result that was left: the dock speaks of another one, or is gone."""
+        if layer in self._viewer.layers:
+            show_warning(_NOT_EVERYWHERE.format(f"The strength of {layer.name}", reason))
 
     def _stop_rest(self) -> None:
         if self._task is not None:
@@ -144,11 +149,6 @@ def blend_of(layer: Any) -> Blend | None:
     """What the strength of a layer can be changed by; None if it is no finished result of this session."""
     blend = None if layer is None else layer.metadata.get(BLEND_KEY)
     return blend if blend is not None and KEY in layer.metadata and blend.belongs_to(layer) else None
-
-
-def _warn(layer: "Image", reason: str) -> None:
-    """Of a result that was left: the dock speaks of another one, or is gone."""
-    show_warning(_NOT_EVERYWHERE.format(f"The strength of {layer.name}", reason))
 
 
 def _blend_part(blend: Blend, index: tuple[Any, ...]) -> Iterator[float]:
