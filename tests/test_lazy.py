@@ -6,6 +6,7 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
+from dask.callbacks import Callback
 
 from napari_ne_denoise import Denoiser, denoise, estimate_noise, load_denoiser
 from napari_ne_denoise.core import lazy, precision
@@ -48,6 +49,19 @@ def test_planes_of_several_tiles_and_parts_give_the_bits_of_the_whole(monkeypatc
     image = _stack((2, 150, 200))
     found = denoise_lazy(da.from_array(image, chunks=(2, 33, 71)), tile_size=40, precision="float32")
     np.testing.assert_array_equal(found.compute(), denoise(image, precision="float32"))
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [denoise, estimate_noise, lambda image: LazyResult(image, DEFAULTS).part(((0, 1), (0, 96), (0, 100)))],
+    ids=["whole", "noise", "lazy"],
+)
+def test_who_listens_to_dask_hears_nothing_of_what_is_read(compute):
+    """napari's cache, one for all threads, fails where two compute at once."""
+    heard, image = [], _stack((2, 96, 100))
+    with Callback(pretask=lambda *told: heard.append(told)):
+        compute(da.from_array(image, chunks=(1, 96, 100)))
+    assert heard == []
 
 
 def test_masked_pixels_that_show_when_they_are_computed_are_refused_or_kept_as_nan():

@@ -18,7 +18,7 @@ from napari_ne_denoise.core.errors import ImageError
 from napari_ne_denoise.core.inference import prepare_denoising
 from napari_ne_denoise.core.jacobian.maps import Where, error_steps
 from napari_ne_denoise.core.noise.model import NoiseModel
-from napari_ne_denoise.core.pixels import as_pixels
+from napari_ne_denoise.core.pixels import UNHEARD, as_pixels
 from napari_ne_denoise.core.regions import Regions
 from napari_ne_denoise.core.run import Decided, DenoisingRun
 from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings
@@ -246,7 +246,7 @@ class ReadHere:
                 "image: a dask array that was persisted lies in the memory of other processes; give it as it was before persist(), "
                 "or write it as OME-Zarr first."
             )
-        return as_pixels(self.array[index].compute(scheduler="synchronous"))
+        return as_pixels(self.array[index].compute(scheduler="synchronous", **UNHEARD))
 
 
 def _touched(lengths: tuple[int, ...], window: slice) -> list[tuple[int, int]]:

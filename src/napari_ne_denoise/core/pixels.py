@@ -82,6 +82,11 @@ def _as_array(image: Any) -> ArrayLike:
         raise ImageError("image: its rows differ in length; every row of an image has as many pixels.") from None
 
 
+# How dask computes what is read in a thread: those who listen to all that it computes, as napari's cache does, would be told of it too.
+# They are of the whole process, and forget what is computed elsewhere at the same time: napari then cannot show a layer.
+UNHEARD: dict[str, Any] = {"callbacks": ()}
+
+
 def as_pixels(part: Any) -> np.ndarray:
     """A part of an image that was read, whose pixels may be computed only now.
 
@@ -91,7 +96,7 @@ def as_pixels(part: Any) -> np.ndarray:
         If some are masked: dask arrays tell that only when they are computed.
     """
     if callable(getattr(part, "compute", None)):  # numpy.asarray would lose the mask
-        part = part.compute()
+        part = part.compute(**UNHEARD)
     return _unmasked(part, "dask.array.ma") if isinstance(part, np.ma.MaskedArray) else np.asarray(part)
 
 
