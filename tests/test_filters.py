@@ -238,6 +238,7 @@ def test_a_grid_stays_in_its_window_and_needs_pixels():
     layout = plan_planes((60, 60))
     places = grid_positions(layout, (0, 0), 2, (slice(10, 20), slice(30, 40)))
     assert places == [(12, 32), (12, 37), (17, 32), (17, 37)]
+    assert grid_positions(layout, (0, 0), np.int64(2)) == grid_positions(layout, (0, 0), 2)
     with pytest.raises(SettingsError, match="positive whole number"):
         grid_positions(layout, (0, 0), 0)
 

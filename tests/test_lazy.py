@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from dask.callbacks import Callback
 
-from napari_ne_denoise import Denoiser, denoise, estimate_noise, load_denoiser
+from napari_ne_denoise import Denoiser, NoiseModel, denoise, estimate_noise, load_denoiser
 from napari_ne_denoise.core import lazy, precision
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.lazy import LazyResult, denoise_lazy
@@ -194,3 +194,5 @@ def test_errors_come_at_once():
         denoise_lazy(_stack((40, 48)), model="nothing")
     with pytest.raises(NEDenoiseError, match="strength"):
         denoise_lazy(_stack((40, 48)), strength=2)
+    with pytest.raises(NEDenoiseError, match="is for error bars"):
+        denoise_lazy(_stack((40, 48)), noise_model=NoiseModel(gain=1.0, offset=0.0, read_noise=1.0))

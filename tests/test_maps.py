@@ -219,9 +219,14 @@ def test_the_noise_that_a_linear_filter_leaves_is_what_its_weights_say(strength,
         ({"names": ["sharpness"]}, "must be some of pixels_averaged"),
         ({"names": "width"}, "must be some of"),
         ({"names": ["width"], "probes": 1}, "at least 2"),
+        ({"names": ["width"], "probes": 2.5}, "whole number of at least 2"),
+        ({"names": ["width"], "seed": -1}, "not negative"),
+        ({"names": ["width"], "channel_axis": "0"}, "number of an axis"),
+        ({"names": ["error"], "noise_model": {"gain": 1.0}}, "must be a NoiseModel"),
         ({"names": []}, "must be some of"),
         ({"region": (slice(0, 200), slice(0, 10))}, "inside the plane.*two slices"),
         ({"region": 3}, "inside the plane.*two slices"),
+        ({"region": (slice(0.0, 16.0), slice(0, 16))}, "inside the plane.*two slices"),
         ({"position": (500, 0)}, "outside the image"),
         ({"model": "ordinary-twin"}, "adds constants"),
     ],
@@ -252,6 +257,15 @@ def test_the_contrast_of_stripes_is_that_of_each_filter():
     mean = adaptive_maps(image, ["contrast"], **settings)["contrast"][at]
     expected = [adaptive_maps(image, ["contrast"], direction=each, **settings)["contrast"][at] for each in DIRECTIONS]
     assert mean == pytest.approx(np.mean(expected), abs=1e-4)
+
+
+def test_numbers_of_numpy_are_numbers():
+    plain = {"period": 6, "direction": 30.0, "probes": 4, "position": (1, 0, 0)}
+    of_numpy = {"period": np.int64(6), "direction": np.float32(30), "probes": np.int8(4), "position": np.array([1, 0, 0])}
+    image, names = np.stack([noisy(40, 40)] * 2), ["contrast", "self_weight"]
+    expected, found = (adaptive_maps(image, names, **settings) for settings in (plain, of_numpy))
+    for name in names:
+        np.testing.assert_array_equal(found[name], expected[name])
 
 
 @pytest.mark.parametrize(("settings", "said"), [({"period": 1.5}, "nothing finer"), ({"direction": np.nan}, "must be degrees")])

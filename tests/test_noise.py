@@ -198,6 +198,10 @@ def test_channels_are_refused_and_missing_values_left_out(scene):
         estimate_noise(colours, axes="CYX")
     with pytest.raises(SettingsError, match="numbered from 0"):
         estimate_noise(colours, axes="CYX", channel=3)
+    with pytest.raises(SettingsError, match="channel='0'"):
+        estimate_noise(colours, axes="CYX", channel="0")
+    with pytest.raises(SettingsError, match="nonfinite='skip'"):
+        estimate_noise(noisy, nonfinite="skip")
     assert estimate_noise(colours, axes="cyx", channel=1).read_noise == pytest.approx(0.2, rel=0.05)
     assert estimate_noise(colours, channel_axis=0, channel=2).read_noise == pytest.approx(0.3, rel=0.05)
     assert estimate_noise(colours[None], axes="TCYX", channel_axis=1, channel=0).read_noise == pytest.approx(0.1, rel=0.05)
@@ -214,6 +218,13 @@ def test_channels_are_refused_and_missing_values_left_out(scene):
 def test_a_record_of_the_noise_can_be_kept_as_json(scene):
     found = estimate_noise(np.random.default_rng(0).poisson(30 * scene + 1))
     assert NoiseModel.from_record(json.loads(json.dumps(found.as_record()))) == found
+
+
+def test_numbers_of_numpy_are_numbers():
+    plain = NoiseModel(gain=2.0, offset=100.0, read_noise=1.5, saturation=65535.0)
+    of_numpy = NoiseModel(gain=np.float32(2), offset=np.int64(100), read_noise=np.float16(1.5), saturation=np.uint16(65535))
+    assert of_numpy == plain
+    assert json.dumps(of_numpy.as_record()) == json.dumps(plain.as_record())
 
 
 @pytest.mark.parametrize("read", [0.0, 0.5, 1.0, 2.0])

@@ -160,3 +160,6 @@ def test_what_is_refused_says_why():
         normalisation_study(y)
     with pytest.raises(SettingsError, match="outside the image"):
         normalisation_study(noisy(), position=(500, 0))
+    for region in ((slice(0, 1000), slice(0, 40)), (slice(-20, 40), slice(0, 40)), (slice(None), slice(0, 40)), 5):
+        with pytest.raises(SettingsError, match=r"must lie inside the plane.*two slices"):
+            normalisation_study(noisy(), region=region)

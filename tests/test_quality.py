@@ -175,6 +175,11 @@ def test_a_record_is_plain(quality):
     assert NoiseModel.from_record(record["noise"]) == PHOTONS
 
 
+def test_the_peak_may_be_a_pixel_of_the_image(noisy):
+    grey = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)[:64, :64]
+    assert quality_without_truth(grey, peak=grey.max()) == quality_without_truth(grey, peak=float(grey.max()))
+
+
 def test_progress_ends_at_its_total(noisy):
     steps = list(iter_quality(noisy, noise_model=PHOTONS))
     assert [step.done for step in steps] == sorted(step.done for step in steps)
@@ -187,6 +192,8 @@ def test_what_is_not_accepted_is_said_at_once(noisy):
         iter_quality(noisy, noisy[:-1])
     with pytest.raises(NEDenoiseError, match="peak"):
         iter_quality(noisy, peak=0)
+    with pytest.raises(NEDenoiseError, match="must be a NoiseModel"):
+        iter_quality(noisy, noise_model={"gain": 1.0})
     with pytest.raises(NEDenoiseError, match="precision"):
         iter_quality(noisy, precision="float16")
 

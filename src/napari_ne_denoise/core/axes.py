@@ -11,6 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from napari_ne_denoise.core.errors import ImageError, SettingsError
+from napari_ne_denoise.core.settings import checked_whole
 
 Index: TypeAlias = tuple[int | slice, ...]
 
@@ -144,6 +145,7 @@ def plan_planes(shape: tuple[int, ...], axes: str | None = None, channel_axis: i
 
 
 def _axis_number(axis: int, count: int) -> int:
+    axis = checked_whole("channel_axis", axis, "the number of an axis, or None if there are no channels")
     if not -count <= axis < count:
         raise SettingsError(
             f"channel_axis={axis}: the image has {count} axes; give {-count} to {count - 1}, or None if there are no channels."

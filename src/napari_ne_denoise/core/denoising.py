@@ -8,9 +8,8 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.inference import collect, prepare_denoising
-from napari_ne_denoise.core.jacobian.maps import error_steps, in_memory
+from napari_ne_denoise.core.jacobian.maps import check_bars_wanted, error_steps, in_memory
 from napari_ne_denoise.core.noise.model import NoiseModel
 from napari_ne_denoise.core.settings import DEFAULTS, HotPixels, KnownNoise, NamedModel, Noise, Nonfinite, OutputDtype, Precision
 
@@ -95,6 +94,7 @@ def denoise(  # type: ignore[misc]  # all settings are named here, and not once 
 
     Source: Herbreteau, Moebel, Kervrann, NeurIPS 2023.
     """
+    check_bars_wanted(noise_model, return_std=return_std)
     run = prepare_denoising(
         image,
         model=model,
@@ -111,8 +111,6 @@ def denoise(  # type: ignore[misc]  # all settings are named here, and not once 
         hot_pixels=hot_pixels,
     )
     if not return_std:
-        if noise_model is not None:
-            raise SettingsError("noise_model: is for error bars; give return_std=True too, or leave it out.")
         return collect(run)
     bars = error_steps(run, noise_model)  # refuses at once what has none
     return collect(run), in_memory(bars, run.shape)

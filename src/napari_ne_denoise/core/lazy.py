@@ -16,7 +16,7 @@ from dask import delayed
 from napari_ne_denoise.core.device import settle_in_worker
 from napari_ne_denoise.core.errors import ImageError
 from napari_ne_denoise.core.inference import prepare_denoising
-from napari_ne_denoise.core.jacobian.maps import Where, error_steps
+from napari_ne_denoise.core.jacobian.maps import Where, check_bars_wanted, error_steps
 from napari_ne_denoise.core.noise.model import NoiseModel
 from napari_ne_denoise.core.pixels import UNHEARD, as_pixels
 from napari_ne_denoise.core.regions import Regions
@@ -57,8 +57,8 @@ def denoise_lazy(
     Returns
     -------
     dask array
-        With `return_std` two: the result, and its error bars, of float32.
         Of the image's shape.  Equal to what `denoise` gives, but for what half precision costs, in planes of more than nine megapixels.
+        With `return_std` two: the result, and its error bars, of float32.
         Parts are computed one at a time in each process: each takes all cores, or all threads of a worker of dask.distributed.  Workers
         open the model once each, and compute in the precision that was decided here, if their device is of the same kind.
 
@@ -67,6 +67,7 @@ def denoise_lazy(
     NEDenoiseError
         At once, if the image or a setting is not accepted; when a part is computed, if it cannot be read or memory does not hold it.
     """
+    check_bars_wanted(noise_model, return_std=return_std)
     result = LazyResult(image, settings.changed(**changes))
     return (result.array, LazyErrorBars(image, result.run.settings, noise_model).array) if return_std else result.array
 

@@ -23,7 +23,7 @@ from napari_ne_denoise.core.normalisations import NORMALISATIONS, Normalisation,
 from napari_ne_denoise.core.pixels import PlaneReader, as_image
 from napari_ne_denoise.core.settings import DEFAULTS, NamedModel
 from napari_ne_denoise.core.statistics import plane_statistics
-from napari_ne_denoise.core.tiling import Window, square_around
+from napari_ne_denoise.core.tiling import Window, checked_region, square_around
 
 SIDE = 512  # pixels, at most, of what is looked at
 LAW_SIDE = 96  # of its middle, where the law itself is measured in float64
@@ -174,7 +174,7 @@ def iter_normalisation_study(
     Raises
     ------
     SettingsError
-        If a model needs a noise level, which would have to follow the image.
+        If a model needs a noise level, which would have to follow the image; or the region is no part of the plane.
     ImageError
         As `denoise`; and where the part holds NaN or infinities.
     """
@@ -194,8 +194,8 @@ def part_to_study(
     array = as_image(image)
     layout = plan_planes(tuple(array.shape), axes, channel_axis)
     at = tuple(length // 2 for length in layout.shape) if position is None else layout.checked_position(position)
+    within = checked_region(region, layout.plane_shape)
     read, _ = PlaneReader(array, layout, "error").open_plane(layout.plane_at(at))
-    within = (slice(0, layout.plane_shape[0]), slice(0, layout.plane_shape[1])) if region is None else region
     middle = (within[0].start + within[0].stop) // 2, (within[1].start + within[1].stop) // 2
     window = square_around(middle, SIDE, within)
     part = np.asarray(read(*window), np.float64)

@@ -103,22 +103,20 @@ class DenoiseSettings:
 
     def __post_init__(self) -> None:
         _check_noise(self.noise)
-        _check_choice("precision", self.precision, get_args(Precision))
-        _check_choice("output_dtype", self.output_dtype, get_args(OutputDtype))
-        _check_choice("nonfinite", self.nonfinite, get_args(Nonfinite))
-        _check_choice("hot_pixels", self.hot_pixels, get_args(HotPixels))
+        check_choice("precision", self.precision, get_args(Precision))
+        check_choice("output_dtype", self.output_dtype, get_args(OutputDtype))
+        check_choice("nonfinite", self.nonfinite, get_args(Nonfinite))
+        check_choice("hot_pixels", self.hot_pixels, get_args(HotPixels))
         # plain numbers: the record of a run is written as JSON
         if self.tile_size is not None:
             accepted = "a positive number of pixels, or None to choose it from the free memory"
-            object.__setattr__(self, "tile_size", _whole("tile_size", self.tile_size, accepted))
-            if self.tile_size < 1:
-                raise SettingsError(f"tile_size={self.tile_size}: must be {accepted}.")
+            object.__setattr__(self, "tile_size", checked_whole("tile_size", self.tile_size, accepted, least=1))
         if self.channel_axis is not None:
             accepted = "the number of an axis, or None if there are no channels"
-            object.__setattr__(self, "channel_axis", _whole("channel_axis", self.channel_axis, accepted))
+            object.__setattr__(self, "channel_axis", checked_whole("channel_axis", self.channel_axis, accepted))
         if self.sigma is not None:
             accepted = "a positive number, the noise's standard deviation in image units, or None"
-            object.__setattr__(self, "sigma", _positive("sigma", self.sigma, accepted))
+            object.__setattr__(self, "sigma", checked_positive("sigma", self.sigma, accepted))
         object.__setattr__(self, "strength", checked_strength(self.strength))
         if not isinstance(self.device, str):
             raise SettingsError(f"device={self.device!r}: must be a name such as 'auto', 'cpu', 'cuda' or 'mps'.")
@@ -149,7 +147,14 @@ class DenoiseSettings:
         return {**asdict(replace(self, model=DEFAULT_MODEL, noise="none")), "model": self.model_name, "noise": _noise_record(self.noise)}
 
 
-def _check_choice(name: str, value: object, accepted: tuple[str, ...]) -> None:
+def check_choice(name: str, value: object, accepted: tuple[str, ...]) -> None:
+    """See that a setting is one of some words.
+
+    Raises
+    ------
+    SettingsError
+        If not.
+    """
     if not isinstance(value, str) or value not in accepted:
         raise SettingsError(f"{name}={value!r}: must be one of {', '.join(map(repr, accepted))}.")
 
@@ -170,24 +175,40 @@ def _check_noise(noise: object) -> None:
         )
 
 
-def _whole(name: str, value: Any, accepted: str) -> int:
+def checked_whole(name: str, value: Any, accepted: str, least: int | None = None) -> int:
+    """A setting as a plain whole number, of at least so much; `accepted` says what it must be.
+
+    Raises
+    ------
+    SettingsError
+        If it is none.
+    """
     if not isinstance(value, bool):
         try:
-            return operator.index(value)
+            number = operator.index(value)
         except TypeError:
-            pass
+            number = None
+        if number is not None and (least is None or number >= least):
+            return number
     raise SettingsError(f"{name}={value!r}: must be {accepted}.")
 
 
-def _positive(name: str, value: Any, accepted: str) -> float:
-    number = _number(value)
+def checked_positive(name: str, value: Any, accepted: str) -> float:
+    """A setting as a plain finite number above 0; `accepted` says what it must be.
+
+    Raises
+    ------
+    SettingsError
+        If it is none.
+    """
+    number = number_of(value)
     if not (math.isfinite(number) and number > 0):
         raise SettingsError(f"{name}={value!r}: must be {accepted}.")
     return number
 
 
-def _number(value: Any) -> float:
-    """A plain number; NaN if it is none."""
+def number_of(value: Any) -> float:
+    """A plain number, of Python's or NumPy's; NaN if it is none."""
     try:
         return math.nan if isinstance(value, str) else float(value)
     except (TypeError, ValueError, OverflowError):
@@ -202,7 +223,7 @@ def checked_strength(value: Any) -> float:
     SettingsError
         If it is none.
     """
-    share = _number(value)
+    share = number_of(value)
     if not 0 <= share <= 1:
         raise SettingsError(f"strength={value!r}: must be a number from 0, the image as it is, to 1, all that denoising changes.")
     return share

@@ -6,9 +6,12 @@ the whole plane: no blending, no seams.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from napari_ne_denoise.core.errors import SettingsError
 
 Window = tuple[slice, slice]
 
@@ -165,7 +168,42 @@ def widened(window: Window, pixels: int, shape: tuple[int, int]) -> Window:
     return rows, columns
 
 
-def said_of(region: Any) -> str:
+def checked_region(region: Any, shape: tuple[int, int], longest: int | None = None) -> Window:
+    """Rows and columns of a plane (Y, X) that somebody gave, with plain numbers; all of it for None.
+
+    Parameters
+    ----------
+    region, shape
+        Two slices, and of what.
+    longest
+        Pixels along a side, at most.  None: as many as there are.
+
+    Raises
+    ------
+    SettingsError
+        If it is no part of the plane, or too large.
+    """
+    if region is None and longest is None:
+        return slice(0, shape[0]), slice(0, shape[1])
+    try:
+        rows, columns = (slice(operator.index(part.start), operator.index(part.stop)) for part in region if part.step in (None, 1))
+        fits = all(
+            0 <= part.start < part.stop <= length and part.stop - part.start <= (longest or length)
+            for part, length in zip((rows, columns), shape, strict=True)
+        )
+    except (AttributeError, TypeError, ValueError):
+        fits = False
+    if not fits:
+        at_most = "" if longest is None else f", at most {longest} pixels along each side"
+        raise SettingsError(
+            f"{_said_of(region)}: must lie inside the plane, which has the shape {shape}{at_most}.",
+            mend="region",
+            python="give two slices, such as (slice(0, 32), slice(0, 32))",
+        )
+    return rows, columns
+
+
+def _said_of(region: Any) -> str:
     """A region that somebody gave, in words, such as "rows 0:64, columns 32:96"; as it came, if it is none."""
     try:
         rows, columns = (f"{part.start}:{part.stop}" + ("" if part.step in (None, 1) else f":{part.step}") for part in region)

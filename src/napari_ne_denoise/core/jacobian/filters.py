@@ -5,7 +5,6 @@ A blind norm-equiv network is f(y) = A_y y with rows that sum to one, so that th
 
 from __future__ import annotations
 
-import operator
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,7 +17,7 @@ from napari_ne_denoise.core.inference import as_denoiser, prepare_denoising
 from napari_ne_denoise.core.jacobian.rows import PixelFilters
 from napari_ne_denoise.core.jacobian.weights import Filter
 from napari_ne_denoise.core.models.opened import OpenModel
-from napari_ne_denoise.core.settings import DEFAULTS, KnownNoise, NamedModel, Noise
+from napari_ne_denoise.core.settings import DEFAULTS, KnownNoise, NamedModel, Noise, checked_whole
 from napari_ne_denoise.core.tiling import Window
 
 __all__ = ["Filter", "adaptive_filter", "adaptive_filters", "grid_positions", "iter_adaptive_filters", "open_up", "prepare_filters"]
@@ -95,7 +94,8 @@ def iter_adaptive_filters(
     **settings: Any,
 ) -> Iterator[Filter]:
     """The same, one by one in the order of the positions; whoever asks may stop between any two."""
-    side, dtype = None if support is None else _checked_support(support), checked_precision(precision)
+    accepted = "a positive number of pixels, or None for all that the network reaches"
+    side, dtype = None if support is None else checked_whole("support", support, accepted, least=1), checked_precision(precision)
     filters = prepare_filters(image, model=DEFAULTS.model if model is None else model, **settings)
     checked = [filters.layout.checked_position(position) for position in positions]
     found = filters.of(checked, dtype)
@@ -128,8 +128,7 @@ def grid_positions(layout: PlaneLayout, position: tuple[int, ...], count: int, w
     SettingsError
         If the count is no positive whole number.
     """
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise SettingsError(f"grid: {count!r} must be a positive whole number of pixels along the longer side.")
+    count = checked_whole("grid", count, "a positive whole number of pixels along the longer side", least=1)
     rows, columns = window or (slice(0, layout.plane_shape[0]), slice(0, layout.plane_shape[1]))
     spacing = max(rows.stop - rows.start, columns.stop - columns.start) / count
     plane = layout.plane_at(layout.checked_position(position))
@@ -178,13 +177,3 @@ def checked_precision(precision: str) -> torch.dtype:
     if precision not in PRECISIONS:
         raise SettingsError(f"precision={precision!r}: must be one of {', '.join(PRECISIONS)}.")
     return PRECISIONS[precision]
-
-
-def _checked_support(support: int) -> int:
-    try:
-        side = operator.index(support)
-    except TypeError:
-        side = 0
-    if side < 1:
-        raise SettingsError(f"support={support!r}: must be a positive number of pixels, or None for all that the network reaches.")
-    return side

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from napari_ne_denoise.core.errors import SettingsError
+from napari_ne_denoise.core.settings import number_of
 
 PROBES = 16  # random fields of a map that is measured with such: a relative error of up to 1/√(2·16) = 18 %
 # of the waves that shapes are told by, in cycles a pixel; along X, between, along Y, and across that
@@ -30,11 +31,15 @@ class Stripes:
     direction: float | None = None
 
     def __post_init__(self) -> None:
+        period, direction = number_of(self.period), None if self.direction is None else number_of(self.direction)
         # written so that NaN is refused too
-        if not (isinstance(self.period, int | float) and 2 <= self.period <= LONGEST_PERIOD):
+        if not 2 <= period <= LONGEST_PERIOD:
             raise SettingsError(f"period={self.period!r}: must be 2 to {LONGEST_PERIOD} pixels; there is nothing finer than 2.")
-        if self.direction is not None and not (isinstance(self.direction, int | float) and -360 <= self.direction <= 360):
+        if direction is not None and not -360 <= direction <= 360:
             raise SettingsError(f"direction={self.direction!r}: must be degrees, 0 along X and 90 along Y, or None for the mean over all.")
+        # plain numbers: the record of a map is written as JSON
+        object.__setattr__(self, "period", period)
+        object.__setattr__(self, "direction", direction)
 
     @property
     def directions(self) -> tuple[float, ...]:

@@ -27,11 +27,22 @@ from napari_ne_denoise.core.jacobian.kinds import DEFAULT_STRIPES, MAPS, OF_NOIS
 from napari_ne_denoise.core.jacobian.measures import Asked, TileMeasures, shapes
 from napari_ne_denoise.core.jacobian.products import JacobianProducts, Surroundings
 from napari_ne_denoise.core.memory import room_for
-from napari_ne_denoise.core.noise.model import NoiseModel
+from napari_ne_denoise.core.noise.model import NoiseModel, checked_noise_model
 from napari_ne_denoise.core.pixels import as_image
 from napari_ne_denoise.core.run import DenoisingRun, OpenPlane
-from napari_ne_denoise.core.settings import DEFAULTS, HotPixels, KnownNoise, NamedModel, Noise
-from napari_ne_denoise.core.tiling import Grid, Tile, Window, inside, nearest_first, overlap, read_window, said_of, tile_window, widened
+from napari_ne_denoise.core.settings import DEFAULTS, HotPixels, KnownNoise, NamedModel, Noise, checked_whole
+from napari_ne_denoise.core.tiling import (
+    Grid,
+    Tile,
+    Window,
+    checked_region,
+    inside,
+    nearest_first,
+    overlap,
+    read_window,
+    tile_window,
+    widened,
+)
 
 # of tiles, in pixels: all of them read as far around them as the network looks, so that large ones cost less; but who waits for the first
 # one, and looks at it, is not to wait long.  Coordinates lose digits in float32 farther than that from the centre of a tile
@@ -136,8 +147,8 @@ def iter_adaptive_maps(
         As `denoise`.
     """
     _check_names(names)
-    if probes < 2:
-        raise SettingsError(f"probes={probes}: must be at least 2; leave it out for {PROBES}.")
+    probes = checked_whole("probes", probes, f"a whole number of at least 2; leave it out for {PROBES}", least=2)
+    seed = checked_whole("seed", seed, "a whole number that is not negative", least=0)
     run = prepare_denoising(
         image,
         model=DEFAULTS.model if model is None else model,
@@ -151,7 +162,8 @@ def iter_adaptive_maps(
         hot_pixels=hot_pixels,
     )
     first = None if start_at is None else run.layout.checked_position(start_at)
-    where = Where(_checked_region(region, run.layout.plane_shape), position and run.layout.checked_position(position), first)
+    one = None if position is None else run.layout.checked_position(position)
+    where = Where(checked_region(region, run.layout.plane_shape), one, first)
     return maps_of(run, names, where, noise_model, Stripes(period, direction), probes, seed)
 
 
@@ -181,7 +193,19 @@ def error_steps(run: DenoisingRun, noise: NoiseModel | None = None, where: Where
     NEDenoiseError
         As `iter_adaptive_maps`; at once if the model has no Jacobian.
     """
-    return maps_of(run, ["error"], where or Where(_checked_region(None, run.layout.plane_shape)), noise)
+    return maps_of(run, ["error"], where or Where(checked_region(None, run.layout.plane_shape)), noise)
+
+
+def check_bars_wanted(noise_model: NoiseModel | None, *, return_std: bool) -> None:
+    """See that the noise of an image is given only where error bars are wanted, which alone need it.
+
+    Raises
+    ------
+    SettingsError
+        If not: who gives it and gets a single array would take it for used.
+    """
+    if noise_model is not None and not return_std:
+        raise SettingsError("noise_model: is for error bars; give return_std=True too, or leave it out.")
 
 
 def in_memory(bars: Iterator[MapStep], shape: tuple[int, ...]) -> np.ndarray:
@@ -238,7 +262,7 @@ class MapMaker:
     Raises
     ------
     SettingsError
-        If the model has no Jacobian.
+        If the model has no Jacobian, or `noise` is none.
     """
 
     def __init__(
@@ -252,7 +276,7 @@ class MapMaker:
     ) -> None:
         if run.denoiser.is_wrapped:
             open_up(run.denoiser)  # refuses it, and says why
-        self._run, self._names, self._noise = run, tuple(names), noise
+        self._run, self._names, self._noise = run, tuple(names), checked_noise_model(noise)
         self._stripes, self._probes, self._seed = stripes, probes, seed
         self._products = JacobianProducts(run.denoiser, run.device)
         self._last: tuple[int, OpenPlane, Asked] | None = None
@@ -370,21 +394,3 @@ def _check_names(names: Sequence[str]) -> None:
         raise SettingsError(
             f"maps {', '.join(unknown)}: must be some of {', '.join(MAPS)}.", mend="names", python="give their names in a list"
         )
-
-
-def _checked_region(region: Window | None, shape: tuple[int, int]) -> Window:
-    if region is None:
-        return slice(0, shape[0]), slice(0, shape[1])
-    try:
-        (first, last), (left, right) = ((part.start, part.stop) for part in region)
-        whole = all(part.step in (None, 1) for part in region)
-        fits = whole and 0 <= first < last <= shape[0] and 0 <= left < right <= shape[1]
-    except (AttributeError, TypeError, ValueError):
-        fits = False
-    if not fits:
-        raise SettingsError(
-            f"{said_of(region)}: must lie inside the plane, which has the shape {shape}.",
-            mend="region",
-            python="give two slices, such as (slice(0, 64), slice(0, 64))",
-        )
-    return slice(first, last), slice(left, right)

@@ -31,7 +31,7 @@ from napari_ne_denoise.core.numerics import Numerics, blend, choose_numerics
 from napari_ne_denoise.core.pixels import PlaneReader, as_image
 from napari_ne_denoise.core.settings import DEFAULTS, NamedModel, checked_strength
 from napari_ne_denoise.core.statistics import plane_statistics
-from napari_ne_denoise.core.tiling import Window, inside, said_of
+from napari_ne_denoise.core.tiling import Window, checked_region, inside
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +177,7 @@ def iter_patch_spectrum(
     array = as_image(image)
     layout = plan_planes(tuple(array.shape), axes, channel_axis)
     plane = _plane_of(layout, position)
-    patch = _checked_patch(region, layout.plane_shape)
+    patch = checked_region(region, layout.plane_shape, LARGEST_SIDE)
     opened = open_up(DEFAULTS.model if model is None else model)
     share, where = checked_strength(strength), devices.choose_device(device)
     read, _ = PlaneReader(array, layout, "keep").open_plane(plane)
@@ -247,21 +247,3 @@ def _plane_of(layout: PlaneLayout, position: tuple[int, ...] | None) -> Index:
             python="give the position of any pixel of one, such as position=(3, 0, 0)",
         )
     return planes[0]
-
-
-def _checked_patch(region: Window, shape: tuple[int, int]) -> Window:
-    try:
-        rows, columns = (slice(part.start, part.stop) for part in region if part.step in (None, 1))
-        fits = all(
-            0 <= part.start < part.stop <= length and part.stop - part.start <= LARGEST_SIDE
-            for part, length in zip((rows, columns), shape, strict=True)
-        )
-    except (AttributeError, TypeError, ValueError):
-        fits = False
-    if not fits:
-        raise SettingsError(
-            f"{said_of(region)}: must lie inside the plane, which has the shape {shape}, at most {LARGEST_SIDE} pixels along each side.",
-            mend="region",
-            python="give two slices, such as (slice(0, 32), slice(0, 32))",
-        )
-    return rows, columns

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from napari_ne_denoise.core.noise.detector import isolated_share, levels_of, lop
 from napari_ne_denoise.core.noise.model import CurvePoint, NoiseModel
 from napari_ne_denoise.core.noise.sampling import channel_axes_of, frame_axis_of, windows_of
 from napari_ne_denoise.core.pixels import PlaneReader, as_image
-from napari_ne_denoise.core.settings import Nonfinite
+from napari_ne_denoise.core.settings import Nonfinite, check_choice, checked_whole
 
 UNIT_QUANTILE = 0.999  # of the distances from the median: a hot pixel must not cost the others their digits
 FARTHEST = 1e6  # in that unit; squares of what is beyond would leave the range of float32
@@ -67,6 +67,7 @@ def estimate_noise(
     ImageError, SettingsError
         As `denoise`.
     """
+    check_choice("nonfinite", nonfinite, get_args(Nonfinite))
     array = as_image(image)
     layout = plan_planes(tuple(array.shape), axes, channel_axis)
     reader = PlaneReader(array, layout, nonfinite)
@@ -90,6 +91,7 @@ def place_of_channel(letters: str | None, channel_axis: int | None, shape: tuple
         raise SettingsError(
             f"channel=None: the image has {total} channels, each with noise of its own; give a number from 0 to {total - 1}."
         )
+    channel = None if channel is None else checked_whole("channel", channel, "the number of a channel, or None if there is only one")
     if channel is not None and not 0 <= channel < total:
         raise SettingsError(f"channel={channel}: the image has {total}, numbered from 0.")
     return dict(zip(axes, map(int, np.unravel_index(channel or 0, counts)), strict=True)) if axes else {}

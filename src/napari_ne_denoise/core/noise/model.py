@@ -10,6 +10,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 
 from napari_ne_denoise.core.errors import SettingsError
+from napari_ne_denoise.core.settings import number_of
 
 # a correlation with the next pixel from here on is called one: between what is to be flagged (0.26, found as 0.24 to 0.25) and what is not
 # (0.17, found as 0.16; `python -m benchmarks speed --parts noise`)
@@ -87,9 +88,13 @@ class NoiseModel:
 
     def __post_init__(self) -> None:
         for name, least in (("gain", 0.0), ("offset", -math.inf), ("read_noise", 0.0)):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not (math.isfinite(value) and value >= least):
-                raise SettingsError(f"{name}={value!r}: must be a finite number{'' if least else ' that is not negative'}.")
+            value = number_of(getattr(self, name))
+            if not (math.isfinite(value) and value >= least):
+                raise SettingsError(f"{name}={getattr(self, name)!r}: must be a finite number{'' if least else ' that is not negative'}.")
+        # plain numbers: it becomes a record, which is written as JSON
+        for name in _NUMBERS:
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, number_of(getattr(self, name)))
 
     @property
     def variance_at_zero(self) -> float:
@@ -186,6 +191,19 @@ class NoiseModel:
         if not all(map(math.isfinite, (*y, *x))) or found.source not in get_args(Source):
             raise ValueError(f"correlation {(y, x)}, source {found.source!r}")
         return found
+
+
+def checked_noise_model(given: Any) -> NoiseModel | None:
+    """What was given as `noise_model`: the noise of an image, or None to have it found.
+
+    Raises
+    ------
+    SettingsError
+        If it is something else, such as a transform that was learned, which does not tell the noise.
+    """
+    if given is None or isinstance(given, NoiseModel):
+        return given
+    raise SettingsError(f"noise_model={given!r}: must be a NoiseModel, which estimate_noise gives, or None to have the noise found.")
 
 
 def _number(value: Any) -> float:

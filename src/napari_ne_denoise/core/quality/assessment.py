@@ -13,7 +13,7 @@ from napari_ne_denoise.core.axes import Index, PlaneLayout
 from napari_ne_denoise.core.errors import ImageError, SettingsError
 from napari_ne_denoise.core.inference import prepare_denoising
 from napari_ne_denoise.core.noise.estimation import find_noise, place_of_channel
-from napari_ne_denoise.core.noise.model import NoiseModel
+from napari_ne_denoise.core.noise.model import NoiseModel, checked_noise_model
 from napari_ne_denoise.core.noise.sampling import frame_axis_of
 from napari_ne_denoise.core.pixels import ArrayLike, PlaneReader, as_image
 from napari_ne_denoise.core.quality.judging import judge
@@ -21,7 +21,7 @@ from napari_ne_denoise.core.quality.looking import Looking
 from napari_ne_denoise.core.quality.result import Quality
 from napari_ne_denoise.core.quality.windows import windows_to_look_at
 from napari_ne_denoise.core.run import DenoisingRun
-from napari_ne_denoise.core.settings import DEFAULTS, HotPixels, KnownNoise, NamedModel, Noise, Nonfinite
+from napari_ne_denoise.core.settings import DEFAULTS, HotPixels, KnownNoise, NamedModel, Noise, Nonfinite, checked_positive
 
 SETTINGS = ("model", "axes", "channel_axis", "sigma", "noise", "device", "nonfinite", "strength", "hot_pixels")
 
@@ -138,14 +138,14 @@ def iter_quality(
     """
     if unknown := [name for name in settings if name not in SETTINGS]:
         raise SettingsError(f"{', '.join(unknown)}: no setting of this; there are {', '.join(SETTINGS)}.")
-    if peak is not None and not (isinstance(peak, int | float) and np.isfinite(peak) and peak > 0):
-        raise SettingsError(f"peak={peak!r}: must be a positive number of image units, or None for the range of the result.")
+    if peak is not None:
+        peak = checked_positive("peak", peak, "a positive number of image units, or None for the range of the result")
     run = prepare_denoising(image, DEFAULTS, **settings)
     layout = run.layout
     fixed = place_of_channel(run.settings.axes, run.settings.channel_axis, layout.shape, channel)
     given = None if denoised is None else _result(denoised, layout, part)
     fixed = {**_single_places(part, layout), **fixed}
-    return _steps(run, given, noise_model, fixed, peak)
+    return _steps(run, given, checked_noise_model(noise_model), fixed, peak)
 
 
 def settings_of(provenance: Mapping[str, Any] | None) -> dict[str, Any]:
