@@ -4,9 +4,12 @@ import ast
 import json
 import shlex
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
+import zarr
 from hypothesis import example, given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -123,6 +126,30 @@ def test_a_part_of_the_result_is_taken_out(tmp_path, monkeypatch, models):
     record["part"] = [[1, 2], [0, 40], [0, 50]]
     np.testing.assert_array_equal(executed(as_python(record, "a.tif")), result[1:2])
     assert part_of(record) == "1:2, 0:40, 0:50"
+
+
+@pytest.mark.parametrize("file", ["two.ome.tif", "two.ome.zarr"])
+def test_of_a_file_with_several_images_the_same_one_is_taken(tmp_path, monkeypatch, models, file):
+    monkeypatch.chdir(tmp_path)
+    if file.endswith(".tif"):
+        with tifffile.TiffWriter(file, ome=True) as both:
+            for factor in (1, 3):
+                both.write(factor * noisy(40, 50), metadata={"axes": "YX"})
+    else:
+        for number, factor in enumerate((1, 3)):
+            write_image(tmp_path / f"{number}.ome.zarr", ImageFile(factor * noisy(40, 50), "YX"))
+        group = zarr.create_group(file, attributes={"ome": {"bioformats2raw.layout": 3}})
+        for number in range(2):
+            (tmp_path / f"{number}.ome.zarr").rename(Path(group.store.root) / str(number))
+    words = ["denoise", file, "-o", "a.npy", "--series", "1", "--model", models[True]]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    result, record = np.load("a.npy"), read_image("a.npy").provenance
+    assert result.mean() == pytest.approx(150, rel=0.1)
+    np.testing.assert_array_equal(executed(as_python(record)), result)
+    np.testing.assert_array_equal(commanded(as_command(record), tmp_path), result)
+    record["input"]["series"] = "1; import os"
+    with pytest.raises(SettingsError, match="is no image of a file"):
+        as_python(record)
 
 
 def test_another_image_than_the_run_had_is_noticed(tmp_path, models):

@@ -52,7 +52,7 @@ def as_python(record: Mapping[str, Any], path: str | None = None) -> str:
         "".join(f"# {line}\n" for line in _remarks(plain, settings))
         + "from napari_ne_denoise import denoise\n"
         + "from napari_ne_denoise.core.io import read_image\n\n"
-        + f"image = read_image({_source(plain, path)!r}).pixels\n"
+        + f"image = read_image({_source(plain, path)!r}{f', series={series}' if (series := _series(plain)) else ''}).pixels\n"
         + f"assert image.shape == {shape!r}, image.shape\n"
         + f"denoised = denoise(\n    image,\n{given}){part}\n"
     )
@@ -78,7 +78,9 @@ def as_command(record: Mapping[str, Any], path: str | None = None, *, windows: b
     settings, source = _settings(plain), _source(plain, path)
     ending = "_denoised.ome.zarr" if source.lower().endswith(".zarr") else "_denoised.ome.tif"
     target = str(Path(source).with_name(stem(Path(source)) + ending))
-    options = [_option(name, value) for name, value in _with_axes(dict(_given(plain, settings)), settings, _shape(plain)).items()]
+    given = _with_axes(dict(_given(plain, settings)), settings, _shape(plain))
+    which = {"series": series} if (series := _series(plain)) else {}
+    options = [_option(name, value) for name, value in {**given, **which}.items()]
     words = [KEY, "denoise", _no_option(source), "-o", _no_option(target), *(word for option in options for word in option)]
     if not windows:
         return shlex.join(words)
@@ -120,6 +122,14 @@ def _shape(record: Mapping[str, Any]) -> tuple[int, ...]:
     if not all(isinstance(length, int) for length in lengths):
         raise SettingsError(f"record: shape {lengths} is none of an image; give the record that a result carries.")
     return tuple(lengths)
+
+
+def _series(record: Mapping[str, Any]) -> int:
+    """Which image of its file was denoised."""
+    series = record["input"].get("series", 0)
+    if not isinstance(series, int) or isinstance(series, bool) or series < 0:
+        raise SettingsError(f"record: series {series} is no image of a file; give the record that a result carries.")
+    return series
 
 
 def _given(record: Mapping[str, Any], settings: DenoiseSettings) -> Iterator[tuple[str, Any]]:

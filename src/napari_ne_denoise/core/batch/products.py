@@ -130,4 +130,5 @@ def with_kept(provenance: dict[str, Any], count: int) -> dict[str, Any]:
 def with_source(provenance: dict[str, Any], source: Path, image: ImageFile) -> dict[str, Any]:
     """The record of a run, and in it those of the runs that made its input."""
     earlier = {"provenance": image.provenance} if image.provenance else {}
-    return provenance | {"input": provenance["input"] | {"file": source.name} | earlier}
+    which = {"series": image.series} if image.series else {}
+    return provenance | {"input": provenance["input"] | {"file": source.name} | which | earlier}

@@ -37,6 +37,8 @@ class ImageFile:
         By axis letter, where the first pixel lies, in the unit of the axis's `pixel_size`; 0 along all others.
     channel_colours
         In which the file wants each channel shown, such as "00FF00" for green; one for each channel, or none.
+    series
+        Which of the images of its file it was, where that holds several.
     """
 
     pixels: np.ndarray
@@ -48,6 +50,7 @@ class ImageFile:
     notes: tuple[str, ...] = ()
     origin: Mapping[str, float] = field(default_factory=dict)
     channel_colours: tuple[str, ...] = ()
+    series: int = 0
 
 
 # how units are written by ImageJ, pint, Bio-Formats and people, and how OME wants them

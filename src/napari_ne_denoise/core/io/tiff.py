@@ -62,7 +62,7 @@ def read_tiff(path: Path, series: int = 0) -> ImageFile:
     notes = (*_notes(file, chosen, series, len(own)), *(f"tifffile: {one_line(message)}" for message in messages))
     name, sizes = described.name or path.name, described.pixel_size
     return ImageFile(
-        pixels, axes, sizes, described.channel_names, name, described.provenance, notes, described.origin, described.channel_colours
+        pixels, axes, sizes, described.channel_names, name, described.provenance, notes, described.origin, described.channel_colours, series
     )
 
 

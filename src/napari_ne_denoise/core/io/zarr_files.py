@@ -59,7 +59,7 @@ def read_zarr(path: Path, series: int = 0) -> ImageFile:
         raise FileError(f"{path}: series={series}: holds {number} image(s); give 0 to {number - 1}.")
     image = read_zarr(folders[series]) if folders else _described(path, node, attributes, series)
     note = f"the file holds {number} images; this is number {series}, {image.name}"
-    return replace(image, notes=(note, *image.notes)) if number > 1 else image
+    return replace(image, notes=(note, *image.notes), series=series) if number > 1 else image
 
 
 def _images_of_bioformats(path: Path, attributes: dict[str, Any]) -> list[Path]:
