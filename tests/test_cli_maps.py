@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from napari_ne_denoise import NoiseModel, adaptive_maps
 from napari_ne_denoise.cli import app
 from napari_ne_denoise.core.io import ImageFile, read_image, write_image
+from napari_ne_denoise.core.jacobian import maps
 from napari_ne_denoise.core.noise.profile import write_profile
 
 
@@ -33,9 +34,18 @@ def test_maps_are_files_with_the_place_of_the_image(image, tmp_path):
     assert found.axes == "ZYX"
     assert found.pixel_size["X"] == (0.1, "µm")
     assert (tmp_path / "maps" / "cells_self_weight.ome.tif").exists()
-    again = run(image, "-o", tmp_path / "maps", "--maps", "width")
-    assert again.exit_code == 1
-    assert "--overwrite" in again.output
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_computed(image, tmp_path, monkeypatch):
+    def compute(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr(maps, "iter_adaptive_maps", compute)
+    (tmp_path / "cells_width.ome.tif").touch()
+    done = run(image, "-o", tmp_path, "--maps", "self_weight,width")
+    assert (done.exit_code, "--overwrite" in done.output) == (1, True)
+    done = run(image, "-o", image, "--maps", "width")
+    assert (done.exit_code, "give -o another folder" in done.output) == (1, True)
 
 
 def test_a_region_and_a_profile(image, tmp_path):

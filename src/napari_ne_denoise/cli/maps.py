@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_ne_denoise.cli.console import ProgressLine, errors_end_the_program, make_folder, parsed_region, print_json, print_table, say
+from napari_ne_denoise.cli.console import (
+    ProgressLine,
+    errors_end_the_program,
+    folders_for_results,
+    parsed_region,
+    print_json,
+    print_table,
+    say,
+)
 from napari_ne_denoise.cli.options import (
     AsJson,
     Axes,
@@ -76,16 +84,18 @@ def maps(
         from napari_ne_denoise.core.io import read_image
         from napari_ne_denoise.core.jacobian.kinds import MAPS
 
-        names = list(MAPS) if wanted == "all" else wanted.split(",")
+        names = list(MAPS) if wanted == "all" else list(dict.fromkeys(wanted.split(",")))
+        targets = _targets(out, image, names, overwrite)
         opened = read_image(image, series)
         settings = {
             "model": model, "axes": axes or opened.axes, "channel_axis": channel_axis, "device": device, "probes": probes, "sigma": sigma,
             "noise": noise_of(noise), "noise_model": _profile(noise_model), "strength": strength, "hot_pixels": hot_pixels,
             "period": period, "direction": direction, "region": parsed_region(region),
         }  # fmt: skip
-        found = _compute(opened, names, settings, ProgressLine(image.name, quiet=quiet))
-        make_folder(out)
-        written = [_write(out, image, opened, name, found, settings, overwrite) for name in names]
+        with folders_for_results([out]):
+            found = _compute(opened, names, settings, ProgressLine(image.name, quiet=quiet))
+            for name, path in targets.items():
+                _write(path, image, opened, name, found, settings, overwrite)
         rows = {name: _summary(found.told[name]) for name in names}
         if as_json:
             print_json(
@@ -93,7 +103,7 @@ def maps(
                     "input": str(image),
                     "maps": {
                         name: {"file": str(path), "shares": rows[name], "no_value": found.share_without(name)}
-                        for name, path in zip(names, written, strict=True)
+                        for name, path in targets.items()
                     },
                 }
             )
@@ -101,7 +111,7 @@ def maps(
         heads = ("map", "unit", *(percent(share) for share in SHARES), "no value", "what it is")
         print_table([heads, *(_row(MAPS[name], rows[name], found.share_without(name)) for name in names)])
         if not quiet:
-            say(f"note: wrote {len(written)} maps to {out}")
+            say(f"note: wrote {len(targets)} map{'s' if len(targets) > 1 else ''} to {out}")
 
 
 @dataclass
@@ -151,16 +161,24 @@ def _profile(path: Path | None) -> NoiseModel | None:
     return noise
 
 
-def _write(folder: Path, source: Path, opened: ImageFile, name: str, found: _Found, settings: dict[str, Any], overwrite: bool) -> Path:
+def _targets(folder: Path, source: Path, names: list[str], overwrite: bool) -> dict[str, Path]:
+    """Which file each map becomes; what exists is refused before anything is computed, which takes long."""
+    from napari_ne_denoise.core.io import stem
+
+    targets = {name: folder / f"{stem(source)}_{name}.ome.tif" for name in names}
+    for path in targets.values():
+        if path.exists() and not overwrite:
+            raise FileError(f"{path}: exists already; say --overwrite to replace it, or give -o another folder.")
+    return targets
+
+
+def _write(path: Path, source: Path, opened: ImageFile, name: str, found: _Found, settings: dict[str, Any], overwrite: bool) -> None:
     from dataclasses import replace
 
-    from napari_ne_denoise.core.io import stem, write_image
+    from napari_ne_denoise.core.io import write_image
     from napari_ne_denoise.core.jacobian.kinds import Stripes
     from napari_ne_denoise.core.jacobian.map_records import map_record
 
-    path = folder / f"{stem(source)}_{name}.ome.tif"
-    if path.exists() and not overwrite:
-        raise FileError(f"{path}: exists already; say --overwrite to replace it, or give -o another folder.")
     record = map_record(
         name,
         model=settings["model"],
@@ -173,7 +191,6 @@ def _write(folder: Path, source: Path, opened: ImageFile, name: str, found: _Fou
     earlier = {"provenance": opened.provenance} if opened.provenance else {}
     record |= {"input": {"file": source.name, "shape": list(opened.pixels.shape)} | earlier}
     write_image(path, replace(opened, pixels=found.values[name], name=f"{opened.name} {name}", provenance=record), overwrite=overwrite)
-    return path
 
 
 def _summary(finite: np.ndarray) -> list[float]:
