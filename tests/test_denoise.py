@@ -146,6 +146,15 @@ def test_layout_and_byte_order_do_not_matter(actin):
     assert denoise(y.astype(">u2"), output_dtype="input").dtype == np.dtype(">u2")
 
 
+@pytest.mark.parametrize("unusual", [lambda x: x.to(torch.bfloat16), lambda x: x.to_sparse()])
+def test_a_tensor_that_numpy_does_not_take_is_refused_with_what_to_do(actin, unusual):
+    plain = torch.from_numpy(actin[:20, :30].astype(np.float32))
+    tensor = unusual(plain)
+    with pytest.raises(ImageError, match=r"give image\.to_dense\(\)\.float\(\)"):
+        denoise(tensor)
+    np.testing.assert_array_equal(denoise(tensor.to_dense().float()), denoise(plain))
+
+
 def test_the_input_is_untouched_even_if_it_cannot_be_written(model):
     y = noisy(40, 41)
     before = y.copy()

@@ -119,6 +119,13 @@ def test_a_known_noise_is_used_for_all_images_of_a_microscope(photons, tmp_path)
     np.testing.assert_array_equal(denoise(photons, **record["settings"]), expected)
 
 
+def test_a_profile_that_cannot_be_put_in_its_place_leaves_nothing(tmp_path):
+    (tmp_path / "m.json").mkdir()
+    with pytest.raises(FileError, match="cannot be written"):
+        write_profile(tmp_path / "m.json", "m", NoiseModel(gain=1.0, offset=0.0, read_noise=0.0))
+    assert [path.name for path in tmp_path.iterdir()] == ["m.json"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [(None, "cannot be read"), ("{", "is no JSON"), ("[]", "no microscope profile"), ('{"program": "other"}', "no microscope profile")],

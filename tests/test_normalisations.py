@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_ne_denoise import load_denoiser, measure_equivariance, normalisation_study
+from napari_ne_denoise import load_denoiser, measure_equivariance, normalisation_study, patch_spectrum
 from napari_ne_denoise.core import normalisation_study as studies
 from napari_ne_denoise.core.errors import ImageError, SettingsError
 from napari_ne_denoise.core.interruption import Interrupted, interruptible
@@ -141,6 +141,14 @@ def test_a_part_of_a_plane_of_a_stack_is_looked_at(monkeypatch):
     assert found.window == (slice(20, 60), slice(4, 30))
     np.testing.assert_array_equal(found.image, stack[1, 20:60, 4:30])
     np.testing.assert_array_equal(stack, before)
+
+
+def test_what_was_found_does_not_follow_what_becomes_of_the_image():
+    image = noisy()
+    found, spectrum = normalisation_study(image), patch_spectrum(image, (slice(0, 8), slice(0, 8)))
+    image[:] = 0
+    assert found.image.any()
+    assert spectrum.noisy.any()
 
 
 def test_it_ends_where_nobody_wants_it_any_more():

@@ -198,7 +198,7 @@ def part_to_study(
     read, _ = PlaneReader(array, layout, "error").open_plane(layout.plane_at(at))
     middle = (within[0].start + within[0].stop) // 2, (within[1].start + within[1].stop) // 2
     window = square_around(middle, SIDE, within)
-    part = np.asarray(read(*window), np.float64)
+    part = np.array(read(*window), np.float64)  # its own: what is found must not follow what becomes of the image
     if not np.isfinite(part).all():
         raise ImageError("This part of the image holds NaN or infinities, of which no difference can be measured; choose another one.")
     return part, window

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from napari_ne_denoise.core.axes import Index, PlaneLayout
-from napari_ne_denoise.core.errors import ImageError, reason_of
+from napari_ne_denoise.core.errors import ImageError, one_line, reason_of
 from napari_ne_denoise.core.settings import Nonfinite, OutputDtype
 from napari_ne_denoise.core.statistics import Read
 
@@ -72,7 +72,7 @@ def _as_array(image: Any) -> ArrayLike:
     if isinstance(image, np.ma.MaskedArray):
         return _unmasked(image, "numpy.ma")
     if type(image).__module__.split(".")[0] == "torch":
-        return np.asarray(image.detach().cpu())
+        return _of_tensor(image)
     if all(hasattr(image, name) for name in ("shape", "dtype", "__getitem__")):
         array: ArrayLike = image
         return array
@@ -80,6 +80,14 @@ def _as_array(image: Any) -> ArrayLike:
         return np.asarray(image)
     except ValueError:
         raise ImageError("image: its rows differ in length; every row of an image has as many pixels.") from None
+
+
+def _of_tensor(tensor: Any) -> np.ndarray:
+    """The pixels of a tensor of torch."""
+    try:
+        return np.asarray(tensor.detach().cpu())
+    except (TypeError, RuntimeError) as error:  # a sparse one, or one of bfloat16, for instance
+        raise ImageError(f"image: is a tensor that numpy does not take ({one_line(str(error))}); give image.to_dense().float().") from error
 
 
 # How dask computes what is read in a thread: those who listen to all that it computes, as napari's cache does, would be told of it too.

@@ -183,7 +183,7 @@ def iter_patch_spectrum(
     read, _ = PlaneReader(array, layout, "keep").open_plane(plane)
     numerics = choose_numerics(opened.equivariance, plane_statistics(read, layout.plane_shape), array.dtype, read)
     window = window_to_read(patch, opened, layout.plane_shape)
-    pixels = np.asarray(read(*window), np.float64)
+    pixels = np.array(read(*window), np.float64)  # its own: what is found must not follow what becomes of the image
     return _steps(opened, where, numerics, pixels, window, patch, share)
 
 

@@ -71,6 +71,7 @@ def write_profile(path: Path, name: str, noise: NoiseModel | LearnedNoise) -> Pr
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf8")
         os.replace(temporary, path)
     except OSError as error:
+        temporary.unlink(missing_ok=True)
         raise FileError(f"{path}: cannot be written ({error.strerror or error}); give another folder.") from error
     return profile
 
