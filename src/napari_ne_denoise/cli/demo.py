@@ -102,14 +102,12 @@ def _draw_filter(out: Path, noisy: np.ndarray, result: np.ndarray, denoiser: Den
     import numpy as np
 
     from napari_ne_denoise.core.jacobian.filters import adaptive_filter
+    from napari_ne_denoise.core.jacobian.weights import centred
     from napari_ne_denoise.core.pictures import enlarged, grey, save, side_by_side, signed
 
     found = adaptive_filter(noisy, ON_A_FILAMENT, model=denoiser, support=SUPPORT)
     window = tuple(slice(at - SUPPORT // 2, at - SUPPORT // 2 + SUPPORT) for at in ON_A_FILAMENT)
-    around, weights = result[window], np.zeros((SUPPORT, SUPPORT))
-    # a model may reach less far than the picture
-    row, column = (start - part.start for start, part in zip(found.origin, window, strict=True))
-    weights[row : row + found.weights.shape[0], column : column + found.weights.shape[1]] = found.weights
+    around, weights = result[window], centred(found, ON_A_FILAMENT, SUPPORT)
     drawn = grey(around, float(around.min()), float(around.max())), signed(weights, float(np.abs(weights).max()))
     path = out / "filter.png"
     save(path, side_by_side([enlarged(picture, ENLARGED) for picture in drawn]))

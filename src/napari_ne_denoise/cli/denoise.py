@@ -37,7 +37,8 @@ def _choices(literal: Any) -> str:
 
 def denoise(
     inputs: Annotated[
-        list[Path], typer.Argument(metavar="IN...", help="TIFF, OME-TIFF, ImageJ TIFF, PNG or NPY files, or OME-Zarr.", show_default=False)
+        list[Path],
+        typer.Argument(metavar="IN...", help="TIFF, OME-TIFF, ImageJ TIFF, PNG, JPEG or NPY files, or OME-Zarr.", show_default=False),
     ],
     out: Annotated[
         Path,

@@ -56,7 +56,7 @@ class Denoiser(OpenModel):
     """An open model, callable like `denoise`."""
 
     def __call__(self, image: Any, **settings: Any) -> np.ndarray:
-        """Denoise an image with this model; settings as in `denoise`, but for `model`."""
+        """Denoise an image with this model; settings as in `denoise`, but for `model` and those of error bars."""
         if "model" in settings:
             raise SettingsError(f"model={settings['model']!r}: {self.name!r} is called itself; leave model out.")
         return collect(prepare_denoising(image, model=self, **settings))
@@ -114,7 +114,7 @@ def iter_denoise(image: Any, *, start_at: tuple[int, ...] | None = None, **setti
     Parameters
     ----------
     image, **settings
-        As in `denoise`.
+        As in `denoise`, but for those of error bars, which `iter_adaptive_maps` gives.
     start_at
         Position in the array whose plane and tile come first, for instance what a viewer shows.
 

@@ -5,9 +5,6 @@ from collections.abc import Mapping
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
-# a checked button must be told from the others in both themes of napari
-_STYLE = "QPushButton:checked { background-color: palette(highlight); }"
-
 
 class ViewBar(QWidget):
     """Buttons beside each other, of which one at most is down; the first one says when it is pressed and let go.

@@ -27,7 +27,7 @@ REST = 60
 UNTIL_DRAWN = 250
 
 TOOLTIP = "Show what you see of the layer denoised, while you move, zoom and change settings.\nIt is what Denoise will give there."
-PREPARING, COMPUTING = "Preparing the preview…", "Computing the preview…"
+PREPARING = "Preparing the preview…"
 ONLY_MIDDLE = "Preview of the middle of the view: zoom in to see all of it."
 
 
