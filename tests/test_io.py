@@ -1,9 +1,11 @@
 """Image files: what goes in comes out, whatever the format; failures name the file and leave nothing half-written."""
 
 import json
+import logging
 import os
 import pickle
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import permutations
 
@@ -28,6 +30,7 @@ from napari_ne_denoise.core.io import (
     stem,
     write_image,
 )
+from napari_ne_denoise.core.io.messages import logged_by
 
 RECORD = {
     "program": "napari-ne-denoise",
@@ -599,3 +602,46 @@ def test_there_is_a_sidecar_if_there_is_something_to_say(tmp_path):
         write_image(tmp_path / name, replace(image, provenance=None), overwrite=True)
         assert read_provenance(tmp_path / name) is None
     assert folder_of(tmp_path) == ["a.npy", "a.png"]
+
+
+def test_a_damaged_file_is_not_held_against_another_that_is_read_at_the_same_time(tmp_path):
+    tifffile.imwrite(tmp_path / "good.tif", numbers((30, 64, 64)), compression="zlib")
+    tifffile.imwrite(tmp_path / "bad.tif", numbers((8, 64, 64)), photometric="minisblack")
+    with tifffile.TiffFile(tmp_path / "bad.tif") as file:
+        torn = file.pages[3].offset
+    damaged = bytearray((tmp_path / "bad.tif").read_bytes())
+    damaged[torn : torn + 2] = b"\xff\xff"
+    (tmp_path / "bad.tif").write_bytes(damaged)
+    done = threading.Event()
+
+    def read_bad():
+        while not done.is_set():
+            with pytest.raises(FileError, match="corrupted"):
+                read_image(tmp_path / "bad.tif")
+
+    with ThreadPoolExecutor() as pool:
+        bad = pool.submit(read_bad)
+        try:
+            for _ in range(10):
+                read_image(tmp_path / "good.tif")
+        finally:
+            done.set()
+        bad.result()
+
+
+def test_what_napari_reads_meanwhile_is_not_held_against_a_file(caplog):
+    def read():
+        with logged_by("tifffile") as messages:
+            began.set()
+            told.wait()
+            logging.getLogger("tifffile").warning("of ours")
+        return messages
+
+    began, told = threading.Event(), threading.Event()
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit(read)
+        began.wait()
+        logging.getLogger("tifffile").warning("of napari's")
+        told.set()
+        assert reading.result() == ["of ours"]
+    assert caplog.messages == ["of napari's"]
