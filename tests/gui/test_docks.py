@@ -27,7 +27,7 @@ from qtpy.QtWidgets import (
 
 from napari_ne_denoise.gui.base.boxes import MARGIN
 from napari_ne_denoise.gui.base.docks import WIDTH, Fold
-from napari_ne_denoise.gui.base.room import shares
+from napari_ne_denoise.gui.base.room import borrowed, shares
 from napari_ne_denoise.gui.batch.file_table import ROW_HEIGHT, ROWS_AT_LEAST
 
 DENOISE, FILES = ("Layers", "Filter", "Denoise (NE Denoise)"), ("Layers", "Filter", "Denoise files (NE Denoise)")
@@ -108,16 +108,16 @@ def test_tab_goes_through_a_dock_as_one_reads_it(window, path):
 
 
 def _stops(content):
-    """What can be seen and reached with Tab, in the order of Tab; a field is one stop, however many parts it has."""
-    (scroll,) = content.findChildren(QScrollArea)
-    part, reached = scroll.nextInFocusChain(), []
-    while part is not scroll:
-        is_reached = part.focusPolicy() & Qt.FocusPolicy.TabFocus and part.isVisible() and part.isEnabled()
-        inner = any(isinstance(above, (QAbstractSpinBox, QComboBox, QScrollBar)) for above in [part.parent()])
-        if is_reached and content.isAncestorOf(part) and not inner:
-            reached.append(part)
-        part = part.nextInFocusChain()
-    return reached
+    """What is reached with Tab, in that order, until Tab leaves the dock."""
+    # the window knows who has its focus also while another one is active
+    window, reached = content.window(), []
+    content.findChild(QScrollArea).setFocus()
+    while True:
+        QTest.keyClick(window.focusWidget(), Qt.Key.Key_Tab)
+        part = window.focusWidget()
+        if not content.isAncestorOf(part) or part in reached:
+            return reached
+        reached.append(part)
 
 
 @pytest.mark.parametrize("path", [*DOCKS, LAB], ids=lambda path: path[-1])
@@ -155,6 +155,37 @@ def test_no_dock_speaks_of_command_lines(window, path):
         texts += [box.itemData(number, Qt.ItemDataRole.ToolTipRole) or "" for number in range(box.count())]
     assert any(texts)
     assert not [text for text in texts if "napari-ne-denoise " in text or " --" in text]
+
+
+def test_a_dock_that_shows_more_takes_the_room_that_others_do_not_need(window, until, drawn):
+    viewer, open_docks = window
+    viewer.window.resize(1280, 950)
+    denoise, files = open_docks(DENOISE, FILES)
+    before = files.native.parent().height()
+    QTest.mouseClick(denoise.button.native, Qt.MouseButton.LeftButton)
+    until(lambda: denoise.copying.visible)
+    drawn(viewer)
+    assert _bar(denoise).maximum() == 0
+    assert files.native.parent().sizeHint().height() <= files.native.parent().height() < before
+    assert _bar(files).maximum() == 0
+
+
+def test_a_dock_asks_for_all_the_pixels_it_needs_also_those_of_its_style(window, until, drawn):
+    viewer, open_docks = window
+    viewer.window.resize(1280, 950)
+    (denoise,) = open_docks(DENOISE)
+    QTest.mouseClick(denoise.button.native, Qt.MouseButton.LeftButton)
+    until(lambda: denoise.copying.visible)
+    open_docks(FILES)
+    drawn(viewer)
+    assert _bar(denoise).maximum() == 0
+
+
+@given(st.integers(0, 1000), st.lists(st.integers(0, 300)))
+def test_no_more_is_borrowed_than_lacks_nor_than_there_is_to_spare(lacking, spare):
+    taken = borrowed(lacking, spare)
+    assert sum(taken) == min(lacking, sum(spare))
+    assert all(0 <= less <= room for less, room in zip(taken, spare, strict=True))
 
 
 @given(st.lists(st.integers(0, 2000)), st.integers(0, 5000))

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_ne_denoise.gui.base.docks import WIDTH
 from napari_ne_denoise.gui.base.leaving import leave_with
-from napari_ne_denoise.gui.base.room import share_room
+from napari_ne_denoise.gui.base.room import borrow_room, share_room
 from napari_ne_denoise.gui.base.tab_order import follow_reading
 from napari_ne_denoise.gui.base.workers import Task
 
@@ -90,6 +90,7 @@ class _Scroll(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setWidget(content)
         self._was_shown = False
+        self._wanted = 0  # height of all that it holds, as it was lately
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Let Tab follow, and take the room that others do not need, once: afterwards the user may have chosen heights."""
@@ -106,6 +107,11 @@ class _Scroll(QScrollArea):
         if around is not None:
             share_room(around)
 
+    def _take_more_room(self) -> None:
+        around = self.parentWidget()
+        if around is not None:
+            borrow_room(around)
+
     def sizeHint(self) -> QSize:
         """All of the content, as high as it is in the width it has; Qt would cut it off at 24 lines."""
         content, view = self.widget(), self.viewport()
@@ -115,7 +121,7 @@ class _Scroll(QScrollArea):
         if self._was_shown and content.hasHeightForWidth():  # lines wrap elsewhere than in the width that Qt supposes
             least = content.minimumHeight() or content.minimumSizeHint().height()
             wanted.setHeight(max(content.heightForWidth(view.width()), least))
-        return wanted
+        return wanted.grownBy(self.contentsMargins())  # napari's style gives it a pixel around, frame or no
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """In another width the content is as high as another number of lines."""
@@ -128,11 +134,14 @@ class _Scroll(QScrollArea):
         content, bar = self.widget(), self.verticalScrollBar()
         if content is None or bar is None:
             return super().minimumSizeHint()
-        least = content.minimumSizeHint()
+        least = content.minimumSizeHint().grownBy(self.contentsMargins())
         return QSize(max(WIDTH, least.width() + bar.sizeHint().width()), min(least.height(), LOWEST))
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Notice that the content needs more or less room now."""
         if event is not None and event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
+            before, self._wanted = self._wanted, self.sizeHint().height()
+            if self._was_shown and self._wanted > before:
+                QTimer.singleShot(0, self._take_more_room)  # when the layout is done
         return super().eventFilter(watched, event)
