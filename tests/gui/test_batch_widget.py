@@ -14,9 +14,10 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QPushButton, QWidget
 from napari_ne_denoise import denoise
 from napari_ne_denoise.core.batch.file import FileDenoising
 from napari_ne_denoise.core.io import ImageFile, read_image, write_image
-from napari_ne_denoise.gui.batch.batch_widget import BESIDE, CANCEL, EMPTY, IN_FOLDER, REPLACE, SKIP
-from napari_ne_denoise.gui.batch.batching import image_files
-from napari_ne_denoise.gui.batch.file_table import FILE, NOISE, QUALITY, ROW_HEIGHT, STATE, TIME, FileModel
+from napari_ne_denoise.gui.base.docks import ERROR_ON_DARK, ERROR_ON_LIGHT, WIDTH
+from napari_ne_denoise.gui.batch.batch_widget import BESIDE, CANCEL, EMPTY, IN_FOLDER, OLD, REPLACE, SKIP
+from napari_ne_denoise.gui.batch.batching import UNKNOWN, image_files
+from napari_ne_denoise.gui.batch.file_table import FILE, NOISE, QUALITY, ROW_HEIGHT, STATE, TIME, FileModel, FileTable
 
 BATCH = ("Layers", "Filter", "Denoise files (NE Denoise)")
 
@@ -88,6 +89,97 @@ def test_results_go_where_they_are_asked_to_go(dock, folder, until, monkeypatch,
     assert dock.results.value == BESIDE
 
 
+def test_the_folder_of_results_is_named_and_can_be_changed_for_another(dock, folder, monkeypatch, tmp_path_factory):
+    first, second = tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("second")
+    for other in (first, second):
+        monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_, other=other: str(other))
+        choose(dock.results, dock.results.native.count() - 1)
+        assert (dock.folder, dock.results.native.currentText()) == (other, f"in {other.name}")
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: "")  # the dialog is cancelled
+    choose(dock.results, 2)
+    assert (dock.folder, dock.results.native.currentText()) == (second, f"in {second.name}")
+    choose(dock.results, 0)
+    assert (dock.folder, dock.results.native.currentText()) == (None, BESIDE)
+
+
+def choose(box, number):
+    """As with the keys: from the first choice so many down."""
+    box.native.setFocus()
+    with box.changed.blocked():
+        box.native.setCurrentIndex(number - 1 if number else 1)
+    QTest.keyClick(box.native, Qt.Key.Key_Down if number else Qt.Key.Key_Up)
+
+
+def test_the_table_is_used_with_keys(viewer, dock, folder, until):
+    (folder / "b.tif").write_bytes(b"broken")
+    dock.add([folder])
+    run(dock, until)
+    summary = dock.message.value
+    assert "Click a file that failed" in summary
+    table = dock.table
+    assert table.model().data(table.model().index(1, STATE), Qt.ItemDataRole.ForegroundRole).name() in (ERROR_ON_DARK, ERROR_ON_LIGHT)
+    assert table.model().data(table.model().index(0, STATE), Qt.ItemDataRole.ForegroundRole) is None
+    click(table, 1)
+    assert (dock.message.is_error, dock.message.value) == (True, table.explanation(1, STATE))
+    press(table, Qt.Key.Key_Down)
+    assert not dock.message.is_error
+    assert dock.message.value.startswith("c.tif: done in ")
+    press(table, Qt.Key.Key_Return)
+    assert [layer.name for layer in viewer.layers] == ["c", "c_denoised.ome"]
+    press(table, Qt.Key.Key_Delete)
+    assert [path.name for path in dock.files] == ["a.tif", "b.tif"]
+    press(table, Qt.Key.Key_Delete)  # no file is chosen now
+    assert len(dock.files) == 2
+
+
+def press(table, key):
+    QTest.keyClick(table.__wrapped__, key)
+
+
+def click(table, row):
+    QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=table.visualRect(table.model().index(row, FILE)).center())
+
+
+def test_no_file_is_taken_away_during_a_run(dock, folder, until, gate):
+    dock.add([folder])
+    dock.button.native.click()
+    click(dock.table, 2)
+    press(dock.table, Qt.Key.Key_Delete)
+    assert dock.table.count == 3
+    gate.open_wide()
+    until(lambda: dock.button.text != CANCEL)
+    assert states(dock) == ["done"] * 3
+
+
+def test_names_have_room_beside_all_that_is_found(qtbot):
+    table = FileTable()
+    qtbot.addWidget(table)
+    table.resize(WIDTH, 200)
+    table.show()
+    table.show_files([Path("a.tif")], lambda _: ("2026-11-03 HeLa actin, well B3, field 1.tif", ""))
+    for column, text in ((NOISE, "±20.8"), (TIME, "1.0 s"), (QUALITY, "40 dB")):
+        table.show_in(0, column, text)
+    assert [table.isColumnHidden(column) for column in (NOISE, QUALITY, TIME)] == [False, False, True]
+    table.resize(2 * WIDTH, 200)
+    assert not table.isColumnHidden(TIME)
+    table.resize(WIDTH, 200)
+    assert table.isColumnHidden(TIME)
+
+
+def test_the_quality_of_what_an_earlier_run_made_is_told_too(dock, folder, until):
+    (folder / "b.tif").write_bytes(b"broken")
+    dock.add([folder / "a.tif", folder / "b.tif"])
+    run(dock, until)
+    dock.quality.value = True
+    run(dock, until)  # a file failed: what that run made stays, since it is what would be made now
+    assert states(dock) == ["skipped", "failed"]
+    assert dock.table.text(0, QUALITY).removesuffix(" !").endswith("dB")
+    (folder / "c_denoised.ome.tif").write_bytes((folder / "a_denoised.ome.tif").read_bytes())  # by nobody knows whom
+    dock.add([folder / "c.tif"])
+    run(dock, until)
+    assert (dock.table.text(2, QUALITY), dock.table.explanation(2, QUALITY)) == (UNKNOWN, OLD)
+
+
 def test_a_folder_with_a_dot_in_its_name_is_a_folder(dock, folder):
     dotted = folder.rename(folder.with_name("pixels of 0.1 um"))
     dock.add([dotted])
@@ -115,7 +207,7 @@ def test_files_are_dropped_on_the_table_and_taken_away(dock, folder):
     dock.take_away()
     assert [path.name for path in dock.files] == ["a.tif", "c.tif"]
     dock.table.clearSelection()
-    (removing,) = [button for button in dock.native.findChildren(QPushButton) if button.text() == "Remove"]
+    (removing,) = [button for button in dock.native.findChildren(QPushButton) if button.text() == "Remove all"]
     removing.click()
     assert not dock.files
     assert not removing.isEnabled()  # there is nothing more to take away

@@ -101,6 +101,11 @@ def show_progress(bar: QProgressBar, value: int, text: str) -> None:
     bar.setUpdatesEnabled(True)
 
 
+def error_colour(widget: QWidget) -> str:
+    """A red that is read on what is behind a widget."""
+    return ERROR_ON_DARK if widget.palette().window().color().lightness() < 128 else ERROR_ON_LIGHT
+
+
 class Message(Label):
     """A line of text that wraps, can be copied, and turns red for errors."""
 
@@ -121,8 +126,7 @@ class Message(Label):
     def complain(self, text: str) -> None:
         """Show an error."""
         self.is_error = True
-        dark = self.native.palette().window().color().lightness() < 128
-        self._write(text, f"color: {ERROR_ON_DARK if dark else ERROR_ON_LIGHT};")
+        self._write(text, f"color: {error_colour(self.native)};")
 
     def _write(self, text: str, style: str) -> None:
         # Qt looks at the style of all that is around a label again, even where it stays: too slow for what follows the mouse

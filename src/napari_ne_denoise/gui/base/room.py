@@ -20,8 +20,8 @@ def borrow_room(content: QWidget) -> None:
     """Let a dock that shows more than before have what others do not need; else they keep the heights that the user may have chosen."""
     docks = _column_of(content)
     spare = [dock.height() - dock.sizeHint().height() for dock in docks]
-    here = docks.index(content.parentWidget()) if docks else 0
-    if docks and spare[here] < 0:
+    here = next((number for number, dock in enumerate(docks) if dock is content.parentWidget()), None)
+    if here is not None and spare[here] < 0:
         taken = borrowed(-spare[here], [max(0, room) for room in spare])
         heights = [dock.height() - less for dock, less in zip(docks, taken, strict=True)]
         heights[here] += sum(taken)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import CheckBox, ProgressBar, PushButton
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 
-from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun, say_unnamed
+from napari_ne_denoise.core.batch.events import DONE, FAILED, SKIPPED, JobAdvanced, JobBegun, say_unnamed
 from napari_ne_denoise.core.batch.jobs import DENOISED, Job, plan_jobs, plan_targets, result_name
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.io import READABLE, is_zarr
@@ -21,7 +21,7 @@ from napari_ne_denoise.gui.base.docks import Fold, Message, form, show_progress
 from napari_ne_denoise.gui.base.pace import duration
 from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.base.workers import Task
-from napari_ne_denoise.gui.batch.batching import AllEnded, Looking, NoiseFound, QualityFound, Told, denoise_files, image_files
+from napari_ne_denoise.gui.batch.batching import UNKNOWN, AllEnded, Looking, NoiseFound, QualityFound, Told, denoise_files, image_files
 from napari_ne_denoise.gui.batch.file_table import NOISE, QUALITY, STATE, TIME, FileTable
 from napari_ne_denoise.gui.batch.remedies import BATCH_REMEDIES, UNNAMED
 from napari_ne_denoise.gui.denoise.advanced import ADVANCED, ADVANCED_TOOLTIP, Advanced
@@ -32,11 +32,14 @@ if TYPE_CHECKING:
 
 
 START, CANCEL = "Denoise", "Cancel"
-ENDS = ("done", "skipped", "failed")
+ENDS = (DONE, SKIPPED, FAILED)
 AS_FILE_SAYS = "as each file says"
 EMPTY = "Add files or a folder, or drop them on the table."
-BESIDE, IN_FOLDER = "beside the images", "in a folder…"
+BESIDE, IN_FOLDER, IN_ANOTHER = "beside the images", "in a folder…", "in another folder…"
+RESULTS = "Where results go: NAME_denoised.ome.tif, or .ome.zarr of an OME-Zarr.\nImages are never changed."
+REMOVE, REMOVE_ALL = "Remove", "Remove all"
 SKIP, REPLACE = "stay: do the others", "are replaced"
+OLD = "The result was there already, perhaps made in another way: quality is estimated of results that are made now."
 KINDS = f"Images ({' '.join(f'*{ending}' for ending in READABLE if ending != '.zarr')})"
 
 
@@ -53,6 +56,7 @@ class BatchWidget(WorkDock):
         self._jobs: list[Job] = []
         self._cancelled: Task | None = None  # whose thread may be at work on the same files still
         self._finished, self._to_do, self._began = 0, 0, 0.0
+        self._summary_said = ""  # of the last run
         self.files: list[Path] = []
         self.folder: Path | None = None
         self.table, self.message = FileTable(), Message()
@@ -65,15 +69,11 @@ class BatchWidget(WorkDock):
             value=False,
             tooltip="Tell of each result how good it is, as “How good is it?” of the Denoise dock does. It takes some seconds a file.",
         )
-        self.results = choice_box(
-            "results", "Results", "Where results go: NAME_denoised.ome.tif, or .ome.zarr of an OME-Zarr.\nImages are never changed."
-        )
+        self.results = choice_box("results", "Results", RESULTS)
         self.existing = choice_box(
-            "existing", "If there", "What to do where a result is there already. Staying goes on with a batch that was stopped."
+            "existing", "Old results", "What to do where a result is there already. Staying goes on with a batch that was stopped."
         )
-        offer(
-            self.results, ((BESIDE, BESIDE, "Each result lies in the folder of its image."), (IN_FOLDER, IN_FOLDER, "All in one folder."))
-        )
+        self._offer_targets()
         offer(self.existing, ((SKIP, SKIP, "Results that are there stay as they are."), (REPLACE, REPLACE, "They are computed again.")))
         self.button = PushButton(text=START, tooltip="Denoise all files, one after another. A file that fails does not stop the others.")
         self.bar = ProgressBar(min=0, max=1000, visible=False, tooltip="Share of the files, and time left")
@@ -154,7 +154,7 @@ class BatchWidget(WorkDock):
         for text, call, tooltip in (
             ("Files…", self._ask_for_files, "Add image files"),
             ("Folder…", self._ask_for_folder, "Add all images of a folder; those of its folders are left out"),
-            ("Remove", self.take_away, "Take the selected files from the table, or all if none is selected. The files themselves stay."),
+            (REMOVE_ALL, self.take_away, "Take the selected files from the table, or all if none is selected. The files themselves stay."),
         ):
             button = QPushButton(text)
             button.setToolTip(tooltip)
@@ -172,6 +172,9 @@ class BatchWidget(WorkDock):
         self.model.changed.connect(lambda: explain_models(self.model))
         self.table.dropped.connect(self.add)
         self.table.doubleClicked.connect(lambda place: self.open_row(place.row()))
+        self.table.opened.connect(self.open_row)
+        self.table.removed.connect(self._take_chosen_away)
+        self.table.chosen.connect(self._explain)
         self.advanced.changed.connect(lambda: self.fold.rename(self.advanced.title))
         self._show_state()
 
@@ -190,14 +193,43 @@ class BatchWidget(WorkDock):
             self.add([Path(path)])
 
     def _choose_target(self, where: str) -> None:
-        if where != IN_FOLDER:
+        if where == BESIDE:
             self.folder = None
         elif path := QFileDialog.getExistingDirectory(self.native, "Results go into"):
             self.folder = Path(path)
-            self.results.tooltip = f"Results go into {path}."
-        else:
-            self.results.value = BESIDE
+        self._offer_targets()
         self._show_files()
+
+    def _offer_targets(self) -> None:
+        """Offer where results can go; the folder that was chosen is called by its name, and can be changed for another one."""
+        beside = (BESIDE, BESIDE, "Each result lies in the folder of its image.")
+        if self.folder is None:
+            others = [(IN_FOLDER, IN_FOLDER, "All in one folder.")]
+        else:
+            here = (f"in {self.folder.name or self.folder}", IN_FOLDER, f"All in {self.folder}.")
+            others = [here, (IN_ANOTHER, IN_ANOTHER, "All in one that you choose now.")]
+        offer(self.results, (beside, *others))
+        with self.results.changed.blocked():  # also of a dialog that was cancelled
+            self.results.value = BESIDE if self.folder is None else IN_FOLDER
+        self.results.tooltip = RESULTS if self.folder is None else f"Results go into {self.folder}."
+
+    def _take_chosen_away(self) -> None:
+        if self._task is None:
+            self.take_away()
+
+    def _explain(self) -> None:
+        """Tell why the chosen file failed, or what was noted of it: a tooltip is only for those who have a mouse."""
+        rows = self.table.chosen_rows()
+        self._removing.setText(REMOVE if rows else REMOVE_ALL)
+        if self._task is not None or not rows:
+            return
+        state, why = (self.table.text(rows[0], STATE), self.table.explanation(rows[0], STATE)) if len(rows) == 1 else ("", "")
+        if why == state:
+            self.message.say(self._summary_said)
+        else:
+            path = self.files[rows[0]]
+            told = why if str(path) in why else f"{path.name}: {why}"
+            (self.message.complain if state == FAILED else self.message.say)(told)
 
     def _show_files(self) -> None:
         """Show the files, and what results will be called where that is not obvious."""
@@ -227,7 +259,7 @@ class BatchWidget(WorkDock):
         elif isinstance(event, QualityFound):
             self.table.show_in(event.number, QUALITY, event.shortly, event.words)
         elif isinstance(event, Looking):
-            self.table.show_in(event.number, STATE, "looking", "The result is there; now its noise is looked for.")
+            self.table.show_in(event.number, STATE, "measuring", "The result is there; now the noise of the image is measured.")
         elif isinstance(event, JobBegun):
             self.table.show_in(event.number, STATE, "reading")
             self.table.show_row(event.number)
@@ -243,22 +275,26 @@ class BatchWidget(WorkDock):
 
     def _finish(self, number: int, record: dict[str, Any], error: Exception | None) -> None:
         job = self._jobs[number]
-        if record["status"] == "skipped":
+        if record["status"] == SKIPPED:
             said = [f"{job.target} is there already; it was left as it is.", *record.get("notes", [])]
+            if self.quality.value and not self.table.text(number, QUALITY):
+                self.table.show_in(number, QUALITY, UNKNOWN, OLD)
         else:
             self._finished += 1
             failed = in_window(error, BATCH_REMEDIES) if isinstance(error, NEDenoiseError) else record.get("error", "")
             said = [failed, *record.get("notes", []), *say_unnamed(record, UNNAMED)]
-        self.table.show_in(number, STATE, record["status"], "\n".join(filter(None, said)))
         if "seconds" in record:
-            self.table.show_in(number, TIME, duration(record["seconds"]))
+            took = duration(record["seconds"])
+            self.table.show_in(number, TIME, took)
+            said.append(f"{record['status']} in {took}")
+        self.table.show_in(number, STATE, record["status"], "\n".join(filter(None, said)))
         self._show_share(float(self._finished))
 
     def _summary(self) -> str:
         states = Counter(self.table.text(row, STATE) for row in range(len(self._jobs)))
         counts = {state: states[state] for state in ENDS}
         said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-        hint = " Point at a state to see why; starting again tries what failed." if counts["failed"] else ""
+        hint = " Click a file that failed to see why; starting again tries what failed." if counts["failed"] else ""
         return f"{said} in {duration(perf_counter() - self._began)}.{hint}"
 
     def _show_share(self, finished: float) -> None:
@@ -272,7 +308,7 @@ class BatchWidget(WorkDock):
         self.message.complain(reason)
 
     def _end(self, said: str) -> None:
-        self._task = None
+        self._task, self._summary_said = None, said
         self.message.say(said)
         self._show_state()
 

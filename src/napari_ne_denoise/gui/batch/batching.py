@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun, JobEnded
+from napari_ne_denoise.core.batch.events import DONE, SKIPPED, JobAdvanced, JobBegun, JobEnded
 from napari_ne_denoise.core.batch.jobs import DENOISED, Job
 from napari_ne_denoise.core.batch.names import STD
 from napari_ne_denoise.core.errors import NEDenoiseError
@@ -74,25 +74,28 @@ def denoise_files(jobs: Sequence[Job], wishes: dict[str, Any], with_quality: boo
     settings = DenoiseSettings(**wishes, nonfinite="keep")
     denoiser = load_denoiser(settings.model_name)
     for event in run_jobs(jobs, settings, denoiser):
-        if isinstance(event, JobEnded) and event.record["status"] == "done":
+        if isinstance(event, JobEnded) and event.record["status"] == DONE:
             yield Looking(event.number)
             yield NoiseFound(event.number, *_noise_of(jobs[event.number].source, event.record["axes"]))
             if with_quality:
                 yield QualityFound(event.number, *_quality_of(jobs[event.number], event.record, denoiser))
+        elif with_quality and isinstance(event, JobEnded) and event.record["status"] == SKIPPED and jobs[event.number].kept:
+            # of an earlier run that left files over, and made it in the same way
+            yield QualityFound(event.number, *_quality_of(jobs[event.number], None, denoiser))
         yield event
     yield AllEnded()
 
 
-def _quality_of(job: Job, record: dict[str, Any], denoiser: "Denoiser") -> tuple[str, str]:
-    """Of the first channel: estimated PSNR, and what else is to be said."""
-    from napari_ne_denoise.core.io import read_image
+def _quality_of(job: Job, record: dict[str, Any] | None, denoiser: "Denoiser") -> tuple[str, str]:
+    """Of the first channel: estimated PSNR, and what else is to be said; without a record the result itself tells how it was made."""
+    from napari_ne_denoise.core.io import find_provenance, read_image
     from napari_ne_denoise.core.noise.sampling import channel_axes_of
     from napari_ne_denoise.core.quality.assessment import quality_without_truth, settings_of
 
     try:
         image, result = read_image(job.source), read_image(job.target)
-        axes = record["axes"]
-        settings = settings_of(record["provenance"]) | {"model": denoiser, "axes": axes, "channel_axis": None}
+        axes, provenance = (result.axes, find_provenance(job.target)) if record is None else (record["axes"], record["provenance"])
+        settings = settings_of(provenance) | {"model": denoiser, "axes": axes, "channel_axis": None}
         channels = channel_axes_of(axes, None, tuple(image.pixels.shape))
         quality = quality_without_truth(image.pixels, result.pixels, channel=0 if channels else None, **settings)
     except NEDenoiseError as error:  # the result is there all the same

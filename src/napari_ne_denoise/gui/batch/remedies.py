@@ -3,7 +3,7 @@
 from napari_ne_denoise.gui.base.remedies import REMEDIES
 
 BATCH_REMEDIES = REMEDIES | {
-    "existing": 'choose at "If there" whether it stays or is replaced',
+    "existing": 'choose at "Old results" whether it stays or is replaced',
     "busy": 'wait for it, or choose another folder at "Results"',
     "out": 'choose another folder at "Results"',
 }
