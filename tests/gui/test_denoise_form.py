@@ -266,7 +266,7 @@ def test_a_layer_brings_back_the_settings_of_its_result(viewer, dock, run, noisy
     dock.layer.value = viewer.layers["second"]
     assert dock.model.value == "quality"
     assert dock.form.strength.share == 0.4
-    assert dock.message.value == "Settings as in the record of second."
+    assert dock.message.value == "second was last denoised with these settings."
     dock.layer.value = viewer.layers["first"]
     assert dock.model.value == "fast"
     assert dock.form.strength.share == own / 100

@@ -14,7 +14,8 @@ from napari_ne_denoise.core.normalisations import NORMALISATIONS, through
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.base.docks import NO_IMAGE
 from napari_ne_denoise.gui.inside.lab_layers import LAB_KEY
-from napari_ne_denoise.gui.inside.lab_widget import INSTRUCTION, LabWidget
+from napari_ne_denoise.gui.inside.lab_table import in_image_units
+from napari_ne_denoise.gui.inside.lab_widget import INSTRUCTION, UNMOVED, LabWidget
 from napari_ne_denoise.gui.inside.lab_work import Line
 from napari_ne_denoise.gui.layers.kinship import is_helper
 from napari_ne_denoise.gui.layers.layer_data import SOURCE_KEY, read_layer
@@ -86,9 +87,16 @@ def test_of_what_is_seen_everything_is_told(viewer, dock, noisy, compare):
         assert dock.table.text(row, 1) == f"{one.rms:.2g} ({one.rms / expected.noise:.2g} σ)"
         assert f"Largest difference: {one.largest:.3g}" in dock.table.item(row, 1).toolTip()
         assert float(dock.table.text(row, 2)) < 1e-3 * expected.noise
-    assert f"ordinary-twin {expected.ordinary.errors.both:.3g}" in dock.errors.value("both")
+    assert f"ordinary-twin {in_image_units(expected.ordinary.errors.both)}" in dock.errors.value("both")
+    assert f"its noise is about {expected.noise:.3g} image units" in dock.message.value
+    assert dock.caption.value == UNMOVED
     assert np.array_equal(layer.data, image)
     assert viewer.layers.selection.active == layer
+
+
+@pytest.mark.parametrize(("value", "said"), [(0, "0"), (8.7e-11, "8.7e-11"), (7.812, "7.81"), (5583.2, "5,583"), (2.5e9, "2.5e+09")])
+def test_differences_are_written_as_people_read_them(value, said):
+    assert in_image_units(value) == said
 
 
 def test_a_real_drag_of_a_slider_shows_both_results_in_that_range(make_napari_viewer_proxy, noisy, until, compare, qtbot):

@@ -401,10 +401,11 @@ def test_a_closed_dock_takes_what_is_unfinished_along(viewer, dock, noisy, tiles
 
 def test_the_chosen_map_is_shown_and_told(viewer, dock, noisy, compute):
     viewer.add_image(noisy((32, 32)), scale=(0.5, 0.5), units=("um", "um"))
-    _tick(dock, "displacement", "self_weight")
+    _tick(dock, "displacement", "self_weight", "residual_noise")
     compute(dock)
     found = _maps(viewer)
-    for name, other, unit in (("displacement", "self_weight", " µm"), ("self_weight", "displacement", "")):
+    units = (("displacement", "self_weight", " µm"), ("self_weight", "displacement", ""), ("residual_noise", "self_weight", " image units"))
+    for name, other, unit in units:
         dock.map.value = found[name]
         assert found[name].visible
         assert not found[other].visible

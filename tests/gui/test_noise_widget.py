@@ -63,7 +63,9 @@ def test_the_noise_of_a_layer_is_told_and_drawn(dock, viewer, find):
     assert found == estimate_noise(photons())
     assert dock.message.value == "Found the noise of cells."
     assert dock.readout.value("Noise") == "grows with brightness"
-    assert dock.readout.value("Gain") == f"{found.gain:.3g} a photon"
+    assert dock.readout.value("Gain") == f"{found.gain:.3g} image units a photon"
+    assert dock.readout.value("Offset") == f"{found.offset:.4g} image units"
+    assert dock.readout.value("Read noise") == f"{found.read_noise:.3g} image units"
     assert dock.readout.is_hidden("Saturated")
     items = dock.view.getPlotItem().listDataItems()
     assert len(items) == 2  # the line, and the points
@@ -115,6 +117,7 @@ def test_what_self_calibration_learns_is_told_drawn_and_kept(dock, viewer, until
     assert learned.std(180) == pytest.approx(np.sqrt(4 * 80), rel=0.2)
     assert len(dock.view.getPlotItem().listDataItems()) == 3
     assert " to " in dock.readout.value("Learned")
+    assert dock.readout.value("Learned").endswith(" image units")
     assert dock.message.value == "Found the noise of cells."
     assert dock.learn.text == "Self-calibrate"
     dock.keep(tmp_path / "cells.json")

@@ -282,5 +282,5 @@ def _conclusion(network: NetworkUnderStudy, noise: float) -> str:
     if worst.largest < NO_DIFFERENCE * unit:
         return f"{network.name} gives the same result whatever the image is normalised to: there is nothing to choose."
     compared = f", {worst.largest / noise:.2g} times the noise" if noise else ""
-    moves = f"The result of {network.name} moves by up to {worst.largest:.3g}{compared}"
+    moves = f"The result of {network.name} moves by up to {worst.largest:.3g} image units{compared}"
     return f"{moves}: somebody has to choose, and the choice is in every number."

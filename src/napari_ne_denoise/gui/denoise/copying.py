@@ -1,4 +1,4 @@
-"""Copy as Python, copy as command line: what made a result, on the clipboard, as text that makes it again."""
+"""Copy as Python, copy as command: what made a result, on the clipboard, as text that makes it again."""
 
 import sys
 from collections.abc import Callable
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Layer
 
-PYTHON, COMMAND = "Copy as Python", "Copy as command line"
-COMMAND_SHORTLY = "Copy as command"  # the line would make the dock wider
+PYTHON, COMMAND = "Copy as Python", "Copy as command"
 
 
 class CopyButtons(Container):
@@ -43,7 +42,7 @@ class CopyButtons(Container):
     ) -> None:
         self._viewer, self._layer_now, self._say, self._complain = viewer, layer_now, say, complain
         self.python = PushButton(text=PYTHON, tooltip="Copy Python code that makes this result again, from the file of the noisy image.")
-        self.command = PushButton(text=COMMAND_SHORTLY, tooltip="Copy a command line, for a shell, that makes this result again.")
+        self.command = PushButton(text=COMMAND, tooltip="Copy a command line, for a shell, that makes this result again.")
         super().__init__(widgets=[self.python, self.command], layout="horizontal", labels=False)
         self.margins = (0, 0, 0, 0)
         self.python.changed.connect(lambda: self._copy(python_of))

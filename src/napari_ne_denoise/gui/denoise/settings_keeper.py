@@ -87,7 +87,7 @@ class SettingsKeeper:
     def _where_from(self, layer: Any) -> str:
         record = self.record_of(layer)
         if record is None:
-            return f"Settings as in the record of {layer.name}."
+            return f"{layer.name} was last denoised with these settings."
         return f"{layer.name} is already denoised ({made_by(record)}); the settings are those of its record."
 
     def _take_from_file(self, layer: Any, notes: Notes) -> None:

@@ -61,7 +61,7 @@ class LabTable(QTableWidget):
 
     def clear_study(self) -> None:
         """Show the names of the normalisations, and nothing of them."""
-        self._write_head(["ordinary", "norm-equiv"])
+        self._write_head(["ordinary", "ours"])
         for row, normalisation in enumerate(NORMALISATIONS):
             self._write(row, 0, normalisation.name.removeprefix(RANGE), normalisation.meaning)
             for column in (1, 2):
@@ -86,8 +86,10 @@ class LabTable(QTableWidget):
 
 
 def in_image_units(value: float) -> str:
-    """A difference as people read it."""
-    return f"{value:.1e}" if value and abs(value) < 1e-3 else f"{value:.3g}"
+    """A difference as people read it, such as "8.7e-11", "7.81" or "5,583"."""
+    if value and abs(value) < 1e-3:
+        return f"{value:.1e}"
+    return f"{value:,.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def _cell(found: NormalisationDifference, noise: float) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 COMPARE = "Compare normalisations"
 INSTRUCTION = "What you see, at most 512×512 pixels of it, is given to an ordinary network and to ours, normalised in six ways."
+UNMOVED = "Move λ or μ: this is [0, 1] itself."
 LAW = {
     "only λ": "f(λy) − λf(y), for λ of a thousandth and of a thousand",
     "only μ": "f(y + μ) − f(y) − μ, for μ of −100 and of 1000 standard deviations of the image",
@@ -132,7 +133,7 @@ class LabWidget(ComputingDock):
             return
         self._task = None
         rows, columns = found.study.image.shape
-        noise = f"; its noise is about {found.study.noise:.3g}" if found.study.noise else ""
+        noise = f"; its noise is about {found.study.noise:.3g} image units" if found.study.noise else ""
         self.message.say(f"{rows}×{columns} pixels in {duration(self._seconds)}{noise}.")
         self.show_study(found.study)
         self._show_state()
@@ -155,7 +156,7 @@ class LabWidget(ComputingDock):
     def _show_tried(self, tried: Tried) -> None:
         self._trying, self.tried = None, tried
         assert self.study is not None
-        self.caption.say(f"In {tried.line.describe()} instead of [0, 1]:")
+        self.caption.say(f"In {tried.line.describe()} instead of [0, 1]:" if tried.line != Line() else UNMOVED)
         self.pictures.show_rows(rows_of(self.study, tried))
         if self._live and all(layer in self._viewer.layers for layer in self._live):
             assert self._plan is not None

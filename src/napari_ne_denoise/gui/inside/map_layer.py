@@ -86,7 +86,9 @@ def unit_of(name: str, length: str) -> str:
 def unit_to_tell(record: Mapping[str, Any]) -> str:
     """The unit of a map's values, from its record, where it is one that a number needs."""
     unit = str(record.get("unit", ""))
-    return "" if unit == "image" or record.get("map") == "pixels_averaged" else unit
+    if record.get("map") == "pixels_averaged":
+        return ""
+    return "image units" if unit == "image" else unit
 
 
 def show_only(viewer: "Viewer", layer: "Image") -> None:

@@ -10,18 +10,19 @@ from napari_ne_denoise.core.words import percent
 from napari_ne_denoise.gui.layers.layer_data import Source
 
 HOT = "Hot or dead"
+UNITS = "image units"
 ROWS = {
     "Noise": "Whether it is the same at every brightness, or grows with it as that of photons does",
-    "Gain": "Image units a photon",
-    "Offset": "Brightness without light, in image units",
-    "Read noise": "Standard deviation without light, in image units",
+    "Gain": "How much brighter a pixel is for each photon that it got",
+    "Offset": "Brightness without light",
+    "Read noise": "Standard deviation without light",
     "Correlation": "Of the noise with that of the next pixel, along Y and along X; 0: every pixel has noise of its own",
     "Saturated": "Share of pixels at the highest level of the detector",
     HOT: "Pixels that stand out from all their neighbours by more than six standard deviations of the noise.\n"
     "Denoising keeps them as bright or dark dots. From ten per megapixel on, let them be replaced by what is around them first:\n"
     "Advanced ▸ Hot pixels ▸ repair, in the Denoise dock.",
-    "Rounded to": "Smallest step between values, in image units",
-    "Learned": "Standard deviation that self-calibration learned, at the darkest and at the brightest, in image units: the dashed line",
+    "Rounded to": "Smallest step between values",
+    "Learned": "Standard deviation that self-calibration learned, at the darkest and at the brightest: the dashed line",
     "Found in": "One image, or the differences of frames that follow each other; and how sure it is",
 }
 _KINDS = {"none": "none", "gaussian": "the same everywhere", "poisson-gaussian": "grows with brightness"}
@@ -74,13 +75,13 @@ def describe(found: Found) -> dict[str, str]:
     shared = ": neighbours share noise" if noise.is_correlated else ""
     return {
         "Noise": _KINDS[noise.kind],
-        "Gain": f"{noise.gain:.3g} a photon" if noise.gain else "",
-        "Offset": f"{noise.offset:.4g}" if noise.gain else "",
-        "Read noise": f"{noise.read_noise:.3g}",
+        "Gain": f"{noise.gain:.3g} {UNITS} a photon" if noise.gain else "",
+        "Offset": f"{noise.offset:.4g} {UNITS}" if noise.gain else "",
+        "Read noise": f"{noise.read_noise:.3g} {UNITS}",
         "Correlation": f"{down:.2f} (Y), {across:.2f} (X){shared}",
         "Saturated": "" if noise.saturation is None else f"{percent(noise.saturated_share, 2)} at {noise.saturation:.4g}",
         HOT: _describe_hot(noise),
-        "Rounded to": f"{noise.step:.3g}" if noise.step else "",
+        "Rounded to": f"steps of {noise.step:.3g} {UNITS}" if noise.step else "",
         "Learned": _describe_learned(found),
         "Found in": f"{noise.source}, confidence {noise.confidence}",
     }
@@ -97,4 +98,4 @@ def _describe_learned(found: Found) -> str:
     if found.learned is None:
         return "nothing that is better than the image as it is" if found.share == 1 else ""
     low, high = (float(found.learned.std(found.noise.curve[end].level)) for end in (0, -1))
-    return f"{low:.3g} to {high:.3g}"
+    return f"{low:.3g} to {high:.3g} {UNITS}"
