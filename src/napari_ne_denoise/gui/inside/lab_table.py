@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 REFERENCE, REFERENCE_TIP = "–", "The others are compared with this one, which the ordinary network was trained with."
 RANGE = "min–max to "  # of the names that tables say without it
 SMALL = 1e-3  # of the noise
+NARROW = WIDTH - 34  # pixels; what the margins and the bar of a dock leave of the width that docks have
 HEAD = "Root of the mean squared difference from the first row, in image units;\nin brackets in standard deviations σ of the noise."
 
 
@@ -45,7 +46,7 @@ class LabTable(QTableWidget):
         across = self.horizontalHeader()
         assert across is not None
         height = across.sizeHint().height() + sum(self.rowHeight(row) for row in range(self.rowCount())) + 2
-        return QSize(WIDTH, height)
+        return QSize(NARROW, height)
 
     def minimumSizeHint(self) -> QSize:
         """The same."""
