@@ -67,7 +67,10 @@ def test_a_second_batch_goes_on_with_what_is_missing(dock, folder, until):
     dock.add([folder])
     assert [path.name for path in dock.files] == ["a.tif", "b.tif", "c.tif"]
     assert dock.existing.value == SKIP
-    run(dock, until)
+    assert dock.bar.native.format() == "100 %"
+    dock.button.native.click()
+    assert dock.bar.native.format() == "starting…"
+    until(lambda: dock.button.text != CANCEL)
     assert states(dock) == ["skipped", "done", "done"]
     before = (folder / "a_denoised.ome.tif").stat().st_mtime_ns
     dock.existing.value = REPLACE

@@ -117,7 +117,7 @@ class BatchWidget(WorkDock):
         wishes = {"model": self.model.value, "axes": self.axes.value, **self.advanced.values}
         work = (denoise_files, self._jobs, wishes, bool(self.quality.value))
         self._task = Task(f"denoising {len(self._jobs)} files", *work, found=self._show, failed=self._fail)
-        self.bar.native.setValue(0)
+        show_progress(self.bar.native, 0, "starting…")  # not the 100 % of the run before
         self.message.say("Preparing…")
         self._show_state()
         self._task.start(after=self._cancelled)
