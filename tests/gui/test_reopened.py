@@ -11,6 +11,7 @@ from napari_ne_denoise.gui.compare.compare_widget import CompareWidget
 from napari_ne_denoise.gui.denoise import settings_keeper
 from napari_ne_denoise.gui.denoise.denoise_widget import AGAIN, DENOISE
 from napari_ne_denoise.gui.denoise.restoring import read_notes
+from napari_ne_denoise.gui.denoise.scope import PLANE
 from napari_ne_denoise.gui.layers.kinship import image_of
 
 PLACE = {"scale": (2.0, 0.5, 0.25), "translate": (10.0, -3.0, 0.5), "units": ("micrometer",) * 3, "axis_labels": ("z", "y", "x")}
@@ -138,3 +139,48 @@ def test_files_that_tell_nothing_ask_nothing(viewer, dock, noisy, open_as_napari
         open_as_napari_does(path)
         assert dock.restore.native.isHidden()
         assert not dock.message.value
+
+
+def _write_with_planes(path, pixels):
+    """As a microscope writes it: each plane was somewhere at some time."""
+    count = pixels.shape[0] * pixels.shape[1]
+    planes = {"PositionX": [10.0 + at for at in range(count)], "PositionXUnit": ["µm"] * count, "DeltaT": [0.5 * at for at in range(count)]}
+    channels = {"Name": ["DAPI", "GFP"], "Color": [65535, 16711935]}
+    about = {"axes": "ZCYX", "Plane": planes, "Channel": channels, "AcquisitionDate": "2024-03-05T11:22:33"}
+    tifffile.imwrite(path, pixels, photometric="minisblack", metadata=about)
+
+
+def _noted_in(path):
+    with tifffile.TiffFile(path) as file:
+        image = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
+    planes = image["Pixels"]["Plane"]
+    places = [(plane["PositionX"], plane["DeltaT"]) for plane in (planes if isinstance(planes, list) else [planes])]
+    return image["AcquisitionDate"], places, image["Pixels"]["Channel"]
+
+
+@pytest.mark.parametrize("restored", [False, True])
+def test_a_saved_result_has_the_places_and_times_of_the_planes_of_its_file(
+    viewer, dock, run, noisy, open_as_napari_does, tmp_path, restored, no_thread_left
+):
+    _write_with_planes(tmp_path / "in.ome.tif", noisy((3, 2, 40, 48)))
+    image = open_as_napari_does(tmp_path / "in.ome.tif")
+    if restored:
+        image.axis_labels = ("z", "c", "y", "x")
+    run()
+    dock.form.layer.value = image
+    dock.form.scope.value = PLANE
+    viewer.dims.current_step = (2, 1, 20, 24)
+    run()
+    whole, plane = viewer.layers["in.ome denoised"], next(layer for layer in viewer.layers if layer.data.shape[0] == 1)
+    for layer, path in ((whole, tmp_path / "whole.ome.tif"), (plane, tmp_path / "plane.ome.tif")):
+        assert layer.save(str(path), plugin="napari-ne-denoise")
+    date, places, channels = _noted_in(tmp_path / "whole.ome.tif")
+    assert (date, places) == ("2024-03-05T11:22:33", [(10.0 + at, 0.5 * at) for at in range(6)])
+    if restored:
+        assert [(channel["Name"], channel["Color"]) for channel in channels] == [("DAPI", 65535), ("GFP", 16711935)]
+    assert _noted_in(tmp_path / "plane.ome.tif")[1] == [(15.0, 2.5)]
+    _write_with_planes(tmp_path / "in.ome.tif", noisy((4, 2, 40, 48)))  # another image by now
+    whole.save(str(tmp_path / "again.ome.tif"), plugin="napari-ne-denoise")
+    with tifffile.TiffFile(tmp_path / "again.ome.tif") as file:
+        assert "DeltaT" not in file.ome_metadata
+    no_thread_left()

@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from napari_ne_denoise.core.io.acquisition import Acquisition
+
 # axis letter → (distance between two pixels, unit), such as {"X": (0.1, "µm"), "T": (2.0, "s")}
 PixelSize: TypeAlias = Mapping[str, tuple[float, str]]
 
@@ -39,6 +41,8 @@ class ImageFile:
         In which the file wants each channel shown, such as "00FF00" for green; one for each channel, or none.
     series
         Which of the images of its file it was, where that holds several.
+    acquisition
+        What the microscope noted of it.
     """
 
     pixels: np.ndarray
@@ -51,6 +55,7 @@ class ImageFile:
     origin: Mapping[str, float] = field(default_factory=dict)
     channel_colours: tuple[str, ...] = ()
     series: int = 0
+    acquisition: Acquisition = field(default_factory=Acquisition)
 
 
 # how units are written by ImageJ, pint, Bio-Formats and people, and how OME wants them

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from napari_ne_denoise.core.io.image_file import PixelSize
+if TYPE_CHECKING:
+    from napari_ne_denoise.core.io.image_file import PixelSize
 
 _COLOUR = re.compile("[0-9a-fA-F]{6}")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from napari_ne_denoise.core.io import layout as layouts
+from napari_ne_denoise.core.io.acquisition import Acquisition, acquisition_in
 from napari_ne_denoise.core.io.image_file import LENGTH_UNITS, TIME_UNITS, ImageFile, PixelSize, usual_unit
 from napari_ne_denoise.core.provenance import KEY
 
@@ -47,9 +48,10 @@ class Described:
     shape: tuple[int, ...]
     origin: Mapping[str, float] = field(default_factory=dict)
     channel_colours: tuple[str, ...] = ()
+    acquisition: Acquisition = field(default_factory=Acquisition)
 
 
-def describe(xml: str, file: str = "", page: int | None = None) -> Described:
+def describe(xml: str, file: str = "", page: int | None = None, order: str | None = None) -> Described:
     """Read the OME-XML of a file.
 
     Parameters
@@ -58,6 +60,8 @@ def describe(xml: str, file: str = "", page: int | None = None) -> Described:
         May speak of images in other files too, and of some without pixels.
     file, page
         The file's name, and the number of a page in it that belongs to the image that is meant.  None: the first image.
+    order
+        As in `acquisition_in`.
 
     Raises
     ------
@@ -74,7 +78,7 @@ def describe(xml: str, file: str = "", page: int | None = None) -> Described:
     channels = [] if pixels is None else pixels.findall("{*}Channel")
     names, colours = [channel.get("Name", "") for channel in channels], [_colour(channel.get("Color")) for channel in channels]
     layout = _annotation(root, LAYOUT_KEY) or {}
-    shape = layouts.shape_in(layout)
+    shape, origin = layouts.shape_in(layout), layouts.origin_in(layout)
     known = {axis: size for axis in _SIZES if (size := _size(attributes, axis)) is not None}
     return Described(
         pixel_size={**layouts.sizes_in(layout), **known},
@@ -83,8 +87,9 @@ def describe(xml: str, file: str = "", page: int | None = None) -> Described:
         provenance=_annotation(root, KEY),
         axes=layouts.axes_in(layout, len(shape)),
         shape=shape,
-        origin=layouts.origin_in(layout),
+        origin=origin,
         channel_colours=layouts.colours(colours) or layouts.channel_colours_in(layout),
+        acquisition=acquisition_in(image, origin, order),
     )
 
 
@@ -105,12 +110,12 @@ def ome_metadata(image: ImageFile, axes: str, shape: tuple[int, ...]) -> dict[st
         attribute, _, units = _SIZES.get(axis, ("", "", frozenset()))
         if usual_unit(unit) in units:
             metadata |= {attribute: float(value), attribute + "Unit": usual_unit(unit)}
-    if positions := _positions(image, math.prod(length for letter, length in zip(axes, shape, strict=True) if letter in _PLANES)):
-        metadata["Plane"] = positions
-    count = shape[axes.index("C")] if "C" in axes else 0
-    told = {"Name": layout["channel_names"], "Color": [_colour_number(colour) for colour in image.channel_colours]}
-    if channel := {key: values for key, values in told.items() if values and len(values) == count}:
-        metadata["Channel"] = channel
+    for element, told in (("AcquisitionDate", image.acquisition.date), ("Description", image.acquisition.description)):
+        metadata |= {element: _xml_text(told)} if told else {}
+    if any(planes := _planes(image, math.prod(length for letter, length in zip(axes, shape, strict=True) if letter in _PLANES))):
+        metadata["Plane"] = planes
+    if any(channels := _channels(image, shape[axes.index("C")] if "C" in axes else 1)):
+        metadata["Channel"] = channels
     return metadata
 
 
@@ -207,14 +212,39 @@ def _annotation(root: ElementTree.Element, namespace: str) -> dict[str, Any] | N
         return None
 
 
-def _positions(image: ImageFile, planes: int) -> dict[str, list[Any]]:
-    """Where the image lies, once for each plane, as OME wants it."""
-    found: dict[str, list[Any]] = {}
+def _planes(image: ImageFile, count: int) -> list[Mapping[str, Any]]:
+    """What is said of each plane: what the microscope noted, else where the image lies, which OME wants told once for each plane."""
+    assert image.axes is not None
+    place: dict[str, Any] = {}
     for axis in "XYZ":
         unit = usual_unit(image.pixel_size.get(axis, (1.0, "pixel"))[1])
-        if image.origin.get(axis) and unit in LENGTH_UNITS and planes <= MOST_POSITIONS:
-            found |= {f"Position{axis}": [float(image.origin[axis])] * planes, f"Position{axis}Unit": [unit] * planes}
-    return found
+        if image.origin.get(axis) and unit in LENGTH_UNITS and count <= MOST_POSITIONS:
+            place |= {f"Position{axis}": float(image.origin[axis]), f"Position{axis}Unit": unit}
+    noted = image.acquisition.planes_of(image.axes, image.pixels.shape, "S" if has_colours(image.axes, image.pixels.shape) else "")
+    if noted is None:
+        return [place] * count if place else []
+    order, _, _ = _arrange(image.axes, image.pixels.shape)
+    return [_placed(words, place) for words in noted.transpose([image.axes.index(letter) for letter in order]).ravel()]
+
+
+def _placed(words: Mapping[str, Any], place: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The words of a plane, and its place along axes of which they tell none."""
+    missing = {key: value for key, value in place.items() if key.removesuffix("Unit") not in words}
+    return {**words, **missing} if missing else words
+
+
+def _channels(image: ImageFile, count: int) -> list[dict[str, Any]]:
+    """What is said of each channel; nothing where what is known is not of so many."""
+    channels: list[dict[str, Any]] = [{} for _ in range(count)]
+    told: tuple[Sequence[Mapping[str, Any]], ...] = (
+        [{"Name": _xml_text(name)} for name in image.channel_names],
+        [{"Color": _colour_number(colour)} for colour in image.channel_colours],
+        image.acquisition.channels,
+    )
+    for each in told:
+        if len(each) == count:
+            channels = [{**channel, **words} for channel, words in zip(channels, each, strict=True)]
+    return channels
 
 
 def _as_json(record: dict[str, Any]) -> dict[str, str]:

@@ -60,9 +60,18 @@ def read_tiff(path: Path, series: int = 0) -> ImageFile:
     restored = ome.from_ome(pixels, described) if chosen.kind == "ome" else None
     pixels, axes = restored or (pixels, axes)
     notes = (*_notes(file, chosen, series, len(own)), *(f"tifffile: {one_line(message)}" for message in messages))
-    name, sizes = described.name or path.name, described.pixel_size
     return ImageFile(
-        pixels, axes, sizes, described.channel_names, name, described.provenance, notes, described.origin, described.channel_colours, series
+        pixels,
+        axes,
+        described.pixel_size,
+        described.channel_names,
+        described.name or path.name,
+        described.provenance,
+        notes,
+        described.origin,
+        described.channel_colours,
+        series,
+        described.acquisition.of_array(axes, pixels.shape),
     )
 
 
@@ -88,8 +97,19 @@ def read_tiff_description(path: Path) -> ImageFile:
         if described.axes is not None and described.shape == tuple(series.shape):
             axes = described.axes  # it is stored as it was
         pixels = np.broadcast_to(np.zeros((), series.dtype), series.shape)
-        name = described.name or path.name
-        return ImageFile(pixels, axes, described.pixel_size, (), name, described.provenance, (), described.origin)
+        name, noted = described.name or path.name, described.acquisition.of_array(axes, pixels.shape)
+        return ImageFile(
+            pixels,
+            axes,
+            described.pixel_size,
+            described.channel_names,
+            name,
+            described.provenance,
+            (),
+            described.origin,
+            described.channel_colours,
+            acquisition=noted,
+        )
 
 
 def write_tiff(path: Path, image: ImageFile) -> None:

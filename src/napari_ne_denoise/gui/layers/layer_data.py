@@ -58,6 +58,8 @@ class Source:
         What else was chosen of the settings of `denoise`.
     part
         Of the array, that is to be denoised: a slice for each axis.  None: all of it.
+    path
+        Of the file that the layer was opened from, if it was.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Source:
     model: str | None = None
     wishes: Mapping[str, Any] = field(default_factory=dict)
     part: tuple[slice, ...] | None = None
+    path: str | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Source":
         """Itself: duplicating a layer in napari must not copy the image that it was made from."""
@@ -182,8 +185,19 @@ def read_layer(layer: "Image", model: str | None = None, reading: Reading | None
     reading = reading or readings_of(layer, data.shape)[0]
     metadata = {key: value for key, value in layer.metadata.items() if key not in (SOURCE_KEY, BLEND_KEY)}
     contrast_range = None if layer.rgb else tuple(layer.contrast_limits_range)
+    path = layer.source.path
     return Source(
-        layer.name, data, reading.axes, reading.channel_axis, bool(layer.rgb), look, contrast_range, metadata, model, dict(wishes or {})
+        layer.name,
+        data,
+        reading.axes,
+        reading.channel_axis,
+        bool(layer.rgb),
+        look,
+        contrast_range,
+        metadata,
+        model,
+        dict(wishes or {}),
+        path=path if isinstance(path, str) and path else None,
     )
 
 

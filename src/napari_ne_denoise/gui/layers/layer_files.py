@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_ne_denoise.core.io import ImageFile, letters_for
+from napari_ne_denoise.core.io import ImageFile, find_description, letters_for
 from napari_ne_denoise.core.io.image_file import unit_in_words, usual_unit
 from napari_ne_denoise.core.provenance import KEY
-from napari_ne_denoise.gui.layers.layer_data import MAP_KEY, finest
+from napari_ne_denoise.gui.layers.layer_data import MAP_KEY, SOURCE_KEY, Source, finest
 from napari_ne_denoise.gui.layers.readings import letters_of
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def layer_as_file(data: Any, meta: dict[str, Any]) -> tuple[ImageFile, list[str]
         name=str(meta.get("name", "")),
         provenance=record if isinstance(record, dict) else None,
         origin={axis: float(place) for axis, place in places if place},
+        **_noted(notes.get(SOURCE_KEY), axes, pixels.shape),
     )
     return image, _lost(pixels, meta, count)
 
@@ -105,6 +106,17 @@ def describe_place(told: dict[str, Any]) -> str:
         is_last = number + 1 == len(sizes) or sizes[number + 1][2] != unit
         texts.append(f"{label} {size} {unit}" if is_last else f"{label} {size}")
     return ", ".join(texts)
+
+
+def _noted(source: Any, axes: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    """What a layer has from the file of the image that it was made from, and napari's reader leaves there: names of channels, and so on."""
+    told = find_description(source.path) if isinstance(source, Source) and source.path else None
+    if told is None or tuple(told.pixels.shape) != tuple(source.data.shape):
+        return {}
+    noted = {"acquisition": told.acquisition if source.part is None else told.acquisition.of_part(source.part)}
+    count = shape[axes.index("C")] if "C" in axes else 1
+    channels = {"channel_names": told.channel_names, "channel_colours": told.channel_colours}
+    return noted | {name: each for name, each in channels.items() if len(each) == count}
 
 
 def _lost(pixels: Any, meta: dict[str, Any], count: int) -> list[str]:
