@@ -1,13 +1,17 @@
 """What a microscope noted in a file, beside its sizes, stays with a result of the same planes; in words that tifffile reads back."""
 
+import json
+import struct
+
 import numpy as np
 import pytest
 import tifffile
 
 from napari_ne_denoise.core.batch.jobs import plan_jobs
 from napari_ne_denoise.core.batch.run import run_jobs
+from napari_ne_denoise.core.errors import FileError
 from napari_ne_denoise.core.inference import load_denoiser
-from napari_ne_denoise.core.io import ImageFile, read_image, write_image
+from napari_ne_denoise.core.io import ImageFile, find_description, read_image, write_image
 from napari_ne_denoise.core.io.acquisition import Acquisition
 from napari_ne_denoise.core.settings import DenoiseSettings
 
@@ -150,3 +154,63 @@ def test_what_makes_no_sense_is_left_out(tmp_path, before, after):
     write_image(tmp_path / "b.ome.tif", image)
     with tifffile.TiffFile(tmp_path / "b.ome.tif") as file:
         assert after not in file.ome_metadata
+
+
+# ---- Micro-Manager ----------------------------------------------------------------------------------------------
+
+
+def write_as_micromanager(path, pixels, summary, description):
+    """A stack of Micro-Manager 2, of the axes TZCYX: its own index stands before and after what is a TIFF."""
+    count = dict(zip("TZCYX", pixels.shape, strict=True))
+    planned = {"MicroManagerVersion": "2.0.3", "Frames": count["T"], "Slices": count["Z"], "Channels": count["C"], "Positions": 1}
+    head = json.dumps(planned | {"TimeFirst": True, "SlicesFirst": True} | summary).encode()
+    at, body, index = 40 + len(head), b"", []
+    places = list(np.ndindex(pixels.shape[:3]))
+    for t, z, c in places:
+        index.append((c, z, t, 0, at))
+        plane, text = pixels[t, z, c].astype("<u2").tobytes(), description.encode() + b"\0" * 5
+        note = json.dumps({"PixelSizeUm": 0.13}).encode() + b"\0"
+        start = at + 162  # behind thirteen tags
+        texts, notes, ratio = (start + len(plane) + more for more in (0, len(text), len(text) + len(note)))
+        tags = [
+            (256, 4, 1, count["X"]), (257, 4, 1, count["Y"]), (258, 3, 1, 16), (259, 3, 1, 1), (262, 3, 1, 1), (270, 2, len(text), texts),
+            (273, 4, 1, start), (277, 3, 1, 1), (278, 3, 1, count["Y"]), (279, 4, 1, len(plane)), (282, 5, 1, ratio), (283, 5, 1, ratio),
+            (51123, 2, len(note), notes),
+        ]  # fmt: skip
+        at = ratio + 8
+        following = 0 if (t, z, c) == places[-1] else at
+        ifd = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + struct.pack("<I", following)
+        body += ifd + plane + text + note + struct.pack("<II", 72, 1)
+    end = struct.pack("<II", 3453623, len(index)) + b"".join(struct.pack("<IIIII", *row) for row in index)
+    marks = struct.pack("<10I", 40 + len(head), 54773648, at, 483765892, 0, 99384722, 0, 2355492, len(head), 0)[:36]
+    path.write_bytes(b"II*\0" + marks + head + body + end)
+
+
+SUMMARY = {"Prefix": "cells", "z-step_um": -2.0, "Interval_ms": 30000, "ChNames": ["DAPI", "GFP"]}
+
+
+def test_a_stack_of_micromanager_keeps_what_its_ome_xml_says(tmp_path):
+    path, pixels = tmp_path / "cells_MMStack_Pos0.ome.tif", numbers((2, 3, 2, 40, 48))
+    write_as_micromanager(path, pixels, SUMMARY, bioformats(order="XYZCT"))
+    with tifffile.TiffFile(path) as file:
+        assert file.series[0].kind == "mmstack"
+    image = read_image(path)
+    np.testing.assert_array_equal(image.pixels, pixels)
+    assert image.axes == "TZCYX"
+    assert image.pixel_size == {"X": (0.1, "µm"), "Y": (0.1, "µm"), "Z": (2.0, "µm"), "T": (30.0, "s")}
+    assert (image.channel_names, image.channel_colours) == (("DAPI", "GFP"), ("0000FF", "00FF00"))
+    assert find_description(path).pixel_size == image.pixel_size
+    assert told_by(denoised(path, tmp_path / "out"))[2] == told_by(path)[2]
+
+
+def test_a_stack_of_micromanager_that_was_stopped_and_has_no_ome_xml(tmp_path):
+    path, pixels = tmp_path / "cells_MMStack_Pos0.ome.tif", numbers((2, 3, 2, 40, 48))
+    write_as_micromanager(path, pixels, {**SUMMARY, "Frames": 100}, "")
+    image = read_image(path)
+    np.testing.assert_array_equal(image.pixels, pixels)
+    assert image.pixel_size == {"X": (0.13, "µm"), "Y": (0.13, "µm"), "Z": (2.0, "µm"), "T": (30000.0, "ms")}
+    assert image.channel_names == ("DAPI", "GFP")
+    assert "Returning subset (2, 1, 3, 2) of (100, 1, 3, 2)" in image.notes[0]
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(FileError, match=r"missing|cannot be read|cut off"):
+        read_image(path)

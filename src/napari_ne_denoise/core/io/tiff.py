@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import tifffile
 
 from napari_ne_denoise.core.errors import FileError, one_line
-from napari_ne_denoise.core.io import ome
+from napari_ne_denoise.core.io import layout, ome
 from napari_ne_denoise.core.io.image_file import TO_MICROMETRES, ImageFile, PixelSize, usual_unit
 from napari_ne_denoise.core.io.letters import distinct_letters
 from napari_ne_denoise.core.io.messages import logged_by
@@ -28,6 +29,8 @@ LOGGERS = ("tifffile", "imagecodecs")
 # what they only log although pixels are lost
 _DAMAGE = ("missing", "corrupt", "truncated", "invalid offset", "invalid page", "circular reference", "failed to reshape")
 ANOTHER_IS_MISSING = "failed to read"
+# of a time series of Micro-Manager that was stopped before its end: what there is of it is whole
+STOPPED = "Returning subset"
 CENTIMETRE = 3
 LARGEST_RESOLUTION = 2**31  # pixels a centimetre; of a fraction of whole numbers of 32 bit
 _MICROMETRES = {2: 25400.0, CENTIMETRE: 10000.0}  # in an inch and a centimetre, TIFF's two units
@@ -190,17 +193,39 @@ def _own_page(file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> int |
 
 
 def _describe(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, messages: list[str]) -> ome.Described:
-    if series.kind == "ome" and file.ome_metadata:
+    is_micromanager = series.kind == "mmstack"
+    if file.ome_metadata and (series.kind == "ome" or (is_micromanager and "<Image" in file.ome_metadata)):
+        page, order = (0, _order_of_planes(series)) if is_micromanager else (_own_page(file, series), None)
         try:
-            return ome.describe(file.ome_metadata, file.filename, _own_page(file, series))
+            return ome.describe(file.ome_metadata, file.filename, page, order)
         except (ElementTree.ParseError, ValueError, RecursionError) as error:
             messages.append(f"the OME-XML cannot be read ({one_line(str(error))}); pixel sizes are lost")
     try:
+        if is_micromanager:
+            return ome.Described(_micromanager_sizes(file), _micromanager_names(file), "", None, None, ())
         sizes = _imagej_sizes(file) if file.is_imagej else _plain_sizes(series.keyframe)
-    except (TypeError, ValueError, OverflowError):  # tags may hold anything
+    except (TypeError, ValueError, OverflowError, AttributeError):  # tags may hold anything
         messages.append("what it says of pixel sizes makes no sense; they are lost")
         sizes = {}
     return ome.Described(sizes, (), "", None, None, (), channel_colours=_imagej_colours(file) if file.is_imagej else ())
+
+
+def _order_of_planes(series: tifffile.TiffPageSeries) -> str:
+    """T, Z and C as the planes lie, the slowest first, which need not be as the OME-XML says; letters of axes that are not there first."""
+    axes = "".join(letter for letter in series.axes if letter in "TZC")
+    return "".join(letter for letter in "TZC" if letter not in axes) + axes
+
+
+def _micromanager_sizes(file: tifffile.TiffFile) -> PixelSize:
+    """What Micro-Manager notes of sizes, where it wrote no OME-XML: in the file, and with each plane."""
+    summary, plane = file.micromanager_metadata["Summary"], file.pages.first.tags.valueof("MicroManagerMetadata", {})  # type: ignore[index]
+    pixel = plane.get("PixelSizeUm") or summary.get("PixelSize_um")
+    told = {"X": (pixel, "µm"), "Y": (pixel, "µm"), "Z": (summary.get("z-step_um"), "µm"), "T": (summary.get("Interval_ms"), "ms")}
+    return {axis: (abs(size), unit) for axis, (value, unit) in told.items() if math.isfinite(size := layout.number(value)) and size}
+
+
+def _micromanager_names(file: tifffile.TiffFile) -> tuple[str, ...]:
+    return layout.channel_names_in({"channel_names": file.micromanager_metadata["Summary"].get("ChNames")})  # type: ignore[index]
 
 
 def _imagej_sizes(file: tifffile.TiffFile) -> PixelSize:
@@ -266,7 +291,7 @@ LOSSY = frozenset({tifffile.COMPRESSION.OJPEG, tifffile.COMPRESSION.JPEG, tifffi
 
 def _refuse_if_incomplete(path: Path, messages: list[str]) -> None:
     for message in messages:
-        if any(word in message.lower() for word in _DAMAGE):
+        if STOPPED not in message and any(word in message.lower() for word in _DAMAGE):
             raise FileError(
                 f"{path}: a part of the file is missing or damaged ({one_line(message)}); copy it again from where it was made."
             )
