@@ -10,9 +10,10 @@ import tifffile
 from napari_ne_denoise import denoise, load_denoiser
 from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun, JobEnded
 from napari_ne_denoise.core.batch.jobs import plan_jobs, plan_targets
+from napari_ne_denoise.core.batch.products import with_source
 from napari_ne_denoise.core.batch.run import run_jobs
 from napari_ne_denoise.core.errors import SettingsError
-from napari_ne_denoise.core.io import read_image
+from napari_ne_denoise.core.io import ImageFile, read_image
 from napari_ne_denoise.core.provenance import KEY, said_of_measurement, said_of_result
 from napari_ne_denoise.core.run import DenoisingRun
 from napari_ne_denoise.core.settings import DenoiseSettings
@@ -98,6 +99,44 @@ def test_files_of_one_name_get_results_of_different_names(inputs, names):
     targets = plan_targets(inputs, Path("results"))
     assert targets == [Path("results", f"{name}_denoised.ome.tif") for name in names]
     assert plan_targets(inputs[::-1], Path("results")) == targets[::-1]  # whatever the order, so that a batch can go on
+
+
+@pytest.fixture
+def plates(tmp_path):
+    """Two plates of two rows and two columns, of groups of zarr format 2 and 3."""
+    for plate, group in (("screen.zarr", ".zgroup"), ("second.ome.zarr", "zarr.json")):
+        for place in (".", "A", "A/1", "A/1/0", "A/2", "A/2/0", "B", "B/1", "B/1/0", "B/1/1"):
+            (tmp_path / plate / place).mkdir(exist_ok=True)
+            (tmp_path / plate / place / group).write_text("{}")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        (["screen.zarr/A/1/0"], ["screen_A_1_0"]),
+        (["screen.zarr/A/1/0", "screen.zarr/A/2/0"], ["screen_A_1_0", "screen_A_2_0"]),
+        (["screen.zarr/A/1/0", "screen.zarr/B/1/0", "second.ome.zarr/A/1/0"], ["screen_A_1_0", "screen_B_1_0", "second_A_1_0"]),
+        (["screen.zarr"], ["screen"]),
+    ],
+)
+def test_results_of_fields_of_a_plate_are_called_after_plate_row_column_and_field(plates, monkeypatch, fields, names):
+    targets = [f"{name}_denoised.ome.zarr" for name in names]
+    for root in (plates, Path()):
+        monkeypatch.chdir(plates)
+        assert [target.name for target in plan_targets([root / field for field in fields], plates / "out")] == targets
+        beside = plan_targets([root / field for field in fields], None)  # and not among the fields
+        assert [target.absolute() for target in beside] == [plates / target for target in targets]
+    monkeypatch.chdir(plates / "screen.zarr/B")
+    assert plan_targets([Path("1/0")], plates) == [plates / "screen_B_1_0_denoised.ome.zarr"]
+
+
+def test_a_record_says_which_field_of_a_plate_it_is_of(plates):
+    assert with_source({"input": {}}, plates / "screen.zarr/B/1/0", ImageFile(np.zeros((2, 2))))["input"] == {"file": "screen.zarr/B/1/0"}
+    (plates / "x").mkdir()
+    (plates / "x/screen.zarr").symlink_to(plates / "screen.zarr")
+    same = plan_targets([plates / "screen.zarr/B/1/0", plates / "x/screen.zarr/B/1/0"], plates)
+    assert [target.name.removesuffix("_denoised.ome.zarr").rpartition("screen_")[0] for target in same] == [f"{plates.name}_", "x_"]
 
 
 def test_files_beside_each_other_of_one_name_keep_their_folder():

@@ -163,9 +163,9 @@ def _profile(path: Path | None) -> NoiseModel | None:
 
 def _targets(folder: Path, source: Path, names: list[str], overwrite: bool) -> dict[str, Path]:
     """Which file each map becomes; what exists is refused before anything is computed, which takes long."""
-    from napari_ne_denoise.core.io import stem
+    from napari_ne_denoise.core.io import label
 
-    targets = {name: folder / f"{stem(source)}_{name}.ome.tif" for name in names}
+    targets = {name: folder / f"{label(source)}_{name}.ome.tif" for name in names}
     for path in targets.values():
         if path.exists() and not overwrite:
             raise FileError(f"{path}: exists already; say --overwrite to replace it, or give -o another folder.")

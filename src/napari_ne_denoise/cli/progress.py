@@ -46,7 +46,9 @@ class Lines:
         self._line = ProgressLine(self._label(number) + (phase and f", {phase}"), quiet=self._quiet)
 
     def _label(self, number: int) -> str:
-        name = self._jobs[number].source.name
+        from napari_ne_denoise.core.io import place_in_home
+
+        name = place_in_home(self._jobs[number].source)
         return f"[{number + 1}/{len(self._jobs)}] {name}" if len(self._jobs) > 1 else name
 
 

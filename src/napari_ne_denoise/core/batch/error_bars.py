@@ -14,7 +14,7 @@ from napari_ne_denoise.core.batch.jobs import Job
 from napari_ne_denoise.core.batch.names import std_target
 from napari_ne_denoise.core.batch.parts import PartMaker
 from napari_ne_denoise.core.errors import FileError
-from napari_ne_denoise.core.io import ImageFile, write_image
+from napari_ne_denoise.core.io import ImageFile, place_in_home, write_image
 from napari_ne_denoise.core.io.zarr_files import ZarrParts
 from napari_ne_denoise.core.jacobian.map_records import map_record
 from napari_ne_denoise.core.jacobian.maps import MapMaker, MapStep, error_steps
@@ -97,7 +97,7 @@ def check_error_bars(run: DenoisingRun, job: Job) -> None:
 def described(image: ImageFile, run: DenoisingRun, noises: Sequence[Any], source: Path) -> ImageFile:
     """What is said of error bars, in place of what is said of the image; `noises` are records of the noise of the channels."""
     record = map_record(MAP, model=run.settings.model_name, strength=run.settings.strength) | {"noise": list(noises)}
-    return replace(image, name=f"{image.name} {MAP}", provenance=record | {"input": {"file": source.name}})
+    return replace(image, name=f"{image.name} {MAP}", provenance=record | {"input": {"file": place_in_home(source)}})
 
 
 def _step(step: MapStep) -> Step:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from napari_ne_denoise.core.batch.names import std_target
 from napari_ne_denoise.core.batch.resume import Earlier
 from napari_ne_denoise.core.errors import SettingsError
-from napari_ne_denoise.core.io import WRITABLE, check_target, is_zarr, stem
+from napari_ne_denoise.core.io import WRITABLE, check_target, home, is_zarr, label, stem
 
 SHARE_FORM = "I/N, such as 2/8 for the second of eight jobs"
 DENOISED = "_denoised"  # behind the name of the image
@@ -109,7 +109,7 @@ def plan_jobs(
         Files to read.
     out
         A file, for a single input, if it ends like an image; otherwise a folder, which is made if it is not there.  None: each result lies
-        beside its input.
+        beside its input, or beside the OME-Zarr that its input is in.
     overwrite, skip_existing
         What to do with outputs that exist; neither: refuse, but for those that an earlier run finished that was broken off (`resume`).
     share
@@ -163,7 +163,7 @@ def plan_targets(inputs: Sequence[Path], out: Path | None) -> list[Path]:
         If `out` cannot be written.
     """
     if out is None:
-        return _distinct(inputs, [source.parent / result_name(source) for source in inputs])
+        return _distinct(inputs, [home(source).parent / result_name(source) for source in inputs])
     # an OME-Zarr is a folder, but one image
     # of os.path, which say no of names that are too long: that is said of each result, and stops no other
     looks_like_file = bool(out.suffix) and (is_zarr(out) or not os.path.isdir(out))
@@ -176,9 +176,9 @@ def plan_targets(inputs: Sequence[Path], out: Path | None) -> list[Path]:
     return _distinct(inputs, [out / result_name(source) for source in inputs])
 
 
-def result_name(source: Path, label: str | None = None) -> str:
-    """What the result of a file is called; `label` is what stands for the file, if not its own name."""
-    return f"{stem(source) if label is None else label}{ZARR_ENDING if os.path.isdir(source) else ENDING}"
+def result_name(source: Path, called: str | None = None) -> str:
+    """What the result of a file is called; `called` is what stands for the file, if not its own name."""
+    return f"{label(source) if called is None else called}{ZARR_ENDING if os.path.isdir(source) else ENDING}"
 
 
 def _distinct(inputs: Sequence[Path], targets: list[Path]) -> list[Path]:
@@ -190,26 +190,27 @@ def _distinct(inputs: Sequence[Path], targets: list[Path]) -> list[Path]:
     for target, numbers in sharing.items():
         if len(numbers) > 1:
             labels = _labels([inputs[number] for number in numbers])
-            for number, label in zip(numbers, labels, strict=True):
-                distinct[number] = target.with_name(result_name(inputs[number], label))
+            for number, called in zip(numbers, labels, strict=True):
+                distinct[number] = target.with_name(result_name(inputs[number], called))
     return distinct
 
 
 def _labels(sources: list[Path]) -> list[str]:
     """Short names that tell files of one stem apart: by their endings, or by as many of their folders as it takes."""
-    deepest = max(len(source.parent.parts) for source in sources)
+    deepest = max(len(home(source).parent.parts) for source in sources)
     for depth in range(deepest + 1):
         for with_ending in (False, True):
             labels = [_label(source, depth, with_ending) for source in sources]
             if len(set(labels)) == len(labels):
                 return labels
-    return [stem(source) for source in sources]  # one file, given twice
+    return [label(source) for source in sources]  # one file, given twice
 
 
 def _label(source: Path, depth: int, with_ending: bool) -> str:
-    folders = [part for part in source.parent.parts if part != source.anchor]
-    ending = source.name[len(stem(source)) :].lstrip(".").replace(".", "_")
-    return "_".join([*folders[max(0, len(folders) - depth) :], stem(source), *([ending] if with_ending and ending else [])])
+    whole = home(source)
+    folders = [part for part in whole.parent.parts if part != whole.anchor]
+    ending = whole.name[len(stem(whole)) :].lstrip(".").replace(".", "_")
+    return "_".join([*folders[max(0, len(folders) - depth) :], label(source), *([ending] if with_ending and ending else [])])
 
 
 def _refuse_repeated(targets: list[Path]) -> None:

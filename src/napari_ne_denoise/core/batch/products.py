@@ -17,7 +17,7 @@ from napari_ne_denoise.core.batch.events import ERROR_BARS
 from napari_ne_denoise.core.batch.jobs import Job
 from napari_ne_denoise.core.batch.names import std_target
 from napari_ne_denoise.core.batch.parts import PartMaker, ResultMaker
-from napari_ne_denoise.core.io import ImageFile
+from napari_ne_denoise.core.io import ImageFile, place_in_home
 from napari_ne_denoise.core.io.zarr_files import ZarrParts
 from napari_ne_denoise.core.run import DenoisingRun
 
@@ -131,4 +131,4 @@ def with_source(provenance: dict[str, Any], source: Path, image: ImageFile) -> d
     """The record of a run, and in it those of the runs that made its input."""
     earlier = {"provenance": image.provenance} if image.provenance else {}
     which = {"series": image.series} if image.series else {}
-    return provenance | {"input": provenance["input"] | {"file": source.name} | which | earlier}
+    return provenance | {"input": provenance["input"] | {"file": place_in_home(source)} | which | earlier}

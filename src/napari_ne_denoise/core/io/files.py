@@ -236,6 +236,26 @@ def stem(path: Path) -> str:
     return name[:-4] if name.lower().endswith(".ome") else name
 
 
+def home(path: Path) -> Path:
+    """The file; of an image within an OME-Zarr, as a field of a plate is, the whole OME-Zarr."""
+    if not os.path.isdir(path):
+        return path
+    holding = [folder for folder in Path(os.path.abspath(path)).parents if is_zarr(folder) or is_folder_of_zarr(folder)]
+    return holding[-1] if holding else path
+
+
+def place_in_home(path: Path) -> str:
+    """The name; of an image within an OME-Zarr also the way to it, such as "plate.zarr/B/3/0" for row B, column 3, field 0."""
+    whole = home(path)
+    return path.name if whole is path else Path(os.path.abspath(path)).relative_to(whole.parent).as_posix()
+
+
+def label(path: Path) -> str:
+    """What the results of a file are called after: its name without ending, and within an OME-Zarr the way, such as "plate_B_3_0"."""
+    first, *way = Path(place_in_home(path)).parts or ("",)
+    return "_".join([stem(Path(first)), *way])
+
+
 def _check_source(path: Path) -> None:
     if path.is_dir() and (is_zarr(path) or is_folder_of_zarr(path)):
         return

@@ -17,6 +17,7 @@ from napari_ne_denoise.core.axes import Index
 from napari_ne_denoise.core.errors import FileError
 from napari_ne_denoise.core.io import ome_zarr
 from napari_ne_denoise.core.io.failures import NOT_WRITTEN, failures_named
+from napari_ne_denoise.core.io.files import place_in_home
 from napari_ne_denoise.core.io.image_file import ImageFile
 from napari_ne_denoise.core.io.letters import distinct_letters
 from napari_ne_denoise.core.io.pyramid import DoAll, FillWithMeans, Piece, RangeOf, halved_shape, one_by_one, pieces, widest
@@ -129,7 +130,7 @@ def _restored(path: Path, array: zarr.Array[Any], attributes: dict[str, Any], de
         pixels, axes = _transposed(pixels, back), own
         sizes, origin = ome_zarr.restored_sizes(attributes, own)
     notes = (f"of the {described.levels} sizes in the file the full one is taken",) if described.levels > 1 and own is None else ()
-    provenance, name = ome_zarr.record_in(attributes), described.name or path.name
+    provenance, name = ome_zarr.record_in(attributes), described.name or place_in_home(path)
     return ImageFile(pixels, axes, sizes, described.channel_names, name, provenance, notes, origin, described.channel_colours)
 
 

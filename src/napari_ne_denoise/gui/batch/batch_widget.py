@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 from napari_ne_denoise.core.batch.events import DONE, FAILED, SKIPPED, JobAdvanced, JobBegun, say_unnamed
 from napari_ne_denoise.core.batch.jobs import DENOISED, Job, plan_jobs, plan_targets, result_name
 from napari_ne_denoise.core.errors import NEDenoiseError
-from napari_ne_denoise.core.io import READABLE, is_zarr
+from napari_ne_denoise.core.io import READABLE, is_zarr, place_in_home
 from napari_ne_denoise.core.words import percent
 from napari_ne_denoise.gui.base.boxes import choice_box, offer
 from napari_ne_denoise.gui.base.choices import explain_models, find_devices, model_box
@@ -242,7 +242,8 @@ class BatchWidget(WorkDock):
 
         def name(row: int) -> tuple[str, str]:
             source, target = self.files[row], targets[row]
-            called = source.name if names[source.name] == 1 else str(Path(*source.parts[-2:]))
+            called = place_in_home(source)
+            called = called if called != source.name or names[called] == 1 else str(Path(*source.parts[-2:]))
             usual = target.name == result_name(source)
             return called if usual else f"{called} → {target.name.rpartition(DENOISED)[0]}", f"{source}\n→ {target}"
 
@@ -263,7 +264,7 @@ class BatchWidget(WorkDock):
         elif isinstance(event, JobBegun):
             self.table.show_in(event.number, STATE, "reading")
             self.table.show_row(event.number)
-            self.message.say(f"{event.number + 1} of {len(self._jobs)}: {event.job.source.name}")
+            self.message.say(f"{event.number + 1} of {len(self._jobs)}: {place_in_home(event.job.source)}")
         elif isinstance(event, JobAdvanced):
             share = event.done / event.total
             self.table.show_in(event.number, STATE, percent(share))

@@ -1,7 +1,7 @@
 """Which layer was made from which, and which part of it: the one place that answers."""
 
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
@@ -130,7 +130,13 @@ def _part(result: "Image") -> Window | None:
 def _is_named(layer: "Layer", record: dict[str, Any]) -> bool:
     """Whether a record names a layer, or the file that it was opened from."""
     name, path = name_of_source(record), layer.source.path
-    return layer.name == record.get("source_layer") or bool(name and path and Path(path).name == name)
+    return layer.name == record.get("source_layer") or bool(name and path and _ends_with(path, name))
+
+
+def _ends_with(path: str, name: str) -> bool:
+    """Whether a path leads to a file, or an image within an OME-Zarr, of that name."""
+    parts = PurePosixPath(name).parts
+    return Path(path).parts[-len(parts) :] == parts
 
 
 def _is_span(ends: Any) -> bool:
