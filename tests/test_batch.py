@@ -9,6 +9,7 @@ import tifffile
 
 from napari_ne_denoise import denoise, load_denoiser
 from napari_ne_denoise.core.batch.events import JobAdvanced, JobBegun, JobEnded
+from napari_ne_denoise.core.batch.file import told_of
 from napari_ne_denoise.core.batch.jobs import plan_jobs, plan_targets
 from napari_ne_denoise.core.batch.products import with_source
 from napari_ne_denoise.core.batch.run import run_jobs
@@ -137,6 +138,12 @@ def test_a_record_says_which_field_of_a_plate_it_is_of(plates):
     (plates / "x/screen.zarr").symlink_to(plates / "screen.zarr")
     same = plan_targets([plates / "screen.zarr/B/1/0", plates / "x/screen.zarr/B/1/0"], plates)
     assert [target.name.removesuffix("_denoised.ome.zarr").rpartition("screen_")[0] for target in same] == [f"{plates.name}_", "x_"]
+
+
+@pytest.mark.parametrize(("axes", "example"), [("QYX", "ZYX"), ("QZYX", "TZYX"), ("TZQYX", "TZCYX"), ("QIYX", "TZYX")])
+def test_an_axis_that_is_not_named_may_be_one_that_the_image_has_not(axes, example):
+    told = told_of(ImageFile(np.zeros((2,) * len(axes)), axes), {"decided": {}})
+    assert told["unnamed_axes"]["example"] == example
 
 
 def test_files_beside_each_other_of_one_name_keep_their_folder():

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_ne_denoise.core.errors import FileError
-from napari_ne_denoise.core.io import ImageFile, check_target, read_image, read_provenance, stem, write_image, zarr_files
+from napari_ne_denoise.core.io import ImageFile, check_target, letters_for, read_image, read_provenance, stem, write_image, zarr_files
 from napari_ne_denoise.core.io.ome_zarr import read_attributes
 from napari_ne_denoise.core.io.zarr_files import ZarrParts
 
@@ -251,6 +251,56 @@ def test_of_a_plate_an_image_that_is_there_is_named(tmp_path):
         with pytest.raises(FileError) as raised:
             read_image(path)
         assert f"such as {tmp_path / 'a.zarr/B/2/3'}, or {path / every} for all." in str(raised.value)
+
+
+def with_axes(path, names, kinds, scale=None):
+    """Version 0.5, with axes that somebody called so."""
+    write_image(path, ImageFile(numbers((3, 4, 20, 30)[-len(names) :]), letters_for(len(names))))
+    group = zarr.open_group(path)
+    ome = dict(group.attrs["ome"])
+    ome["multiscales"][0]["axes"] = [
+        {"name": name} | ({"type": kind, "unit": "micrometer"} if kind else {}) for name, kind in zip(names, kinds, strict=True)
+    ]
+    ome["multiscales"][0]["datasets"][0]["coordinateTransformations"] = [
+        {"type": "scale", "scale": scale or [0.5] * len(names)},
+        {"type": "translation", "translation": [10.0] * len(names)},
+    ]
+    group.attrs.clear()
+    group.attrs["ome"] = ome
+    return path
+
+
+@pytest.mark.parametrize(
+    ("names", "kinds", "axes", "noted"),
+    [
+        (("depth", "height", "width"), ("space",) * 3, "ZYX", False),
+        (("time", "Row", "Column"), ("", "", ""), "TYX", False),
+        (("slice", "y", "x"), ("space",) * 3, "ZYX", False),  # no colours
+        (("t", "y", "x"), ("space",) * 3, "TYX", False),
+        (("tilt", "y", "x"), ("space",) * 3, "QYX", False),
+        (("angle", "a", "b", "c"), ("other", "space", "space", "space"), "AZYX", True),
+        (("lat", "lon"), ("space", "space"), "YX", True),
+        (("channel", "dim_1", "dim_2"), ("", "", ""), "CYX", True),
+        (("dim_0", "dim_1", "dim_2"), ("", "", ""), "DYX", True),
+    ],
+)
+def test_axes_of_any_name_are_taken_for_what_they_must_be(tmp_path, names, kinds, axes, noted):
+    image = read_image(with_axes(tmp_path / "a.zarr", names, kinds))
+    assert image.axes == axes
+    assert image.notes == ((f"its axes are called {', '.join(names)}, and were taken for {axes}",) if noted else ())
+    assert {image.pixel_size[axis][0] for axis in "YX"} == {0.5}
+
+
+def test_axes_of_which_none_are_of_space_are_refused_by_name(tmp_path):
+    with pytest.raises(FileError, match=r"a\.zarr: .*of its axes when, dye no two are of space"):
+        read_image(with_axes(tmp_path / "a.zarr", ("when", "dye"), ("time", "channel")))
+
+
+def test_of_a_negative_scale_size_and_region_stay_and_the_rest_is_said(tmp_path):
+    image = read_image(with_axes(tmp_path / "a.zarr", ("z", "y", "x"), ("space",) * 3, [2.0, -0.5, 0.5]))
+    assert image.pixel_size == {"Z": (2.0, "µm"), "Y": (0.5, "µm"), "X": (0.5, "µm")}
+    assert image.origin == {"Z": 10.0, "Y": 10.0 - 19 * 0.5, "X": 10.0}
+    assert image.notes == ("its scale along Y is negative: pixels keep their size and order, and the mirroring is lost",)
 
 
 def test_a_bare_array_is_an_image_of_which_nothing_is_known(tmp_path):

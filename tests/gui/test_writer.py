@@ -13,9 +13,9 @@ from napari.layers import Image, Labels
 from napari.plugins import _initialize_plugins, _npe2
 from qtpy.QtWidgets import QFileDialog
 
-from napari_ne_denoise.core.io import files, read_image
+from napari_ne_denoise.core.io import ImageFile, files, read_image
 from napari_ne_denoise.core.provenance import KEY
-from napari_ne_denoise.gui.layers.layer_files import file_as_layer, layer_as_file
+from napari_ne_denoise.gui.layers.layer_files import file_as_layer, layer_as_file, place_told
 
 PLUGIN = "napari-ne-denoise"
 RECORD = {"program": PLUGIN, "settings": {"sigma": None}, "note": 'µ < "λ"'}
@@ -205,6 +205,12 @@ def test_what_is_lost_is_told(tmp_path, how, lost, monkeypatch):
     layer.save(str(tmp_path / "a.ome.tif"), plugin=PLUGIN)
     assert len(told) == len(lost)
     assert not lost or lost[0] in told[0]
+
+
+def test_no_file_of_ours_tells_the_place_of_a_layer_that_is_mirrored():
+    told = ImageFile(numbers(20, 30), "YX", {"Y": (0.5, "µm"), "X": (0.5, "µm")})
+    assert place_told(told, Image(told.pixels)) is not None
+    assert place_told(told, Image(told.pixels, scale=(-0.5, 0.5))) is None
 
 
 def test_a_mask_is_lost():

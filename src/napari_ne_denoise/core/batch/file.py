@@ -298,7 +298,8 @@ def _unnamed(axes: str) -> dict[str, Any]:
     unknown = [number for number, letter in enumerate(axes) if letter not in "TZCYXS"]
     if not unknown:
         return {}
-    better = "".join("Z" if number in unknown else letter for number, letter in enumerate(axes))
+    free = next((letter for letter in "ZTC" if letter not in axes), "Z")
+    better = "".join(free if number in unknown else letter for number, letter in enumerate(axes))
     example = better if len(unknown) == 1 else "TZYX"
     return {"unnamed_axes": {"numbers": unknown, "example": example}}
 

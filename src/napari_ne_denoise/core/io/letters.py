@@ -4,6 +4,12 @@ from __future__ import annotations
 
 # for axes of unknown meaning: "other" and "sequence" as tifffile has them, then letters that mean nothing to anybody
 UNKNOWN = "QIUVWNDFGJK"
+# what axes are called that are not called by their letters
+WORDS = {
+    "time": "T", "frame": "T", "frames": "T", "channel": "C", "channels": "C",
+    "depth": "Z", "plane": "Z", "slice": "Z", "slices": "Z",
+    "height": "Y", "row": "Y", "rows": "Y", "width": "X", "col": "X", "column": "X", "columns": "X",
+}  # fmt: skip
 
 
 def distinct_letters(axes: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from napari_ne_denoise.core.errors import FileError
 from napari_ne_denoise.core.io import layout as layouts
 from napari_ne_denoise.core.io.image_file import LENGTH_UNITS, TIME_UNITS, ImageFile, PixelSize, unit_in_words, usual_unit
-from napari_ne_denoise.core.io.letters import distinct_letters
+from napari_ne_denoise.core.io.letters import WORDS, distinct_letters
 from napari_ne_denoise.core.io.ome import LAYOUT_KEY, plane_letters
 from napari_ne_denoise.core.provenance import KEY
 
@@ -38,8 +38,10 @@ class Described:
         Of the array of the full size, within the group.
     levels
         How many sizes there are.
-    axes, pixel_size, origin, channel_names, name, channel_colours
+    axes, pixel_size, origin, channel_names, name, channel_colours, notes
         As in `ImageFile`.
+    mirrored
+        Letters of the axes with a negative scale, of which `pixel_size` has the absolute value.
     """
 
     path: str
@@ -50,6 +52,8 @@ class Described:
     channel_names: tuple[str, ...] = ()
     name: str = ""
     channel_colours: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    mirrored: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,10 +136,10 @@ def describe(attributes: Mapping[str, Any], number: int) -> Described:
     """
     image = multiscales_in(attributes)[number]
     axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in image["axes"]]
-    letters = distinct_letters("".join(_letter(axis) for axis in axes))
+    letters, notes = _letters(axes)
     finest = image["datasets"][0]
     scale, translation = _placed(finest, image, len(axes))
-    sizes = {letter: (size, _unit(axis)) for letter, axis, size in zip(letters, axes, scale, strict=True) if letter != "C"}
+    sizes = {letter: (abs(size), _unit(axis)) for letter, axis, size in zip(letters, axes, scale, strict=True) if letter != "C"}
     known = {letter: size for letter, size in sizes.items() if size != (1.0, "pixel") and size[0] > 0}
     return Described(
         path=str(finest["path"]),
@@ -146,6 +150,8 @@ def describe(attributes: Mapping[str, Any], number: int) -> Described:
         channel_names=_channel_names(attributes),
         name=str(image.get("name") or ""),
         channel_colours=_channel_colours(attributes),
+        notes=notes,
+        mirrored="".join(letter for letter, size in zip(letters, scale, strict=True) if size < 0 and letter != "C"),
     )
 
 
@@ -219,9 +225,38 @@ def attributes_of(image: ImageFile, shapes: Sequence[tuple[int, ...]], windows: 
     return {"ome": ome, LAYOUT_KEY: layout} | ({KEY: image.provenance} if image.provenance else {})
 
 
+def _letters(axes: Sequence[Mapping[str, Any]]) -> tuple[str, tuple[str, ...]]:
+    """A letter for each axis, and what is to be said of that: OME-Zarr wants the axes of space last, of which the last two are the plane.
+
+    Raises
+    ------
+    ValueError
+        If there are no two that can be rows and columns.
+    """
+    letters = [_letter(axis) for axis in axes]
+    if letters.count("Y") == letters.count("X") == 1:
+        return distinct_letters("".join(letters)), ()
+    space = [number for number, axis in enumerate(axes) if axis.get("type") == "space"]
+    plane = space if len(space) > 1 else [number for number, letter in enumerate(letters) if letter not in _TYPES]
+    if len(plane) < 2:
+        raise ValueError(f"of its axes {_names(axes)} no two are of space")
+    letters = ["?" if letter in "ZYX" else letter for letter in letters]
+    for number, letter in zip(reversed(plane), "XYZ" if space else "XY", strict=False):
+        letters[number] = letter
+    found = distinct_letters("".join(letters))
+    return found, (f"its axes are called {_names(axes)}, and were taken for {found}",)
+
+
 def _letter(axis: Mapping[str, Any]) -> str:
-    known = {kind: letter for letter, kind in _TYPES.items()}.get(str(axis.get("type")))
-    return known or str(axis["name"])[:1].upper() or "?"
+    """T, Z, C, Y or X, the first letter of another name, or "?" where that would be taken for what it is not."""
+    kind, name = str(axis.get("type")), str(axis["name"]).lower()
+    known = {kind: letter for letter, kind in _TYPES.items()}.get(kind) or WORDS.get(name)
+    letter = name[:1].upper() or "?"
+    return known or ("?" if letter == "S" or (kind == "space" and letter in _TYPES and len(name) > 1) else letter)
+
+
+def _names(axes: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(str(axis["name"]) for axis in axes)
 
 
 def _unit(axis: Mapping[str, Any]) -> str:

@@ -129,9 +129,24 @@ def _restored(path: Path, array: zarr.Array[Any], attributes: dict[str, Any], de
         back = tuple(order.index(axis) for axis in range(len(order)))
         pixels, axes = _transposed(pixels, back), own
         sizes, origin = ome_zarr.restored_sizes(attributes, own)
-    notes = (f"of the {described.levels} sizes in the file the full one is taken",) if described.levels > 1 and own is None else ()
+    notes = described.notes if own is None else ()
+    if described.mirrored and own is None:
+        origin = _origin_of_mirrored(described, array.shape)
+        along = ", ".join(described.mirrored)
+        notes += (f"its scale along {along} is negative: pixels keep their size and order, and the mirroring is lost",)
+    if described.levels > 1 and own is None:
+        notes += (f"of the {described.levels} sizes in the file the full one is taken",)
     provenance, name = ome_zarr.record_in(attributes), described.name or place_in_home(path)
     return ImageFile(pixels, axes, sizes, described.channel_names, name, provenance, notes, origin, described.channel_colours)
+
+
+def _origin_of_mirrored(described: ome_zarr.Described, shape: tuple[int, ...]) -> dict[str, float]:
+    """Where the first pixel lies once nothing is mirrored, so that the image fills the same part of space."""
+    origin = dict(described.origin)
+    for letter in described.mirrored:
+        length = shape[described.axes.index(letter)]
+        origin[letter] = origin.get(letter, 0.0) - (length - 1) * described.pixel_size.get(letter, (1.0, ""))[0]
+    return origin
 
 
 def _bare(path: Path, array: zarr.Array[Any]) -> ImageFile:

@@ -72,7 +72,8 @@ def file_as_layer(image: ImageFile) -> tuple[Any, dict[str, Any], str]:
 def place_told(image: ImageFile, layer: "Image") -> dict[str, Any] | None:
     """Attributes of a layer, of scale, units, place and axis labels, as the file tells that it was opened from.
 
-    None if the file tells no sizes, holds another array than the layer, or tells nothing that the layer does not know.
+    None if the file tells no sizes, holds another array than the layer, or tells nothing that the layer does not know; nor of a layer that
+    is mirrored, as an OME-Zarr may be, of which no file of ours tells.
 
     Parameters
     ----------
@@ -81,7 +82,7 @@ def place_told(image: ImageFile, layer: "Image") -> dict[str, Any] | None:
     layer
         Opened by a reader that takes nothing but pixels, as that of napari does.
     """
-    if not image.pixel_size or tuple(image.pixels.shape) != tuple(finest(layer).shape):
+    if not image.pixel_size or tuple(image.pixels.shape) != tuple(finest(layer).shape) or np.any(np.asarray(layer.scale) < 0):
         return None
     _, meta, _ = file_as_layer(image)
     told = {name: meta[name] for name in PLACE_TOLD}

@@ -5,14 +5,13 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from napari_ne_denoise.core.axes import COLOUR_LENGTHS, SHORTEST_IMAGE_SIDE
-from napari_ne_denoise.core.io.letters import distinct_letters, letters_for
+from napari_ne_denoise.core.io.letters import WORDS, distinct_letters, letters_for
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
 MOST_CHANNELS_LAST = 4
 
-_LETTERS = {"frame": "T", "frames": "T", "slice": "Z", "plane": "Z", "depth": "Z", "row": "Y", "rows": "Y", "column": "X", "columns": "X"}
 _PLAIN_NAMES = {"t": "time", "z": "z", "c": "channels", "y": "y", "x": "x"}
 # what axes other than rows and columns count
 _COUNTED = {"T": "time point", "Z": "slice", "C": "channel"}
@@ -116,6 +115,6 @@ def _unlabelled(shape: tuple[int, ...], rgb: bool) -> Reading:
 
 def _letter(label: str) -> str:
     name = label.strip().lower()
-    if name in _LETTERS:
-        return _LETTERS[name]
+    if name in WORDS:
+        return WORDS[name]
     return name[0].upper() if name and _PLAIN_NAMES.get(name[0], "").startswith(name) else "?"
