@@ -663,6 +663,19 @@ def test_a_folder_that_cannot_be_made_is_said_before_any_work(stack, model, tmp_
     assert "Traceback" not in result.stderr
 
 
+def test_of_a_plate_all_images_are_denoised(model, tmp_path):
+    plate = tmp_path / "screen.zarr"
+    for well in ("A/1", "B/1"):
+        (plate / well).mkdir(parents=True)
+        (plate / well / "zarr.json").write_text(json.dumps({"attributes": {"ome": {"well": {"images": [{"path": "0"}]}}}}))
+        write_image(plate / well / "x.zarr", ImageFile(noisy(20, 24), "YX"))
+        (plate / well / "x.zarr").rename(plate / well / "0")
+    wells = {"ome": {"plate": {"wells": [{"path": "A/1"}, {"path": "B/1"}]}}}
+    (plate / "zarr.json").write_text(json.dumps({"zarr_format": 3, "node_type": "group", "attributes": wells}))
+    done = run("denoise", plate, "-o", tmp_path / "results", "--model", model)
+    assert [Path(line).name for line in done.stdout.split()] == ["screen_A_1_0_denoised.ome.zarr", "screen_B_1_0_denoised.ome.zarr"]
+
+
 def test_an_axis_that_nobody_named_is_asked_for(model, tmp_path):
     np.save(tmp_path / "stack.npy", noisy(3, 20, 24))
     record = json.loads(run("denoise", tmp_path / "stack.npy", "-o", tmp_path / "a.tif", "--model", model, "--json").stdout)

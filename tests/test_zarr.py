@@ -15,7 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_ne_denoise.core.errors import FileError
-from napari_ne_denoise.core.io import ImageFile, check_target, letters_for, read_image, read_provenance, stem, write_image, zarr_files
+from napari_ne_denoise.core.io import (
+    ImageFile,
+    check_target,
+    images_in,
+    letters_for,
+    read_image,
+    read_provenance,
+    stem,
+    write_image,
+    zarr_files,
+)
 from napari_ne_denoise.core.io.ome_zarr import read_attributes
 from napari_ne_denoise.core.io.zarr_files import ZarrParts
 
@@ -251,6 +261,22 @@ def test_of_a_plate_an_image_that_is_there_is_named(tmp_path):
         with pytest.raises(FileError) as raised:
             read_image(path)
         assert f"such as {tmp_path / 'a.zarr/B/2/3'}, or {path / every} for all." in str(raised.value)
+
+
+def test_the_images_of_a_plate_are_those_that_are_there(tmp_path):
+    plate = {"wells": [{"path": "B/10"}, {"path": "A/2"}, {"path": "C/1"}, {"path": "../away"}, {"path": 3}, {}, None]}
+    zarr.open_group(tmp_path / "a.zarr", mode="w", attributes={"ome": {"plate": plate}})
+    for well, fields in (("B/10", ("0", "1", "gone", "..", "/")), ("A/2", ("0",)), ("../away", ("0",))):
+        described = {"ome": {"well": {"images": [{"path": field} for field in fields]}}}
+        zarr.open_group(tmp_path / "a.zarr" / well, mode="w", attributes=described)
+        for field in {"0", "1"} & set(fields):
+            version_four(tmp_path / "a.zarr" / well / field, numbers((20, 30)), "yx")
+    assert images_in(tmp_path / "a.zarr") == [tmp_path / "a.zarr" / field for field in ("B/10/0", "B/10/1", "A/2/0")]
+    assert images_in(tmp_path / "a.zarr/A/2") == [tmp_path / "a.zarr/A/2/0"]
+    for other in ("a.zarr/A/2/0", "nothing.tif", "a.zarr/C"):
+        assert images_in(tmp_path / other) == [tmp_path / other]
+    (tmp_path / "a.zarr/A/2/zarr.json").write_text("{")
+    assert images_in(tmp_path / "a.zarr") == [tmp_path / "a.zarr"]
 
 
 def with_axes(path, names, kinds, scale=None):

@@ -1,5 +1,6 @@
 """The batch dock: files in, files out, and what became of each."""
 
+import json
 import threading
 from pathlib import Path
 
@@ -43,6 +44,19 @@ def states(dock):
 def run(dock, until):
     dock.button.native.click()
     until(lambda: dock.button.text != CANCEL)
+
+
+def test_of_a_plate_each_image_is_a_row_that_says_which_it_is(dock, tmp_path):
+    plate, wells = tmp_path / "screen.zarr", [{"path": "A/1"}, {"path": "B/1"}]
+    for place, words in ((".", {"plate": {"wells": wells}}), *((well["path"], {"well": {"images": [{"path": "0"}]}}) for well in wells)):
+        (plate / place).mkdir(parents=True, exist_ok=True)
+        (plate / place / "zarr.json").write_text(json.dumps({"attributes": {"ome": words}}))
+    for well in wells:
+        write_image(plate / well["path"] / "x.zarr", ImageFile(np.zeros((8, 9), "uint8"), "YX"))
+        (plate / well["path"] / "x.zarr").rename(plate / well["path"] / "0")
+    dock.add([plate])
+    assert [dock.table.text(row, FILE) for row in range(dock.table.count)] == ["screen.zarr/A/1/0", "screen.zarr/B/1/0"]
+    assert str(tmp_path / "screen_B_1_0_denoised.ome.zarr") in dock.table.explanation(1, FILE)
 
 
 def test_a_folder_is_denoised_and_the_table_tells_of_each(dock, folder, until):

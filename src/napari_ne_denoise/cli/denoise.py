@@ -38,7 +38,9 @@ def _choices(literal: Any) -> str:
 def denoise(
     inputs: Annotated[
         list[Path],
-        typer.Argument(metavar="IN...", help="TIFF, OME-TIFF, ImageJ TIFF, PNG, JPEG or NPY files, or OME-Zarr.", show_default=False),
+        typer.Argument(
+            metavar="IN...", help="TIFF, OME-TIFF, ImageJ TIFF, PNG, JPEG or NPY files, OME-Zarr, or plates of it.", show_default=False
+        ),
     ],
     out: Annotated[
         Path,
@@ -90,7 +92,9 @@ def denoise(
     same command goes on.
     """
     from napari_ne_denoise.core.batch.jobs import Share
+    from napari_ne_denoise.core.io import images_in
 
+    inputs = [image for path in inputs for image in images_in(path)]
     settings_given = {
         "model": model, "axes": axes, "channel_axis": channel_axis, "sigma": sigma, "noise": noise, "device": device,
         "precision": precision, "tile_size": tile_size, "output_dtype": output_dtype, "nonfinite": nonfinite,

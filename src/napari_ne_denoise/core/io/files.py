@@ -17,7 +17,7 @@ from napari_ne_denoise.core.errors import FileError
 from napari_ne_denoise.core.io.failures import NOT_WRITTEN, failures_named
 from napari_ne_denoise.core.io.image_file import ImageFile
 from napari_ne_denoise.core.io.letters import letters_for
-from napari_ne_denoise.core.io.ome_zarr import read_attributes, record_in
+from napari_ne_denoise.core.io.ome_zarr import fields_of, read_attributes, record_in
 from napari_ne_denoise.core.io.plain import read_jpeg, read_npy, read_png, read_sidecar, sidecar, write_npy, write_png, write_sidecar
 from napari_ne_denoise.core.io.targets import READABLE, check_target, is_folder_of_zarr, is_png, is_tiff, is_zarr
 
@@ -234,6 +234,14 @@ def stem(path: Path) -> str:
     """The name without .tif, .ome.tif and the like."""
     name = path.name[: -len(path.suffix)] if path.suffix else path.name
     return name[:-4] if name.lower().endswith(".ome") else name
+
+
+def images_in(path: Path) -> list[Path]:
+    """The path itself; of a plate or a well of OME-Zarr, the images in it."""
+    try:
+        return (fields_of(path) if os.path.isdir(path) else []) or [path]
+    except (OSError, ValueError, RecursionError):  # which is told when it is read
+        return [path]
 
 
 def home(path: Path) -> Path:

@@ -18,6 +18,7 @@ from napari_ne_denoise.core.io import layout as layouts
 from napari_ne_denoise.core.io.image_file import LENGTH_UNITS, TIME_UNITS, ImageFile, PixelSize, unit_in_words, usual_unit
 from napari_ne_denoise.core.io.letters import WORDS, distinct_letters
 from napari_ne_denoise.core.io.ome import LAYOUT_KEY, plane_letters
+from napari_ne_denoise.core.io.targets import is_folder_of_zarr
 from napari_ne_denoise.core.provenance import KEY
 
 VERSION = "0.5"
@@ -359,6 +360,27 @@ def refuse_labels(path: Path, attributes: Mapping[str, Any]) -> None:
     """
     if "image-label" in ome_in(attributes):
         raise FileError(f"{path}: holds labels, numbers of objects, which have no noise; give the image that they are of.")
+
+
+def fields_of(path: Path) -> list[Path]:
+    """The images of a plate or a well that are there, well by well; none if it is neither.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `read_attributes`.
+    """
+    ome = ome_in(read_attributes(path))
+    wells = [path / well for well in _paths(ome["plate"], "wells")] if "plate" in ome else [path]
+    fields = [well / name for well in wells for name in _paths(ome_in(read_attributes(well)).get("well"), "images")]
+    return [field for field in fields if is_folder_of_zarr(field)]
+
+
+def _paths(of: Any, key: str) -> list[str]:
+    """Those that lead nowhere else."""
+    found = of.get(key) if isinstance(of, dict) else None
+    paths = [str(each.get("path", "")) for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+    return [path for path in paths if path and not Path(path).is_absolute() and ".." not in Path(path).parts]
 
 
 def _first_field(path: Path, ome: Mapping[str, Any]) -> Path:

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 from napari_ne_denoise.core.batch.events import DONE, FAILED, SKIPPED, JobAdvanced, JobBegun, say_unnamed
 from napari_ne_denoise.core.batch.jobs import DENOISED, Job, plan_jobs, plan_targets, result_name
 from napari_ne_denoise.core.errors import NEDenoiseError
-from napari_ne_denoise.core.io import READABLE, is_zarr, place_in_home
+from napari_ne_denoise.core.io import READABLE, images_in, is_zarr, place_in_home
 from napari_ne_denoise.core.words import percent
 from napari_ne_denoise.gui.base.boxes import choice_box, offer
 from napari_ne_denoise.gui.base.choices import explain_models, find_devices, model_box
@@ -84,9 +84,9 @@ class BatchWidget(WorkDock):
         self._device_search.start()
 
     def add(self, paths: Sequence[Path]) -> None:
-        """Add files, and of folders the images in them; what is in the table already stays once."""
+        """Add files, and of folders and plates the images in them; what is in the table already stays once."""
         found = [file for path in paths for file in (image_files(path) if path.is_dir() and not is_zarr(path) else [path])]
-        self.files = list(dict.fromkeys([*self.files, *found]))
+        self.files = list(dict.fromkeys([*self.files, *(image for file in found for image in images_in(file))]))
         self._show_files()
         self._show_state()
         if paths and not found:
