@@ -163,6 +163,8 @@ def test_a_file_without_a_path_has_the_name_in_the_record(models):
     assert "read_image('noisy.tif')" in as_python(record)
     record["input"]["file"] = "cells.zarr"
     assert "denoise cells.zarr -o cells_denoised.ome.zarr" in as_command(record)
+    record["input"]["file"] = "screen.ome.zarr/B/3/0"
+    assert "denoise screen.ome.zarr/B/3/0 -o screen_B_3_0_denoised.ome.zarr" in as_command(record)
 
 
 @pytest.mark.parametrize(

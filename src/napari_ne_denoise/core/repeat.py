@@ -76,8 +76,7 @@ def as_command(record: Mapping[str, Any], path: str | None = None, *, windows: b
     """
     plain = _plain(record)
     settings, source = _settings(plain), _source(plain, path)
-    ending = "_denoised.ome.zarr" if source.lower().endswith(".zarr") else "_denoised.ome.tif"
-    target = str(Path(source).with_name(stem(Path(source)) + ending))
+    target = str(_beside(Path(source)))
     given = _with_axes(dict(_given(plain, settings)), settings, _shape(plain))
     which = {"series": series} if (series := _series(plain)) else {}
     options = [_option(name, value) for name, value in {**given, **which}.items()]
@@ -86,6 +85,15 @@ def as_command(record: Mapping[str, Any], path: str | None = None, *, windows: b
         return shlex.join(words)
     noise = _text(settings.noise)
     return " ".join(_for_windows(word, noise if isinstance(settings.noise, dict) else "") for word in words)
+
+
+def _beside(source: Path) -> Path:
+    """Where the result goes: beside the file, or beside the OME-Zarr that the image is in, as a field of a plate is."""
+    parts = source.parts
+    at = next((number for number, part in enumerate(parts) if part.lower().endswith(".zarr")), None)
+    if at is None:
+        return source.with_name(f"{stem(source)}_denoised.ome.tif")
+    return Path(*parts[:at], "_".join([stem(Path(parts[at])), *parts[at + 1 :]]) + "_denoised.ome.zarr")
 
 
 def part_of(record: Mapping[str, Any]) -> str | None:
