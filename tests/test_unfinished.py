@@ -267,7 +267,7 @@ def test_error_bars_that_nobody_noted_any_more_are_kept(large, model, tmp_path, 
     made = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob(f"out*{ending}")}
     assert len(made) == 2
     result = run(*arguments, "--strength", "0.5")
-    assert (result.exit_code, "an earlier run that was broken off finished it" in result.stderr) == (0, True), result.output
+    assert (result.exit_code, "an earlier run, which left other work over, finished it" in result.stderr) == (0, True), result.output
     assert {name: (tmp_path / name).stat().st_mtime_ns for name in made} == made
     assert names_in(tmp_path) == sorted(["in.ome.zarr", *made])
 
@@ -295,7 +295,7 @@ def test_what_was_not_cleared_away_is(large, model, tmp_path, small_shards, monk
     complete = ["in.ome.zarr", "out.ome.zarr", *(["out_std.ome.zarr"] if bars else [])]
     broken_off()
     kept = run(*arguments)
-    assert (kept.exit_code, "an earlier run that was broken off finished it" in kept.stderr) == (0, True), kept.output
+    assert (kept.exit_code, "an earlier run, which left other work over, finished it" in kept.stderr) == (0, True), kept.output
     assert names_in(tmp_path) == complete
     broken_off("--overwrite")
     for path in tmp_path.glob("*.jsonl"):
@@ -482,7 +482,7 @@ def test_a_batch_goes_on_without_being_told_to(files, model, tmp_path, monkeypat
     (out / f".{files[2].stem}_denoised.ome.tif.4711.part").write_bytes(b"half")
     result = run(*files, "-o", out, "--model", model)
     assert (result.exit_code, len(result.stdout.splitlines())) == (0, 2)
-    assert result.stderr.count("an earlier run that was broken off finished it") == 2
+    assert result.stderr.count("an earlier run, which left other work over, finished it") == 2
     assert names_in(out) == [f"{number}_denoised.ome.tif" for number in range(4)]
     assert {name: (out / name).stat().st_mtime_ns for name in before} == before
     assert run(*files, "-o", out, "--model", model).exit_code == 2  # it is complete, and exists

@@ -253,7 +253,7 @@ def told_of_kept(job: Job, opened: OpenedFile) -> dict[str, Any] | None:
     if not job.lacks_std or (told := _told_of_made(job, opened)) is None:
         return None
     clear_finished(job.target)
-    return {**told, "notes": [*told["notes"], "kept: an earlier run that was broken off finished it, but for its error bars"]}
+    return {**told, "notes": [*told["notes"], "kept: an earlier run, which left other work over, finished it, but for its error bars"]}
 
 
 def told_of_both(told: dict[str, Any], bars: dict[str, Any], job: Job, opened: OpenedFile) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def named(job: Job) -> dict[str, Any]:
 
 def skipped(job: Job) -> dict[str, Any]:
     """What is told of a job that is not done, since its result is there."""
-    return {"status": SKIPPED} | ({"notes": ["kept: an earlier run that was broken off finished it"]} if job.kept else {})
+    return {"status": SKIPPED} | ({"notes": ["kept: an earlier run, which left other work over, finished it"]} if job.kept else {})
 
 
 def failed(error: Exception) -> dict[str, Any]:

@@ -39,6 +39,7 @@ BESIDE, IN_FOLDER, IN_ANOTHER = "beside the images", "in a folder…", "in anoth
 RESULTS = "Where results go: NAME_denoised.ome.tif, or .ome.zarr of an OME-Zarr.\nImages are never changed."
 REMOVE, REMOVE_ALL = "Remove", "Remove all"
 SKIP, REPLACE = "stay: do the others", "are replaced"
+REPLACED = "They are computed again, but for those of a batch that left files over: it is gone on with."
 OLD = "The result was there already, perhaps made in another way: quality is estimated of results that are made now."
 KINDS = f"Images ({' '.join(f'*{ending}' for ending in READABLE if ending != '.zarr')})"
 
@@ -74,7 +75,7 @@ class BatchWidget(WorkDock):
             "existing", "Old results", "What to do where a result is there already. Staying goes on with a batch that was stopped."
         )
         self._offer_targets()
-        offer(self.existing, ((SKIP, SKIP, "Results that are there stay as they are."), (REPLACE, REPLACE, "They are computed again.")))
+        offer(self.existing, ((SKIP, SKIP, "Results that are there stay as they are."), (REPLACE, REPLACE, REPLACED)))
         self.button = PushButton(text=START, tooltip="Denoise all files, one after another. A file that fails does not stop the others.")
         self.bar = ProgressBar(min=0, max=1000, visible=False, tooltip="Share of the files, and time left")
         super().__init__(viewer, [self.button, self.bar, self.message])
