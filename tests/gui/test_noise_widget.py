@@ -112,6 +112,8 @@ def test_what_self_calibration_learns_is_told_drawn_and_kept(dock, viewer, until
     dock.learn.native.click()
     until(lambda: dock.current is not None)
     assert dock.learn.text == "Cancel"
+    until(lambda: dock.message.value.endswith(" left"))
+    assert dock.message.value.startswith("Self-calibrating cells: ")
     until(lambda: dock.current[1].finished)
     learned = dock.current[1].learned
     assert learned.std(180) == pytest.approx(np.sqrt(4 * 80), rel=0.2)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import PushButton
@@ -11,10 +12,10 @@ from qtpy.QtWidgets import QFileDialog
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.noise.profile import write_profile
 from napari_ne_denoise.core.settings import PROFILE_SUFFIX
-from napari_ne_denoise.core.words import percent
 from napari_ne_denoise.gui.base.choices import layer_box
 from napari_ne_denoise.gui.base.docks import NO_IMAGE, Message, form
 from napari_ne_denoise.gui.base.layer_dock import LayerDock
+from napari_ne_denoise.gui.base.pace import share_done
 from napari_ne_denoise.gui.base.readout import Readout
 from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.base.workers import Task
@@ -54,7 +55,7 @@ class NoiseWidget(LayerDock):
     def __init__(self, viewer: "napari.viewer.Viewer") -> None:
         self.current: tuple[str, Found] | None = None
         self._of_result = False  # whether what was found last is of a result
-        self._judged_name = ""
+        self._judged_name, self._began = "", 0.0
         layer = layer_box(viewer, "The image whose noise to find; of several channels the one that is shown.")
         self.button = PushButton(text=FIND, tooltip="Look for the noise in at most 4 megapixels of the layer.")
         self.learn = PushButton(
@@ -107,10 +108,7 @@ class NoiseWidget(LayerDock):
             return
         channel = shown_channel(self._viewer, layer, judged.source)
         title, self._judged_name = f"judging {layer.name}", layer.name
-        self._task = Task(title, assess_result, judged, channel, found=self._show_quality, failed=self._fail)
-        self.message.say(f"Looking at {layer.name}…")
-        self._show_state()
-        self._task.start()
+        self._start(Task(title, assess_result, judged, channel, found=self._show_quality, failed=self._fail), layer.name)
 
     def cancel(self) -> None:
         """Stop at once; what was found stays."""
@@ -127,10 +125,14 @@ class NoiseWidget(LayerDock):
         channel = channel_of(source, shown_position(self._viewer, layer))
         name = source.name if channel is None else f"{source.name}, channel {channel}"
         title = f"finding the noise of {name}"
-        self._task = Task(title, work, source, channel, found=lambda found: self._show(name, found, of_result), failed=self._fail)
-        self.message.say(f"Looking at {source.name}…")
+        task = Task(title, work, source, channel, found=lambda found: self._show(name, found, of_result), failed=self._fail)
+        self._start(task, source.name)
+
+    def _start(self, task: Task, name: str) -> None:
+        self._task, self._began = task, perf_counter()
+        self.message.say(f"Looking at {name}…")
         self._show_state()
-        self._task.start()
+        task.start()
 
     def keep(self, path: Path) -> None:
         """Write what was found as a microscope profile."""
@@ -181,7 +183,7 @@ class NoiseWidget(LayerDock):
         self.view.show_noise(found.noise, found.learned)
         self.readout.show_values(describe(found) | ({HOT: ""} if self._of_result else {}))
         if found.share is not None and not found.finished:
-            self.message.say(f"Self-calibrating {name}: {percent(found.share)}")
+            self._tell(f"Self-calibrating {name}", found.share)
         else:
             self._task = None
             self.message.say((LEFT if self._of_result else FOUND).format(name))
@@ -189,11 +191,15 @@ class NoiseWidget(LayerDock):
 
     def _show_quality(self, progress: "QualityProgress") -> None:
         if progress.quality is None:
-            self.message.say(f"Judging {self._judged_name}: {percent(progress.done / progress.total)}")
+            self._tell(f"Judging {self._judged_name}", progress.done / progress.total)
             return
         self._task = None
         self.message.say(f"{self._judged_name}: {progress.quality.describe()}.")
         self._show_state()
+
+    def _tell(self, what: str, share: float) -> None:
+        done = round(100 * share)
+        self.message.say(f"{what}: {share_done(done, 100, perf_counter() - self._began)}" if done else f"{what}…")
 
     def _fail(self, reason: str) -> None:
         self._task = None
