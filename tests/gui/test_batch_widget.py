@@ -3,6 +3,7 @@
 import json
 import threading
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -299,6 +300,10 @@ def test_a_folder_without_images_and_a_mistake_are_told(dock, tmp_path, until, m
     dock.add([tmp_path / "empty"])
     assert dock.message.is_error
     assert "no image in it" in dock.message.value
+    with monkeypatch.context() as broken:  # root, who may run this, may look into every folder
+        broken.setattr(Path, "iterdir", Mock(side_effect=PermissionError(13, "Permission denied", "mine")))
+        dock.add([tmp_path / "empty"])
+    assert dock.message.value.endswith("cannot be read (Permission denied: mine); give a folder that you may look into.")
     dock.add([tmp_path / "gone.tif"])
     monkeypatch.setattr(FileDenoising, "steps", lambda *_: 1 / 0)
     run(dock, until)

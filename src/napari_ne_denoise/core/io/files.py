@@ -19,7 +19,7 @@ from napari_ne_denoise.core.io.image_file import ImageFile
 from napari_ne_denoise.core.io.letters import letters_for
 from napari_ne_denoise.core.io.ome_zarr import fields_of, read_attributes, record_in
 from napari_ne_denoise.core.io.plain import read_jpeg, read_npy, read_png, read_sidecar, sidecar, write_npy, write_png, write_sidecar
-from napari_ne_denoise.core.io.targets import READABLE, check_target, is_folder_of_zarr, is_png, is_tiff, is_zarr
+from napari_ne_denoise.core.io.targets import FILES, READABLE, check_target, is_folder_of_zarr, is_png, is_tiff, is_zarr
 
 if TYPE_CHECKING:
     from napari_ne_denoise.core.io.zarr_files import ZarrParts
@@ -246,9 +246,11 @@ def images_in(path: Path) -> list[Path]:
 
 def home(path: Path) -> Path:
     """The file; of an image within an OME-Zarr, as a field of a plate is, the whole OME-Zarr."""
-    if not os.path.isdir(path):
+    # names tell it without a look at the disk, which may be far away and hold thousands of images
+    if path.suffix.lower() in FILES or not os.path.isdir(path):
         return path
-    holding = [folder for folder in Path(os.path.abspath(path)).parents if is_zarr(folder) or is_folder_of_zarr(folder)]
+    around = Path(os.path.abspath(path)).parents
+    holding = [folder for folder in around if is_zarr(folder)] or [folder for folder in around if is_folder_of_zarr(folder)]
     return holding[-1] if holding else path
 
 

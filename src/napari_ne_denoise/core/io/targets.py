@@ -12,7 +12,8 @@ from numpy.typing import DTypeLike
 
 from napari_ne_denoise.core.errors import FileError
 
-READABLE = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy", ".zarr")
+FILES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy")
+READABLE = (*FILES, ".zarr")  # that is a folder
 WRITABLE = (".ome.tif", ".ome.tiff", ".tif", ".tiff", ".ome.zarr", ".zarr", ".npy", ".png")
 
 _OME_DTYPES = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64")

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 
 from napari_ne_denoise.core.batch.events import DONE, FAILED, SKIPPED, JobAdvanced, JobBegun, say_unnamed
 from napari_ne_denoise.core.batch.jobs import DENOISED, Job, plan_jobs, plan_targets, result_name
-from napari_ne_denoise.core.errors import NEDenoiseError
+from napari_ne_denoise.core.errors import FileError, NEDenoiseError
 from napari_ne_denoise.core.io import READABLE, images_in, is_zarr, place_in_home
 from napari_ne_denoise.core.words import percent
 from napari_ne_denoise.gui.base.boxes import choice_box, offer
@@ -86,7 +86,11 @@ class BatchWidget(WorkDock):
 
     def add(self, paths: Sequence[Path]) -> None:
         """Add files, and of folders and plates the images in them; what is in the table already stays once."""
-        found = [file for path in paths for file in (image_files(path) if path.is_dir() and not is_zarr(path) else [path])]
+        try:
+            found = [file for path in paths for file in (image_files(path) if path.is_dir() and not is_zarr(path) else [path])]
+        except FileError as error:
+            self.message.complain(in_window(error))
+            return
         self.files = list(dict.fromkeys([*self.files, *(image for file in found for image in images_in(file))]))
         self._show_files()
         self._show_state()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_ne_denoise.core.batch.events import DONE, SKIPPED, JobAdvanced, JobBegun, JobEnded
 from napari_ne_denoise.core.batch.jobs import DENOISED, Job
 from napari_ne_denoise.core.batch.names import STD
-from napari_ne_denoise.core.errors import NEDenoiseError
+from napari_ne_denoise.core.errors import FileError, NEDenoiseError, reason_of
 from napari_ne_denoise.core.io import READABLE, is_zarr, stem
 from napari_ne_denoise.core.noise.model import NoiseModel
 from napari_ne_denoise.gui.base.remedies import in_window
@@ -129,8 +129,18 @@ def describe_noise(noise: NoiseModel) -> tuple[str, str]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """What can be read in a folder, in sorted order; results of earlier batches, and their error bars, left out."""
-    return sorted(path for path in folder.iterdir() if _is_image(path) and not stem(path).endswith((DENOISED, DENOISED + STD)))
+    """What can be read in a folder, in sorted order; results of earlier batches, and their error bars, left out.
+
+    Raises
+    ------
+    FileError
+        If the folder cannot be looked into.
+    """
+    try:
+        inside = sorted(folder.iterdir())
+    except OSError as error:
+        raise FileError(f"{folder}: cannot be read ({reason_of(error)}); give a folder that you may look into.") from error
+    return [path for path in inside if _is_image(path) and not stem(path).endswith((DENOISED, DENOISED + STD))]
 
 
 def _is_image(path: Path) -> bool:
