@@ -389,7 +389,7 @@ def bad_files(folder):
         "text.png": "cannot be read",
         "text.npy": "cannot be read",
         "several.npy": "save one of them",
-        "cells.czi": "what can be read ends in .tif",
+        "cells.czi": "by a plugin that reads them, and denoise the layer",
     }
 
 

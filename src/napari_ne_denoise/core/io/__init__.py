@@ -18,10 +18,11 @@ from napari_ne_denoise.core.io.files import (
 )
 from napari_ne_denoise.core.io.image_file import ImageFile, PixelSize
 from napari_ne_denoise.core.io.letters import distinct_letters, letters_for, with_channels
-from napari_ne_denoise.core.io.targets import READABLE, WRITABLE, check_target, is_zarr
+from napari_ne_denoise.core.io.targets import READABLE, WHAT_IS_READ, WRITABLE, check_target, is_zarr
 
 __all__ = [
     "READABLE",
+    "WHAT_IS_READ",
     "WRITABLE",
     "ImageFile",
     "PixelSize",

@@ -19,7 +19,7 @@ from napari_ne_denoise.core.io.image_file import ImageFile
 from napari_ne_denoise.core.io.letters import letters_for
 from napari_ne_denoise.core.io.ome_zarr import fields_of, read_attributes, record_in
 from napari_ne_denoise.core.io.plain import read_jpeg, read_npy, read_png, read_sidecar, sidecar, write_npy, write_png, write_sidecar
-from napari_ne_denoise.core.io.targets import FILES, READABLE, check_target, is_folder_of_zarr, is_png, is_tiff, is_zarr
+from napari_ne_denoise.core.io.targets import FILES, READABLE, WHAT_IS_READ, check_target, is_folder_of_zarr, is_png, is_tiff, is_zarr
 
 if TYPE_CHECKING:
     from napari_ne_denoise.core.io.zarr_files import ZarrParts
@@ -272,7 +272,7 @@ def _check_source(path: Path) -> None:
     if path.is_dir():
         raise FileError(f"{path}: is a folder; give the files in it, such as {path / '*.tif'}.")
     if path.suffix.lower() not in READABLE:
-        raise FileError(f"{path}: ends in {path.suffix or 'nothing'}; what can be read ends in {', '.join(READABLE)}.")
+        raise FileError(f"{path}: ends in {path.suffix or 'nothing'}; {WHAT_IS_READ}")
     if path.is_symlink() and not path.exists():
         raise FileError(f"{path}: is a link to {os.readlink(path)}, which is not there; give the file itself.")
     if not path.exists():

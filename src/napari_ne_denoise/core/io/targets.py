@@ -14,6 +14,10 @@ from napari_ne_denoise.core.errors import FileError
 
 FILES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy")
 READABLE = (*FILES, ".zarr")  # that is a folder
+WHAT_IS_READ = (
+    f"what can be read ends in {', '.join(READABLE)}. Open other files in napari, by a plugin that reads them, and denoise the layer; "
+    "or convert them to OME-Zarr or OME-TIFF, by bioformats2raw for instance."
+)
 WRITABLE = (".ome.tif", ".ome.tiff", ".tif", ".tiff", ".ome.zarr", ".zarr", ".npy", ".png")
 
 _OME_DTYPES = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64")

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 from napari_ne_denoise.core.batch.events import DONE, FAILED, SKIPPED, JobAdvanced, JobBegun, say_unnamed
 from napari_ne_denoise.core.batch.jobs import DENOISED, Job, plan_jobs, plan_targets, result_name
 from napari_ne_denoise.core.errors import FileError, NEDenoiseError
-from napari_ne_denoise.core.io import READABLE, images_in, is_zarr, place_in_home
+from napari_ne_denoise.core.io import READABLE, WHAT_IS_READ, images_in, is_zarr, place_in_home
 from napari_ne_denoise.core.words import percent
 from napari_ne_denoise.gui.base.boxes import choice_box, offer
 from napari_ne_denoise.gui.base.choices import explain_models, find_devices, model_box
@@ -95,7 +95,7 @@ class BatchWidget(WorkDock):
         self._show_files()
         self._show_state()
         if paths and not found:
-            self.message.complain(f"{paths[0].name}: no image in it; what can be read ends in {', '.join(READABLE)}.")
+            self.message.complain(f"{paths[0].name}: no image in it; {WHAT_IS_READ}")
 
     def take_away(self) -> None:
         """Take the selected files from the table, or all where none is selected; the files themselves stay."""
