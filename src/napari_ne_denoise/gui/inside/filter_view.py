@@ -2,9 +2,10 @@
 
 import numpy as np
 from qtpy.QtCore import QEvent, QPoint, QRect, QSize, Qt
-from qtpy.QtGui import QHelpEvent, QImage, QPainter, QPaintEvent, QPen
+from qtpy.QtGui import QHelpEvent, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
+from napari_ne_denoise.gui.base.painting import painting, qt_image
 from napari_ne_denoise.gui.inside.weight_colours import limit_of, to_rgba
 
 SIDE = 240  # pixels
@@ -51,22 +52,11 @@ class FilterView(QWidget):
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Paint the weights and the scale, or an empty frame."""
-        painter = QPainter(self)
-        frame = QPen(self.palette().windowText().color())
-        if self._weights is None:
-            frame.setStyle(Qt.PenStyle.DotLine)
-            painter.setPen(frame)
-            painter.drawRect(self._square().adjusted(0, 0, -1, -1))
-            painter.drawText(self._square(), Qt.AlignmentFlag.AlignCenter, self._empty)
-            return
-        limit = self._limit or limit_of(self._weights)
-        area = self._image_area()
-        painter.drawImage(area, _image(to_rgba(self._weights, limit)))
-        painter.setPen(frame)
-        painter.drawRect(area.adjusted(0, 0, -1, -1))
-        self._mark_centre(painter, area)
-        painter.drawText(area.adjusted(GAP, GAP, -GAP, -GAP), Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft, self._caption)
-        self._paint_scale(painter, limit)
+        with painting(self) as painter:
+            if self._weights is None:
+                self._paint_frame(painter)
+            else:
+                self._paint_weights(painter, self._weights, self._limit or limit_of(self._weights))
 
     def event(self, event: QEvent | None) -> bool:
         """Tell the weight under the mouse."""
@@ -96,6 +86,22 @@ class FilterView(QWidget):
         area.moveCenter(self._square().center())
         return area
 
+    def _paint_frame(self, painter: QPainter) -> None:
+        pen = QPen(self.palette().windowText().color())
+        pen.setStyle(Qt.PenStyle.DotLine)
+        painter.setPen(pen)
+        painter.drawRect(self._square().adjusted(0, 0, -1, -1))
+        painter.drawText(self._square(), Qt.AlignmentFlag.AlignCenter, self._empty)
+
+    def _paint_weights(self, painter: QPainter, weights: np.ndarray, limit: float) -> None:
+        area = self._image_area()
+        painter.drawImage(area, qt_image(to_rgba(weights, limit)))
+        painter.setPen(self.palette().windowText().color())
+        painter.drawRect(area.adjusted(0, 0, -1, -1))
+        self._mark_centre(painter, area)
+        painter.drawText(area.adjusted(GAP, GAP, -GAP, -GAP), Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft, self._caption)
+        self._paint_scale(painter, limit)
+
     def _mark_centre(self, painter: QPainter, area: QRect) -> None:
         assert self._weights is not None
         rows, columns = self._weights.shape
@@ -107,13 +113,7 @@ class FilterView(QWidget):
 
     def _paint_scale(self, painter: QPainter, limit: float) -> None:
         bar = QRect(self._square().left(), self._side + GAP, self._side, SCALE_HEIGHT)
-        painter.drawImage(bar, _image(to_rgba(np.linspace(-limit, limit, self._side)[None], limit)))
+        painter.drawImage(bar, qt_image(to_rgba(np.linspace(-limit, limit, self._side)[None], limit)))
         numbers = QRect(bar.left(), bar.bottom() + 2, self._side, self.fontMetrics().height())
         for text, side in ((f"−{limit:.2g}", "AlignLeft"), ("0", "AlignHCenter"), (f"+{limit:.2g}", "AlignRight")):
             painter.drawText(numbers, getattr(Qt.AlignmentFlag, side), text)
-
-
-def _image(rgba: np.ndarray) -> QImage:
-    rows, columns, _ = rgba.shape
-    # copy: the image must outlive the array
-    return QImage(rgba.tobytes(), columns, rows, 4 * columns, QImage.Format.Format_RGBA8888).copy()

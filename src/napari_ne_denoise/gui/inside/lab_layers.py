@@ -13,9 +13,10 @@ from qtpy.QtGui import QColor, QImage, QPainter
 
 from napari_ne_denoise.core.errors import FileError
 from napari_ne_denoise.core.provenance import KEY
+from napari_ne_denoise.gui.base.painting import painting, qt_image
 from napari_ne_denoise.gui.inside.map_layer import SIZE_OF_BAR
 from napari_ne_denoise.gui.inside.plane_plan import PlanePlan
-from napari_ne_denoise.gui.inside.thumbnails import grey, image_of
+from napari_ne_denoise.gui.inside.thumbnails import grey
 from napari_ne_denoise.gui.layers.layer_data import HELPER_KEY
 from napari_ne_denoise.gui.layers.places import place_at
 
@@ -137,20 +138,19 @@ def picture_of(study: "NormalisationStudy") -> QImage:
     width = max(width, TILE)
     picture = QImage((width + MARGIN) * (len(names) + 1) + MARGIN, (height + TEXT + MARGIN) * 2 + MARGIN, QImage.Format.Format_RGB32)
     picture.fill(QColor("black"))
-    painter = QPainter(picture)
-    painter.setPen(QColor("white"))
-    painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-    brightest = float(np.percentile(study.ordinary.spread, BRIGHTEST)) or 1.0
-    for row, network in enumerate(study.networks):
-        tiles = [(name, grey(result, limits)) for name, result in network.results.items()]
-        tiles.append((f"spread, to {brightest:.3g}", _coloured(network.spread / brightest)))
-        for column, (name, pixels) in enumerate(tiles):
-            left, top = MARGIN + column * (width + MARGIN), MARGIN + row * (height + TEXT + MARGIN)
-            text = QRect(left, top, width, TEXT)
-            painter.drawText(text, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, f"{network.name}: {name}")
-            shown = round(zoom * study.image.shape[1])
-            painter.drawImage(QRect(left, top + TEXT, shown, height), image_of(pixels))
-    painter.end()
+    with painting(picture) as painter:
+        painter.setPen(QColor("white"))
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        brightest = float(np.percentile(study.ordinary.spread, BRIGHTEST)) or 1.0
+        for row, network in enumerate(study.networks):
+            tiles = [(name, grey(result, limits)) for name, result in network.results.items()]
+            tiles.append((f"spread, to {brightest:.3g}", _coloured(network.spread / brightest)))
+            for column, (name, pixels) in enumerate(tiles):
+                left, top = MARGIN + column * (width + MARGIN), MARGIN + row * (height + TEXT + MARGIN)
+                text = QRect(left, top, width, TEXT)
+                painter.drawText(text, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, f"{network.name}: {name}")
+                shown = round(zoom * study.image.shape[1])
+                painter.drawImage(QRect(left, top + TEXT, shown, height), qt_image(pixels))
     return picture
 
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from qtpy.QtCore import QEvent, QPoint, QRect, QSize, Qt
-from qtpy.QtGui import QHelpEvent, QImage, QPainter, QPaintEvent, QResizeEvent
+from qtpy.QtGui import QHelpEvent, QPaintEvent, QResizeEvent
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from napari_ne_denoise.gui.base.docks import WIDTH
+from napari_ne_denoise.gui.base.painting import painting, qt_image
 
 GAP = 4  # pixels
 
@@ -48,17 +49,16 @@ class Thumbnails(QWidget):
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Paint captions and pictures."""
-        painter = QPainter(self)
-        painter.setPen(self.palette().windowText().color())
-        for row, (text, places) in zip(self.rows, self._places(self.width()), strict=True):
-            caption = self.fontMetrics().elidedText(row.caption, Qt.TextElideMode.ElideRight, text.width())
-            painter.drawText(text, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, caption)
-            for picture, place in zip(row.pictures, places, strict=True):
-                area = _fitted(picture.pixels.shape, place)
-                painter.drawImage(area, image_of(picture.pixels))
-                painter.setPen(self.palette().mid().color())  # a picture in which nothing is to be seen is still one
-                painter.drawRect(area.adjusted(0, 0, -1, -1))
+        with painting(self) as painter:
+            for row, (text, places) in zip(self.rows, self._places(self.width()), strict=True):
+                caption = self.fontMetrics().elidedText(row.caption, Qt.TextElideMode.ElideRight, text.width())
                 painter.setPen(self.palette().windowText().color())
+                painter.drawText(text, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, caption)
+                painter.setPen(self.palette().mid().color())  # a picture in which nothing is to be seen is still one
+                for picture, place in zip(row.pictures, places, strict=True):
+                    area = _fitted(picture.pixels.shape, place)
+                    painter.drawImage(area, qt_image(picture.pixels))
+                    painter.drawRect(area.adjusted(0, 0, -1, -1))
 
     def event(self, event: QEvent | None) -> bool:
         """Tell what is under the mouse."""
@@ -108,13 +108,6 @@ def grey(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     low, high = limits
     bytes_ = np.rint(255 * np.clip((values - low) / ((high - low) or 1.0), 0, 1)).astype(np.uint8)
     return np.stack([bytes_, bytes_, bytes_, np.full_like(bytes_, 255)], axis=-1)
-
-
-def image_of(rgba: np.ndarray) -> QImage:
-    """Bytes (Y, X, RGBA) as an image of Qt."""
-    rows, columns, _ = rgba.shape
-    # copy: the image must outlive the array
-    return QImage(rgba.tobytes(), columns, rows, 4 * columns, QImage.Format.Format_RGBA8888).copy()
 
 
 def _height_of(row: Row, side: int) -> int:
