@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from magicgui.widgets import PushButton, SpinBox
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.gui.base.boxes import ignore_wheel
-from napari_ne_denoise.gui.base.docks import Message, form
+from napari_ne_denoise.gui.base.docks import Message, form, side_by_side
 from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.inside.filter_layer import is_kind, replace_layers
@@ -61,12 +61,7 @@ class GridPart:
         self.content = QWidget()
         column = QVBoxLayout(self.content)
         column.setContentsMargins(0, 0, 0, 0)
-        row = QWidget()
-        buttons = QHBoxLayout(row)
-        buttons.setContentsMargins(0, 0, 0, 0)
-        for button in (self.button, self.save):
-            buttons.addWidget(button.native)
-        for part in (form(self.count), row):
+        for part in (form(self.count), side_by_side(self.button.native, self.save.native)):
             column.addWidget(part)
         self.button.changed.connect(self._press)
         self.save.changed.connect(self._ask_where)

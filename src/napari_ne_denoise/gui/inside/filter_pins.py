@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from magicgui.widgets import CheckBox, PushButton
 from napari.layers.base import ActionType
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.base.boxes import choice_box, offer
-from napari_ne_denoise.gui.base.docks import Message, form
+from napari_ne_denoise.gui.base.docks import Message, form, side_by_side
 from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.inside.filter_layer import remove_layers, replace_layers
@@ -136,12 +136,7 @@ class PinsPart:
     def _lay_out(self) -> None:
         column = QVBoxLayout(self.content)
         column.setContentsMargins(0, 0, 0, 0)
-        row = QWidget()
-        buttons = QHBoxLayout(row)
-        buttons.setContentsMargins(0, 0, 0, 0)
-        for button in (self.renew, self.save):
-            buttons.addWidget(button.native)
-        for part in (form(self.draw), row):
+        for part in (form(self.draw), side_by_side(self.renew.native, self.save.native)):
             column.addWidget(part)
 
     def add(self, found: Found) -> None:
