@@ -16,8 +16,8 @@ from typing import Any
 
 from napari_ne_denoise.core.axes import plan_planes
 from napari_ne_denoise.core.errors import SettingsError
-from napari_ne_denoise.core.io.files import stem
 from napari_ne_denoise.core.io.letters import letters_for
+from napari_ne_denoise.core.io.names import stem
 from napari_ne_denoise.core.noise.profile import noise_from_record
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.core.settings import DEFAULTS, DenoiseSettings

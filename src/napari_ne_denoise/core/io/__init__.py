@@ -6,18 +6,15 @@ from napari_ne_denoise.core.io.files import (
     complete_or_absent,
     find_description,
     find_provenance,
-    home,
     images_in,
-    label,
-    place_in_home,
     read_image,
     read_provenance,
-    stem,
     write_image,
     writing_parts,
 )
 from napari_ne_denoise.core.io.image_file import ImageFile, PixelSize
 from napari_ne_denoise.core.io.letters import distinct_letters, letters_for, with_channels
+from napari_ne_denoise.core.io.names import home, label, place_in_home, stem
 from napari_ne_denoise.core.io.targets import READABLE, WHAT_IS_READ, WRITABLE, check_target, is_zarr
 
 __all__ = [

@@ -19,7 +19,7 @@ from napari_ne_denoise.core.io.image_file import ImageFile
 from napari_ne_denoise.core.io.letters import letters_for
 from napari_ne_denoise.core.io.ome_zarr import fields_of, read_attributes, record_in
 from napari_ne_denoise.core.io.plain import read_jpeg, read_npy, read_png, read_sidecar, sidecar, write_npy, write_png, write_sidecar
-from napari_ne_denoise.core.io.targets import FILES, READABLE, WHAT_IS_READ, check_target, is_folder_of_zarr, is_png, is_tiff, is_zarr
+from napari_ne_denoise.core.io.targets import READABLE, WHAT_IS_READ, check_target, is_folder_of_zarr, is_png, is_tiff, is_zarr
 
 if TYPE_CHECKING:
     from napari_ne_denoise.core.io.zarr_files import ZarrParts
@@ -230,40 +230,12 @@ def folder_complete_or_absent(path: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def stem(path: Path) -> str:
-    """The name without .tif, .ome.tif and the like."""
-    name = path.name[: -len(path.suffix)] if path.suffix else path.name
-    return name[:-4] if name.lower().endswith(".ome") else name
-
-
 def images_in(path: Path) -> list[Path]:
     """The path itself; of a plate or a well of OME-Zarr, the images in it."""
     try:
         return (fields_of(path) if os.path.isdir(path) else []) or [path]
     except (OSError, ValueError, RecursionError):  # which is told when it is read
         return [path]
-
-
-def home(path: Path) -> Path:
-    """The file; of an image within an OME-Zarr, as a field of a plate is, the whole OME-Zarr."""
-    # names tell it without a look at the disk, which may be far away and hold thousands of images
-    if path.suffix.lower() in FILES or not os.path.isdir(path):
-        return path
-    around = Path(os.path.abspath(path)).parents
-    holding = [folder for folder in around if is_zarr(folder)] or [folder for folder in around if is_folder_of_zarr(folder)]
-    return holding[-1] if holding else path
-
-
-def place_in_home(path: Path) -> str:
-    """The name; of an image within an OME-Zarr also the way to it, such as "plate.zarr/B/3/0" for row B, column 3, field 0."""
-    whole = home(path)
-    return path.name if whole is path else Path(os.path.abspath(path)).relative_to(whole.parent).as_posix()
-
-
-def label(path: Path) -> str:
-    """What the results of a file are called after: its name without ending, and within an OME-Zarr the way, such as "plate_B_3_0"."""
-    first, *way = Path(place_in_home(path)).parts or ("",)
-    return "_".join([stem(Path(first)), *way])
 
 
 def _check_source(path: Path) -> None:

@@ -17,9 +17,9 @@ from napari_ne_denoise.core.axes import Index
 from napari_ne_denoise.core.errors import FileError
 from napari_ne_denoise.core.io import ome_zarr
 from napari_ne_denoise.core.io.failures import NOT_WRITTEN, failures_named
-from napari_ne_denoise.core.io.files import place_in_home
 from napari_ne_denoise.core.io.image_file import ImageFile
 from napari_ne_denoise.core.io.letters import distinct_letters
+from napari_ne_denoise.core.io.names import place_in_home
 from napari_ne_denoise.core.io.pyramid import DoAll, FillWithMeans, Piece, RangeOf, halved_shape, one_by_one, pieces, widest
 from napari_ne_denoise.core.io.targets import is_folder_of_zarr, require_zarr
 
