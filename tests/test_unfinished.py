@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -371,6 +372,18 @@ def test_two_that_make_the_last_part_at_once_complete_it_once(large, model, tmp_
     assert names_in(tmp_path) == ["in.ome.zarr", "out.ome.zarr"]
     assert run(large, "-o", tmp_path / "alone.ome.zarr", "--model", model).exit_code == 0
     np.testing.assert_array_equal(pixels_of(tmp_path / "out.ome.zarr"), pixels_of(tmp_path / "alone.ome.zarr"))
+
+
+def test_one_that_begins_leaves_alone_what_another_is_about_to_begin(large, model, tmp_path, small_shards):
+    """Jobs of an array start at once: each makes the folder under a name of its own, and the first one's becomes that of all."""
+    young, old = (tmp_path / f".out.ome.zarr.napari-ne-denoise.{name}.new" for name in ("node1-1-a", "node2-2-b"))
+    for folder in (young, old):
+        folder.mkdir()
+    os.utime(old, (time.time() - 7200,) * 2)
+    (job,) = plan_jobs([large], tmp_path / "out.ome.zarr")
+    BatchJournal([job.target]).begin(job, {})  # as another job does, which is at work
+    assert run(large, "-o", job.target, "--model", model, "--shard", "1/2").exit_code == 0
+    assert (young.exists(), old.exists()) == (True, False)
 
 
 @pytest.mark.parametrize("late", ["begins anew", "begins", "asks what is left", "completes"])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NAME = "batch"
 MOST_SECONDS = 1e12  # since 1970; beyond, it is no time
+LEFT_OVER = 3600.0  # seconds after which nobody is at work any more on what takes a moment, whatever clocks differ
 
 
 class Earlier:
@@ -195,10 +196,25 @@ def _settled(job: Job, before: Mapping[str, Any] | None, way_now: Callable[[Job]
     )
 
 
-def clear_leftovers(target: Path) -> None:
-    """Remove what a process that was killed left of a result under temporary names."""
+def clear_leftovers(target: Path, *, shared: bool = False) -> None:
+    """Remove what a process that was killed left of a result under temporary names.
+
+    Parameters
+    ----------
+    target
+        The result.
+    shared
+        Whether other processes may be making it now; what is young is left to them then.
+    """
     for path in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
         with suppress(OSError):
-            path.unlink()
+            if not (shared and _is_young(path)):
+                path.unlink()
     for path in target.parent.glob(f"{glob.escape(work_folder(target).name)}.*.new"):
-        shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError):
+            if not (shared and _is_young(path)):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_young(path: Path) -> bool:
+    return time.time() - path.stat().st_mtime < LEFT_OVER

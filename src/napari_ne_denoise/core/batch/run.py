@@ -68,7 +68,7 @@ def run_jobs(
             denoising = FileDenoising(job, settings, denoiser, series, share, with_std=with_std)
             try:
                 if earlier.tried(job.target):
-                    clear_leftovers_of(job)
+                    clear_leftovers_of(job, shared=share is not None)
                 way = way_of(job.source, settings, denoiser, series, with_std=with_std)
                 journal.begin(job, way)
                 for step in denoising.steps():
@@ -87,10 +87,10 @@ def run_jobs(
             journal.complete()
 
 
-def clear_leftovers_of(job: Job) -> None:
+def clear_leftovers_of(job: Job, *, shared: bool = False) -> None:
     """Remove what a process that was killed left of a result, or of its error bars, under temporary names."""
     for target in (job.target, std_target(job.target)):
-        clear_leftovers(target)
+        clear_leftovers(target, shared=shared)
 
 
 def clear_finished_of(job: Job) -> None:
