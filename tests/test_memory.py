@@ -1,15 +1,18 @@
 """What the process keeps of the memory that it has used."""
 
+import builtins
 import os
 import platform
 import subprocess
 import sys
 
+import psutil
 import pytest
 import torch
 
 from napari_ne_denoise import load_denoiser
 from napari_ne_denoise.core import device as devices
+from napari_ne_denoise.core import memory
 
 FAULTS = """
 import resource, sys
@@ -55,3 +58,17 @@ def test_features_of_a_tile_are_no_larger_than_what_the_system_lets_a_process_ke
     for hook in hooks:
         hook.remove()
     assert 30 * 2**20 < largest < 32 * 2**20
+
+
+def test_free_memory_is_known_where_there_is_no_proc(monkeypatch):
+    def open_elsewhere(name, *how, **more):
+        if str(name).startswith("/proc"):
+            raise FileNotFoundError(name)
+        return builtins_open(name, *how, **more)
+
+    builtins_open = builtins.open
+    with monkeypatch.context() as patch:
+        patch.setattr(psutil, "virtual_memory", lambda: type("Found", (), {"available": 123 * 10**6}))
+        patch.setattr(builtins, "open", open_elsewhere)
+        free = memory.free_memory_of_machine()
+    assert free == 123 * 10**6

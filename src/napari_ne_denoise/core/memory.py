@@ -49,12 +49,14 @@ def in_words(size: float) -> str:
 
 
 def free_memory_of_machine() -> int:
-    """Free memory in bytes, as far as the system tells; 4 GiB where it does not."""
+    """Free memory in bytes, as far as the system tells."""
     try:
         with open("/proc/meminfo") as lines:
             free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        free = 4 * 2**30
+    except (OSError, StopIteration):  # Windows and macOS tell in ways of their own
+        import psutil
+
+        free = int(psutil.virtual_memory().available)
     return min(free, _left_in_container(), _left_to_process())
 
 
