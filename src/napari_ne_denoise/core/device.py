@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
-from threading import Lock
+from threading import RLock
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from napari_ne_denoise.core.errors import DeviceError
@@ -30,7 +32,9 @@ SMALLEST_TILE = 64
 # how torch words it, by system: CUDA and ROCm; Linux; Windows; MPS; libraries of NVIDIA
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "invalid buffer size", "status_alloc_failed")
 
-_cudnn_switch = Lock()
+FULL = "its memory is full; close other programs that use it, or use 'cpu'."
+
+_gpu_in_use = RLock()
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,16 @@ class DeviceReport:
     problem: str | None = None
 
 
-@lru_cache(maxsize=1)
 def list_devices() -> tuple[DeviceReport, ...]:
-    """Every device there is, the fastest first; those that fail a smoke test say why.  Found out once a process."""
+    """Every device there is, the fastest first; those that fail a smoke test say why.  Found out once a process, unless one was full."""
+    reports = _found_devices()
+    if any(report.problem == FULL for report in reports):
+        _found_devices.cache_clear()
+    return reports
+
+
+@lru_cache(maxsize=1)
+def _found_devices() -> tuple[DeviceReport, ...]:
     threads = torch.get_num_threads()
     return (*_cuda_devices(), *_mps_devices(), DeviceReport("cpu", f"CPU ({threads} thread{'s' if threads > 1 else ''})"))
 
@@ -72,6 +83,8 @@ def choose_device(wanted: str = "auto") -> torch.device:
     DeviceError
         If the named device is missing or fails; the message says why and what there is.
     """
+    if wanted == "cpu":  # whatever is wrong with others
+        return torch.device("cpu")
     reports = list_devices()
     usable = [report for report in reports if report.problem is None]
     if wanted == "auto":
@@ -111,10 +124,15 @@ def choose_tile_size(device: torch.device, floats_per_pixel: float, halo: int) -
 
 
 def free_memory(device: torch.device) -> int:
-    """Free memory in bytes, as far as the system tells; 4 GiB where it does not."""
+    """Free memory in bytes, as far as the system tells."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return free_memory_of_machine()
+
+
+def pixels_at_once(device: torch.device, floats_per_pixel: float, most: float) -> float:
+    """How many pixels, of several images, may go through a network together: at most so many, and what fits into the memory of a GPU."""
+    return most if device.type == "cpu" else min(most, MEMORY_SHARE * free_memory(device) / (4 * floats_per_pixel))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -124,17 +142,32 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def exact_float32(device: torch.device) -> Iterator[None]:
-    """Let a CUDA device compute float32 as float32, not as TF32, whose results differ from those of a CPU.
+def computing_on(device: torch.device) -> Iterator[None]:
+    """Let one thread at a time compute on a GPU, and a CUDA device compute float32 as float32.
 
-    torch has only a switch for the whole process: it is held for one computation at a time and set back.
+    Metal ends the process where two threads compute; CUDA would take TF32, whose results differ from those of a CPU.
     """
-    if device.type != "cuda":
+    if device.type == "cpu":
         yield
         return
-    cudnn = torch.backends.cudnn
-    with _cudnn_switch, cudnn.flags(cudnn.enabled, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False):
+    with _gpu_in_use, _exact_cudnn() if device.type == "cuda" else nullcontext():
         yield
+
+
+@contextmanager
+def _exact_cudnn() -> Iterator[None]:
+    """Let cuDNN compute float32 as float32, and the same each time, whatever others have chosen; its switches are the whole process's."""
+    cudnn = torch.backends.cudnn
+    if not hasattr(cudnn, "conv"):  # torch before 2.9
+        with cudnn.flags(cudnn.enabled, False, deterministic=True, allow_tf32=False):
+            yield
+        return
+    before = cudnn.conv.fp32_precision, cudnn.benchmark, cudnn.deterministic
+    cudnn.conv.fp32_precision, cudnn.benchmark, cudnn.deterministic = "ieee", False, True
+    try:
+        yield
+    finally:
+        cudnn.conv.fp32_precision, cudnn.benchmark, cudnn.deterministic = before
 
 
 def release_memory(device: torch.device) -> None:
@@ -142,7 +175,8 @@ def release_memory(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
-        torch.mps.empty_cache()
+        with computing_on(device):
+            torch.mps.empty_cache()
 
 
 def settle_in_worker() -> None:
@@ -166,32 +200,63 @@ def settle_in_worker() -> None:
 
 
 def smoke_test(device: str) -> str | None:
-    """Convolve a small image on a device and on the CPU; what went wrong, or None if they agree."""
-    image = torch.linspace(-1, 1, 32 * 32).reshape(1, 1, 32, 32)
-    kernel = torch.linspace(-1, 1, 9).reshape(1, 1, 3, 3)
-    expected = F.conv2d(image, kernel, padding=1)
+    """Convolve small features on a device and on the CPU; what went wrong, or None if they agree."""
+    image = torch.linspace(-1, 1, 2 * 8 * 34 * 36).reshape(2, 8, 34, 36)
+    kernel = torch.linspace(-1, 1, 8 * 8 * 4).reshape(8, 8, 2, 2)
+    expected = _down_and_up(image, kernel)
     try:
-        found = F.conv2d(image.to(device), kernel.to(device), padding=1).cpu()
+        with computing_on(torch.device(device)):
+            found = _down_and_up(image.to(device), kernel.to(device)).cpu()
     except Exception as error:  # whatever a broken driver raises, it is a reason to refuse the device
-        return f"a test computation on it failed ({error}); update its driver or torch, or use 'cpu'."
-    if not torch.allclose(found, expected, atol=1e-3):
+        return FULL if is_out_of_memory(error) else f"a test computation on it failed ({error}); {_better_than(error)}, or use 'cpu'."
+    if not torch.allclose(found, expected, atol=1e-3 * float(expected.abs().max())):
         return "a test computation on it gave a wrong result; update its driver or torch, or use 'cpu'."
     return None
+
+
+def _down_and_up(x: Tensor, kernel: Tensor) -> Tensor:
+    """What our networks do with features: channels last, changed in place in a window, convolved in steps of two."""
+    x = x.contiguous(memory_format=torch.channels_last).clone()
+    window = x[..., 1:-1, 1:-1]
+    window.lerp_(window[:, [1, 0, 3, 2, 5, 4, 7, 6]], 0.3)
+    smaller = F.conv2d(window.contiguous(memory_format=torch.channels_last), kernel, stride=2)
+    return F.conv_transpose2d(smaller, kernel, stride=2)
+
+
+def _better_than(error: Exception) -> str:
+    """What may help against what a driver says."""
+    if any(words in str(error) for words in ("no kernel image", "unable to find an engine")):
+        return "this build of torch has no code for it, and one for an older CUDA may have, such as 12.6: pytorch.org/get-started"
+    return "update its driver or torch"
 
 
 def _cuda_devices() -> Iterator[DeviceReport]:
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
-            yield DeviceReport(f"cuda:{number}", torch.cuda.get_device_name(number), smoke_test(f"cuda:{number}"))
+            try:
+                label = torch.cuda.get_device_name(number)
+            except Exception as error:  # CUDA does not start: a card that went away, a driver that was replaced
+                problem = f"CUDA does not start on it ({error}); restart the computer, or update its driver, or use 'cpu'."
+                yield DeviceReport(f"cuda:{number}", "CUDA device", problem)
+                continue
+            yield DeviceReport(f"cuda:{number}", label, smoke_test(f"cuda:{number}"))
     elif shutil.which("nvidia-smi"):
-        built = torch.version.cuda
-        found = f"an NVIDIA card was found, but torch {torch.__version__}"
-        problem = (
-            f"{found} cannot use it: its driver is older than CUDA {built} needs; update the driver."
-            if built
-            else f"{found} is a CPU-only build; install a CUDA build as pytorch.org/get-started says."
-        )
-        yield DeviceReport("cuda:0", "NVIDIA card", problem)
+        yield DeviceReport("cuda:0", "NVIDIA card", f"an NVIDIA card was found, but torch {torch.__version__} {_why_no_cuda()}")
+
+
+def _why_no_cuda() -> str:
+    """Why torch does not see the card that a machine has."""
+    if not torch.version.cuda:
+        built = "a build for AMD cards" if torch.version.hip else "a CPU-only build"
+        return f"is {built}; install a CUDA build as pytorch.org/get-started says."
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1"):
+        return "may not use it: the variable CUDA_VISIBLE_DEVICES hides it; remove it, and start again."
+    try:
+        torch.cuda.init()
+        said = f"built for CUDA {torch.version.cuda}"
+    except Exception as error:  # in whose words the reason is
+        said = str(error).strip().rstrip(".")
+    return f"cannot use it ({said}); update its driver, and restart the computer."
 
 
 def _mps_devices() -> Iterator[DeviceReport]:

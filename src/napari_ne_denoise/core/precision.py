@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from napari_ne_denoise.core.device import exact_float32
+from napari_ne_denoise.core.device import computing_on, is_out_of_memory
 from napari_ne_denoise.core.statistics import PlaneStatistics
 from napari_ne_denoise.core.words import percent
 
@@ -118,14 +118,26 @@ def measured_errors(wanted: str, half_errors: Mapping[str, float]) -> dict[torch
     return {half: half_errors[_name(half)] for half in HALVES if _name(half) in half_errors} if wanted == "auto" else {}
 
 
-@lru_cache(maxsize=8)
 def is_faster(half: torch.dtype, device: torch.device) -> bool:
-    """Whether a device convolves in half precision faster than in float32, by a trial of a few milliseconds; found out once a process."""
+    """Whether a device convolves in half precision faster than in float32, and no worse than it can, by a trial of a few milliseconds.
+
+    Found out once a process, unless the device was full.
+    """
+    try:
+        return _found_faster(half, device)
+    except Exception:  # of a device that is full; another moment may tell
+        return False
+
+
+@lru_cache(maxsize=8)
+def _found_faster(half: torch.dtype, device: torch.device) -> bool:
     try:
         seconds = [_trial(dtype, device) for dtype in (torch.float32, half)]
-    except Exception:  # whatever a device says that cannot do it
+        return seconds[0] >= WORTHWHILE * seconds[1] and _is_right(half, device)
+    except Exception as error:  # whatever a device says that cannot do it
+        if is_out_of_memory(error):
+            raise
         return False
-    return seconds[0] >= WORTHWHILE * seconds[1]
 
 
 def _trial(dtype: torch.dtype, device: torch.device) -> float:
@@ -134,7 +146,7 @@ def _trial(dtype: torch.dtype, device: torch.device) -> float:
     x = torch.zeros(1, channels, side, side, dtype=dtype, device=device).contiguous(memory_format=torch.channels_last)
     kernel = torch.zeros(channels, channels, 3, 3, dtype=dtype, device=device).contiguous(memory_format=torch.channels_last)
     seconds = []
-    with torch.inference_mode(), exact_float32(device):
+    with torch.inference_mode(), computing_on(device):
         for _ in range(7):
             begin, y = time.perf_counter(), x
             for _ in range(times):
@@ -142,6 +154,16 @@ def _trial(dtype: torch.dtype, device: torch.device) -> float:
             y[0, 0, 0, 0].item()  # waits until a GPU is done
             seconds.append(time.perf_counter() - begin)
     return min(seconds)  # what else the machine does only adds to it, and two processes shall find the same
+
+
+def _is_right(half: torch.dtype, device: torch.device) -> bool:
+    """Whether a device rounds its results alone: sums taken in half precision, too, are worse than what was measured of the models."""
+    drawn = torch.Generator().manual_seed(0)
+    x, kernel = (torch.randn(shape, generator=drawn).to(half) for shape in ((1, 64, 24, 24), (64, 64, 3, 3)))
+    exact = F.conv2d(x.float(), kernel.float(), padding=1)
+    with torch.inference_mode(), computing_on(device):
+        found = F.conv2d(x.to(device), kernel.to(device), padding=1).cpu().float()
+    return bool((found - exact).square().mean() <= torch.finfo(half).eps ** 2 * exact.square().mean())
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -241,10 +241,13 @@ class DenoisingRun:
             for tile, raws, values in self.denoise_tiles(planes, precision, tiles):
                 for plane, raw, found in zip(planes, raws, values, strict=True):
                     yield plane.index, tile, to_dtype(plane.finished(found, raw, tile, self.settings.strength), self.dtype)
+            return
         except _TooManyPlanes:  # several have only one tile, so nothing was yielded
-            middle = len(planes) // 2
-            for part in (planes[:middle], planes[middle:]):
-                yield from self._denoise_alike(part, precision, tiles_now)
+            pass  # what it holds is gone before less is tried
+        devices.release_memory(self.device)
+        middle = len(planes) // 2
+        for part in (planes[:middle], planes[middle:]):
+            yield from self._denoise_alike(part, precision, tiles_now)
 
     def open_planes(self, planes: Sequence[Index]) -> list[OpenPlane]:
         """Take the statistics of planes, and decide by them how each is computed."""
@@ -286,7 +289,6 @@ class DenoisingRun:
                 raise
             except Exception as error:
                 if len(planes) > 1 and devices.is_out_of_memory(error):
-                    devices.release_memory(self.device)
                     raise _TooManyPlanes from error
                 waiting = self._smaller_tiles(waiting, error)
                 continue
@@ -325,15 +327,15 @@ class DenoisingRun:
     def _run_network(self, pixels: np.ndarray, tile: Tile, numerics: Numerics, precision: torch.dtype) -> np.ndarray:
         network = self.denoiser.on(self.device, precision)
         room = headroom(precision, local_network(self.denoiser.network).equivariance)
-        x = torch.from_numpy(pixels.astype(np.float32)).div_(room)[:, None].to(self.device, precision)  # N, 1, Y, X
+        x = torch.from_numpy(pixels.astype(np.float32)).div_(room)[:, None].to(precision)  # N, 1, Y, X
         sigma = None if numerics.sigma is None else torch.from_numpy(np.asarray(numerics.sigma) / room)
         mean = torch.from_numpy(numerics.mean / room)
         if tile.pixels < SMALL_BATCH_PIXELS and len(x) == 1 and self.device.type == "cpu":
             # torch's CPU convolution of a single small image sums in another order than that of a large one; that of two does
             # not.  A tile must give the bits of the whole image.
             x = x.expand(2, -1, -1, -1)
-        with torch.inference_mode(), devices.exact_float32(self.device):
-            output: np.ndarray = (network(x, sigma, mean, tile.inner)[: len(pixels), 0].float() * room).cpu().numpy()
+        with torch.inference_mode(), devices.computing_on(self.device):
+            output: np.ndarray = (network(x.to(self.device), sigma, mean, tile.inner)[: len(pixels), 0].float() * room).cpu().numpy()
         return output
 
     def _smaller_tiles(self, waiting: list[Tile], error: Exception) -> list[Tile]:

@@ -49,8 +49,9 @@ class PatchJacobian:
     def __init__(self, model: OpenModel, device: torch.device, pixels: np.ndarray, mean: float, read: Window, patch: Window) -> None:
         self._device = device
         self.shape = patch[0].stop - patch[0].start, patch[1].stop - patch[1].start
-        network = model.network.for_products()
-        self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._pixels = devices.pixels_at_once(device, model.network.floats_per_pixel, PIXELS_AT_ONCE)
+        with devices.computing_on(device):
+            self._network = model.network.for_products().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._kept = inside(patch, read)
         keep_choices(self._network, True)
         self.output = self._run(pixels[None], mean)[0]
@@ -63,7 +64,7 @@ class PatchJacobian:
     @property
     def at_once(self) -> int:
         """How many fields go through the network together."""
-        return int(max(1, PIXELS_AT_ONCE // (self._field_shape[0] * self._field_shape[1])))
+        return int(max(1, self._pixels // (self._field_shape[0] * self._field_shape[1])))
 
     def times(self, fields: np.ndarray) -> np.ndarray:
         """The Jacobian times fields (N, Y, X) of the patch; float64, of the same shape.  Any number of them, in parts."""
@@ -80,9 +81,12 @@ class PatchJacobian:
 
     def _run(self, batch: np.ndarray, mean: float) -> np.ndarray:
         try:
-            x = torch.from_numpy(np.ascontiguousarray(batch, np.float32))[:, None].to(self._device)
-            with torch.inference_mode(), devices.exact_float32(self._device):
-                found: np.ndarray = self._network(x, None, mean, self._kept)[:, 0].double().cpu().numpy()
+            x = torch.from_numpy(np.ascontiguousarray(batch, np.float32))[:, None]
+            with torch.inference_mode(), devices.computing_on(self._device):
+                x = x.to(self._device)
+                found: np.ndarray = (
+                    self._network(x, None, mean, self._kept)[:, 0].cpu().double().numpy()
+                )  # float64 is unknown to an Apple GPU
         except RuntimeError as error:  # which a worker thread would lose
             said = f"spectrum: failed on {self._device}: {error}."
             raise ComputationError(said, mend="failing_device_inside", python="try device='cpu'") from error

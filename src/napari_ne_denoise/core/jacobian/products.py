@@ -28,14 +28,16 @@ class JacobianProducts:
     def __init__(self, model: OpenModel, device: torch.device) -> None:
         self._device = device
         self._model = model
-        self._network = model.network.for_products().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._at_once = devices.pixels_at_once(device, model.network.floats_per_pixel, PIXELS_AT_ONCE)
+        with devices.computing_on(device):
+            self._network = model.network.for_products().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def of(self, pixels: np.ndarray, sigma: float | None, fields: Iterable[np.ndarray], kept: Window) -> Iterator[np.ndarray]:
         """J times each field (Y, X), as large as the pixels, in a window of them; float64.
 
         `sigma` is the noise level that the network is told, as it sees it; None where it is not told.
         """
-        for batch in _in_batches(fields, beside=1):
+        for batch in _in_batches(fields, self._at_once, beside=1):
             levels = None if sigma is None else [sigma, *(0.0 for _ in batch)]
             yield from self._run(self._network, [pixels, *batch], levels, kept)[1:]
 
@@ -46,27 +48,28 @@ class JacobianProducts:
     def denoised(self, images: Iterable[np.ndarray], sigma: float | None, kept: Window) -> Iterator[np.ndarray]:
         """What the network makes of each image, in a window; float64."""
         network = self._model.on(self._device, torch.float32)
-        for batch in _in_batches(images):
+        for batch in _in_batches(images, self._at_once):
             yield from self._run(network, batch, None if sigma is None else [sigma for _ in batch], kept)
 
     def _run(self, network: DenoisingNetwork, batch: list[np.ndarray], levels: list[float] | None, kept: Window) -> np.ndarray:
         try:
-            x = torch.from_numpy(np.stack(batch).astype(np.float32))[:, None].to(self._device)
-            sigma = None if levels is None else torch.tensor(levels, device=self._device)
-            with torch.inference_mode(), devices.exact_float32(self._device):
-                found: np.ndarray = network(x, sigma, None, kept)[:, 0].double().cpu().numpy()
+            x = torch.from_numpy(np.stack(batch).astype(np.float32))[:, None]
+            sigma = None if levels is None else torch.tensor(levels)
+            with torch.inference_mode(), devices.computing_on(self._device):
+                x = x.to(self._device)
+                found: np.ndarray = network(x, sigma, None, kept)[:, 0].cpu().double().numpy()  # float64 is unknown to an Apple GPU
         except RuntimeError as error:  # which a worker thread would lose
             said = f"maps: failed on {self._device}: {error}."
             raise ComputationError(said, mend="failing_device_inside", python="try device='cpu'") from error
         return found
 
 
-def _in_batches(fields: Iterable[np.ndarray], beside: int = 0) -> Iterator[list[np.ndarray]]:
-    """As many at once as go through the network together, with so many others."""
+def _in_batches(fields: Iterable[np.ndarray], pixels: float, beside: int = 0) -> Iterator[list[np.ndarray]]:
+    """As many at once as have so many pixels, with so many others."""
     waiting = iter(fields)
     for first in waiting:
         check_if_wanted()
-        yield [first, *islice(waiting, max(0, int(PIXELS_AT_ONCE / first.size) - beside - 1))]
+        yield [first, *islice(waiting, max(0, int(pixels / first.size) - beside - 1))]
 
 
 @dataclass(frozen=True)

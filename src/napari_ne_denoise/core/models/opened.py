@@ -9,6 +9,7 @@ from threading import Lock
 import numpy as np
 import torch
 
+from napari_ne_denoise.core.device import computing_on
 from napari_ne_denoise.core.interruption import check_between_layers
 from napari_ne_denoise.core.models.card import ModelCard
 from napari_ne_denoise.core.networks import DenoisingNetwork, NormalizedDenoiser
@@ -138,7 +139,8 @@ class OpenModel:
         with self._making:
             if key not in self._ready:
                 local = local_network(self.network)
-                ready = local.for_inference().to(device, precision, memory_format=torch.channels_last)  # type: ignore[call-overload]
+                with computing_on(device):
+                    ready = local.for_inference().to(device, precision, memory_format=torch.channels_last)  # type: ignore[call-overload]
                 check_between_layers(ready)
                 self._ready[key] = ready
         return self._ready[key]

@@ -161,8 +161,8 @@ def mirror_to_multiple(x: Tensor, multiple: int) -> Tensor:
         length = x.shape[dimension]
         if missing := -length % multiple:
             there_and_back = max(2 * (length - 1), 1)
-            places = torch.arange(length, length + missing, device=x.device) % there_and_back
-            mirrored = torch.minimum(places, there_and_back - places)
+            places = torch.arange(length, length + missing) % there_and_back
+            mirrored = torch.minimum(places, there_and_back - places).to(x.device)
             x = torch.cat((x, x.index_select(dimension, mirrored)), dimension)
     return x
 

@@ -168,7 +168,7 @@ class Trainer:
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
         """Mean PSNR, in dB for a peak of 1, of the averaged weights on at most 24 validation images, by noise."""
-        network = self.averaged.for_inference()
+        network = copy.deepcopy(self.averaged).cpu().for_inference().to(self.device)  # its float64 is unknown to an Apple GPU
         scores: dict[str, list[float]] = {}
         for index, image in enumerate(self.validation[:: max(1, len(self.validation) // 24)][:24]):
             clean = image.pixels[:256, :256]
