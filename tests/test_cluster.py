@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -32,8 +33,9 @@ SETTINGS = DenoiseSettings(model="fast")
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Two processes of one thread each."""
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as found:
+    """Two processes of one thread each; one that was killed may take long to begin again, and dask would give it up after 15 s."""
+    patient = dask.config.set({"distributed.deploy.lost-worker-timeout": "20 minutes"})
+    with patient, distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as found:
         yield found
 
 

@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_ne_denoise import load_denoiser, measure_equivariance, normalisation_study, patch_spectrum
@@ -26,6 +26,7 @@ def study():
 
 
 @pytest.mark.parametrize("normalisation", NORMALISATIONS, ids=lambda each: each.name)
+@settings(deadline=None)
 @given(scale=st.floats(1e-3, 1e3), shift=st.floats(-1e4, 1e4))
 def test_a_normalisation_takes_an_image_where_it_says(normalisation, scale, shift):
     y = scale * noisy(9, 8) + shift

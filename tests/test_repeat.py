@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -195,6 +195,7 @@ def test_a_part_that_is_none_is_refused():
 hostile = st.text(st.sampled_from("a '\"\\\n\r;&|$`(){}%!#<>^\t\u2028µ-"), max_size=12)
 
 
+@settings(deadline=None)
 @example(name=";", version="", device='{";')
 @given(name=hostile.filter(bool), version=hostile, device=hostile)
 def test_nothing_in_a_record_becomes_more_than_a_value(name, version, device):

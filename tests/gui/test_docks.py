@@ -6,7 +6,7 @@ from itertools import pairwise
 from textwrap import dedent
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
@@ -135,12 +135,12 @@ def test_what_is_chosen_and_what_can_be_pressed_is_read_whole(window, path):
         assert not button.isVisible() or button.fontMetrics().horizontalAdvance(button.text()) <= button.width(), button.text()
 
 
-def test_a_result_leaves_the_dock_as_wide_as_it_was(window, qtbot):
+def test_a_result_leaves_the_dock_as_wide_as_it_was(window, until, qtbot):
     _, open_docks = window
     (dock,) = open_docks(DENOISE)
     assert dock.native.width() == WIDTH
     dock.button.native.click()
-    qtbot.waitUntil(lambda: dock.copying.visible, timeout=60_000)
+    until(lambda: dock.copying.visible)
     qtbot.wait(50)
     assert dock.native.width() == WIDTH
 
@@ -181,6 +181,7 @@ def test_a_dock_asks_for_all_the_pixels_it_needs_also_those_of_its_style(window,
     assert _bar(denoise).maximum() == 0
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000), st.lists(st.integers(0, 300)))
 def test_no_more_is_borrowed_than_lacks_nor_than_there_is_to_spare(lacking, spare):
     taken = borrowed(lacking, spare)
@@ -188,6 +189,7 @@ def test_no_more_is_borrowed_than_lacks_nor_than_there_is_to_spare(lacking, spar
     assert all(0 <= less <= room for less, room in zip(taken, spare, strict=True))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 2000)), st.integers(0, 5000))
 def test_room_is_shared_so_that_who_gets_less_than_it_wants_gets_as_much_as_anybody(wanted, room):
     given_to = shares(wanted, room)

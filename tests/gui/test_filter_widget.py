@@ -198,6 +198,7 @@ def test_a_filter_that_follows_the_mouse_draws_the_window_once(make_napari_viewe
 def test_where_the_mouse_passes_float32_is_enough(viewer, dock, noisy, until):
     image = noisy((64, 64))
     viewer.add_image(image)
+    dock._rest.setInterval(10**6)  # however late the threads are
     dock.hover((30, 31))
     until(lambda: dock.current is not None)
     pixel, found = dock.current.pixel, dock.current.filter
@@ -843,6 +844,7 @@ def test_a_drag_takes_the_filter_that_stays_along(make_napari_viewer_proxy, nois
     drawn(viewer)
     click(viewer, 0, 0)
     until(lambda: dock.message.value == PINNED)
+    dock._rest.setInterval(10**6)  # however late the threads are
     centre = viewer.scene.camera.center
     canvas = viewer.__wrapped__.window._qt_viewer.canvas.native
     middle = QPoint(canvas.width() // 2, canvas.height() // 2)
@@ -851,6 +853,7 @@ def test_a_drag_takes_the_filter_that_stays_along(make_napari_viewer_proxy, nois
         mouse.move(canvas, middle + QPoint(8 * step, 4 * step), mouse.LEFT)
     until(lambda: dock.current.pixel.is_live)
     qtbot.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=middle + QPoint(48, 24))
+    dock._rest.start(0)
     until(lambda: not dock.current.pixel.is_live)
     assert dock.current.pixel.position == tuple(int(at) for at in np.rint(viewer.cursor.position))
     assert dock.current.pixel.position != (48, 60)

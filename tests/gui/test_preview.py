@@ -359,7 +359,7 @@ def held(monkeypatch, until):
     go.set()
 
 
-def test_the_latest_view_wins(viewer, preview, settled, held, noisy, qtbot):
+def test_the_latest_view_wins(viewer, preview, settled, held, noisy, until):
     image = noisy((400, 400))
     source = viewer.add_image(image, name="cells")
     viewer.scene.camera.zoom = 20
@@ -367,7 +367,7 @@ def test_the_latest_view_wins(viewer, preview, settled, held, noisy, qtbot):
         viewer.scene.camera.center = centre
         if not preview.box.value:
             preview.box.native.click()
-        held.wait_for_one() if centre == (50, 50) else qtbot.wait(200)
+        held.wait_for_one() if centre == (50, 50) else until(lambda: not preview._timer.isActive())
     held.go.set()
     layer = settled()
     window = window_of(layer, source)

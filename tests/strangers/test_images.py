@@ -20,6 +20,7 @@ from tests.strangers.tiffs import all_tiffs
 from tests.strangers.zarrs import all_zarrs
 
 HANG = 25  # seconds, after which nobody believes in an answer
+START = 240  # seconds; only what hangs takes as long, however busy the machine
 STRANGERS = [*all_tiffs(), *all_arrays(), *all_zarrs()]
 
 
@@ -54,7 +55,9 @@ class Worker:
         self._lines: queue.Queue[str] = queue.Queue()
         self._thread = threading.Thread(target=self._listen, args=(self._process.stdout, self._lines))
         self._thread.start()
-        assert self._answer("") == "ready"
+        if self._answer("", START) != "ready":
+            self.end()
+            pytest.fail("it did not start")
 
     @staticmethod
     def _listen(pipe: Any, lines: "queue.Queue[str]") -> None:
@@ -62,12 +65,12 @@ class Worker:
             lines.put(line)
         lines.put("")
 
-    def _answer(self, said: str) -> Any:
+    def _answer(self, said: str, seconds: float = HANG) -> Any:
         if said:
             self._process.stdin.write(said + "\n")
             self._process.stdin.flush()
         try:
-            line = self._lines.get(timeout=HANG)
+            line = self._lines.get(timeout=seconds)
         except queue.Empty:
             return None
         return json.loads(line) if line else None
