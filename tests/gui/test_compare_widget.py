@@ -1,5 +1,7 @@
 import copy
+import errno
 import itertools
+from pathlib import Path
 
 import dask.array as da
 import numpy as np
@@ -690,6 +692,28 @@ def test_the_profile_is_drawn_saved_and_copied(viewer, dock, pair, profile, tmp_
     assert QApplication.clipboard().text() == found.as_table("\t")
     dock.profile.keep(tmp_path / "nowhere" / "line.csv")
     assert dock.message.is_error
+
+
+def test_a_profile_is_written_whole_or_not_at_all_and_replaces_what_was_asked_about(viewer, dock, pair, profile, tmp_path, monkeypatch):
+    found = profile()
+    there = tmp_path / "line.csv"
+    there.write_text("another")
+    dock.profile.keep(tmp_path / "line")
+    assert "asked about line alone" in dock.message.value
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full_disk)
+        dock.profile.keep(there)
+    assert "No space left on device" in dock.message.value
+    assert [path.name for path in tmp_path.iterdir()] == ["line.csv"]
+    assert there.read_text() == "another"
+    dock.profile.keep(there)
+    assert there.read_text(encoding="utf-8") == found.as_table()
+
+
+def full_disk(path, text, **_):
+    with open(path, "w") as file:
+        file.write(text[:9])
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_another_result_is_drawn_along_the_same_line(viewer, dock, pair, profile):

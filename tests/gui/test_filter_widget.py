@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QLabel
+from qtpy.QtWidgets import QFileDialog, QLabel
 from scipy.ndimage import gaussian_filter
 
 from napari_ne_denoise import adaptive_filter, adaptive_maps, denoise
@@ -760,7 +760,7 @@ def test_features_have_units(viewer, dock, show, noisy, until):
     assert pins.features["width (µm)"][0] == pytest.approx(0.2 * pins.features["width (px)"][0])
 
 
-def test_pins_can_be_saved(viewer, dock, show, noisy, until, tmp_path):
+def test_pins_can_be_saved(viewer, dock, show, noisy, until, tmp_path, monkeypatch):
     image = noisy((64, 64))
     viewer.add_image(image, name="cells")
     dock.pins.write(tmp_path / "none.tif")
@@ -771,6 +771,9 @@ def test_pins_can_be_saved(viewer, dock, show, noisy, until, tmp_path):
     for name in ("pins.tif", "pins.npy", "pins.png"):
         dock.pins.write(tmp_path / name)
         until(lambda name=name: dock.message.value == f"Saved {name}.")
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "pins"), "Weights (*.npy)"))
+    dock.pins.save.native.click()
+    assert "pins.npy: exists already" in dock.message.value
     record = read_provenance(tmp_path / "pins.tif")["filters"][0]
     assert record["position"] == [30, 31]
     assert record["output"] == pytest.approx(adaptive_filter(image, (30, 31)).output)

@@ -216,6 +216,9 @@ def test_table_and_picture_are_files(viewer, dock, noisy, compare, tmp_path, mon
     assert sorted(path.name for path in tmp_path.iterdir()) == ["picture.png", "table.csv"]
     with (tmp_path / "table.csv").open(newline="", encoding="utf-8") as file:
         assert [tuple(row) for row in csv.reader(file)] == found.table()
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "table"), ""))
+    dock.save_table.native.click()  # the dialog asks about "table", which is not there
+    assert "table.csv: exists already" in dock.message.value
     picture = QImage(str(tmp_path / "picture.png"))
     assert picture.width() > 7 * 44
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "nowhere" / "x.csv"), ""))

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QFileDialog
 
 from napari_ne_denoise import estimate_noise
 from napari_ne_denoise.core.inference import prepare_denoising
@@ -164,6 +165,22 @@ def test_what_was_found_is_kept_as_a_profile(dock, viewer, find, tmp_path):
     assert (profile.name, profile.noise) == ("cells", found)
     dock.keep(tmp_path / "nowhere" / "confocal.json")
     assert dock.message.is_error
+
+
+def test_a_profile_nobody_was_asked_about_is_not_replaced(dock, viewer, find, tmp_path, monkeypatch):
+    viewer.add_image(photons(), name="a.czi :: scene 1/2")
+    find()
+    there = tmp_path / "confocal.json"
+    there.write_text("another")
+    asked = []
+    for answer in ("confocal", "confocal.json"):
+        monkeypatch.setattr(
+            QFileDialog, "getSaveFileName", lambda *about, answer=answer: (asked.append(about), (str(tmp_path / answer), ""))[1]
+        )
+        dock.save.native.click()
+        assert dock.message.is_error == (answer == "confocal")
+        assert (there.read_text() == "another") == (answer == "confocal")
+    assert asked[0][2] == "a.czi _ scene 1_2 noise.json"  # Windows refuses a name with : or /
 
 
 def test_a_small_layer_and_one_without_noise_are_no_errors(dock, viewer, find):

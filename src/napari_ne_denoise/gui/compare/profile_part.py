@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_ne_denoise.core.errors import ImageError
+from napari_ne_denoise.core.errors import FileError, ImageError
+from napari_ne_denoise.core.io.files import complete_or_absent
 from napari_ne_denoise.gui.base.plots import LINE
 from napari_ne_denoise.gui.base.remedies import in_window
+from napari_ne_denoise.gui.base.saving import as_file_name, with_ending
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.compare.comparing import Pair
 from napari_ne_denoise.gui.compare.profile import (
@@ -118,9 +120,12 @@ class ProfilePart(QWidget):
     def keep(self, path: Path) -> None:
         """Write the numbers as a table."""
         assert self.current is not None
-        path = path if path.suffix.lower() == SUFFIX else path.with_name(path.name + SUFFIX)
         try:
-            path.write_text(self.current.as_table(), encoding="utf-8")
+            path = with_ending(path, SUFFIX)
+            with complete_or_absent(path) as temporary:
+                temporary.write_text(self.current.as_table(), encoding="utf-8")
+        except FileError as error:
+            self._complain(in_window(error))
         except OSError as error:
             self._complain(f"{path}: could not be written ({error.strerror or error}); choose another place.")
 
@@ -224,7 +229,7 @@ class ProfilePart(QWidget):
 
     def _ask_where(self) -> None:
         assert self._pair is not None
-        suggested = f"{self._pair.after.name} profile{SUFFIX}"
+        suggested = f"{as_file_name(self._pair.after.name)} profile{SUFFIX}"
         path, _ = QFileDialog.getSaveFileName(self, "Save the profile", suggested, f"Table (*{SUFFIX})")
         if path:
             self.keep(Path(path))

@@ -12,6 +12,7 @@ from napari_ne_denoise.core.errors import FileError
 from napari_ne_denoise.core.io import ImageFile, is_zarr, writing_parts
 from napari_ne_denoise.core.io.targets import require_zarr
 from napari_ne_denoise.core.settings import DEFAULTS
+from napari_ne_denoise.gui.base.saving import as_file_name
 from napari_ne_denoise.gui.denoise.denoising import Advanced, label_of
 from napari_ne_denoise.gui.layers.layer_data import Source
 from napari_ne_denoise.gui.layers.layer_files import layer_as_file
@@ -52,7 +53,7 @@ def ask_for_target(parent: QWidget, layer: "Image") -> Path | None:
     require_zarr()
     path = layer.source.path
     folder = Path(path).parent if isinstance(path, str) and path and "://" not in path else Path.home()
-    suggested = str(folder / f"{layer.name.replace('/', '_')} denoised{ENDING}")
+    suggested = str(folder / f"{as_file_name(layer.name)} denoised{ENDING}")
     options = QFileDialog.Option.DontConfirmOverwrite  # nothing is overwritten, whatever is answered
     name, _ = QFileDialog.getSaveFileName(parent, "Result as OME-Zarr", suggested, f"OME-Zarr (*{ENDING})", options=options)
     if not name:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from magicgui.widgets import PushButton, SpinBox
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.gui.base.boxes import ignore_wheel
@@ -15,7 +15,7 @@ from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.inside.filter_layer import is_kind, replace_layers
 from napari_ne_denoise.gui.inside.filter_making import FilterMaking, Found
-from napari_ne_denoise.gui.inside.filter_pins import KINDS, with_ending
+from napari_ne_denoise.gui.inside.filter_pins import ask_where
 from napari_ne_denoise.gui.inside.filtering import Pixel, layout_of, piece_of, pixel_at
 from napari_ne_denoise.gui.layers.layer_data import shown_position
 from napari_ne_denoise.gui.layers.view import visible_window
@@ -157,6 +157,4 @@ class GridPart:
         self._message.complain(reason)
 
     def _ask_where(self) -> None:
-        path, kind = QFileDialog.getSaveFileName(self.content, "Save the filters of the grid", "filters.png", KINDS)
-        if path:
-            self.write(with_ending(path, kind))
+        ask_where(self.content, "Save the filters of the grid", "filters.png", self._message, self.write)

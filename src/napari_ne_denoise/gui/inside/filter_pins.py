@@ -9,11 +9,12 @@ from magicgui.widgets import CheckBox, PushButton
 from napari.layers.base import ActionType
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
-from napari_ne_denoise.core.errors import NEDenoiseError
+from napari_ne_denoise.core.errors import FileError, NEDenoiseError
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.base.boxes import choice_box, offer
 from napari_ne_denoise.gui.base.docks import Message, form, side_by_side
 from napari_ne_denoise.gui.base.remedies import in_window
+from napari_ne_denoise.gui.base.saving import with_ending
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.inside.filter_layer import remove_layers, replace_layers
 from napari_ne_denoise.gui.inside.filter_making import FilterMaking, Found
@@ -299,15 +300,20 @@ class PinsPart:
         self._when_known([pixels[number] for number in numbers], lambda found: self._compare((found[0], found[1]), names))
 
     def _ask_where(self) -> None:
-        path, kind = QFileDialog.getSaveFileName(self.content, "Save the filters of all pins", "filters.tif", KINDS)
-        if path:
-            self.write(with_ending(path, kind))
+        ask_where(self.content, "Save the filters of all pins", "filters.tif", self._message, self.write)
 
 
-def with_ending(path: str, kind: str) -> Path:
-    """A path that was chosen in a dialog, with the ending of the kind that was chosen if it has none."""
-    chosen = Path(path)
-    return chosen if chosen.suffix else chosen.with_suffix(kind[kind.index("*") + 1 : -1])
+def ask_where(parent: QWidget, title: str, suggested: str, message: Message, write: Callable[[Path], None]) -> None:
+    """Ask for a file of filters, and write it; a name without an ending gets that of the kind that was chosen."""
+    path, kind = QFileDialog.getSaveFileName(parent, title, suggested, KINDS)
+    if not path:
+        return
+    try:
+        target = Path(path) if Path(path).suffix else with_ending(Path(path), kind[kind.index("*") + 1 : -1])
+    except FileError as error:
+        message.complain(in_window(error))
+    else:
+        write(target)
 
 
 def _key(pixel: Pixel) -> tuple[Any, ...]:

@@ -14,6 +14,7 @@ from napari_ne_denoise.gui.base.docks import Fold, Message, form, side_by_side
 from napari_ne_denoise.gui.base.pace import duration, share_done
 from napari_ne_denoise.gui.base.readout import Readout
 from napari_ne_denoise.gui.base.remedies import in_window
+from napari_ne_denoise.gui.base.saving import as_file_name, with_ending
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.inside.lab_layers import add_results, add_spreads, show_results, write_picture, write_table
 from napari_ne_denoise.gui.inside.lab_pictures import rows_of
@@ -94,8 +95,8 @@ class LabWidget(ComputingDock):
     def keep(self, path: Path, write: "Callable[[Path, NormalisationStudy], None]", suffix: str) -> None:
         """Write what was found to a file, whose name gets the ending that it lacks."""
         assert self.study is not None
-        path = path if path.suffix.lower() == suffix else path.with_name(path.name + suffix)
         try:
+            path = with_ending(path, suffix)
             write(path, self.study)
         except NEDenoiseError as error:
             self.message.complain(in_window(error))
@@ -206,7 +207,7 @@ class LabWidget(ComputingDock):
 
     def _ask_where(self, title: str, kind: str, suffix: str, write: "Callable[[Path, NormalisationStudy], None]") -> None:
         assert self._plan is not None
-        suggested = f"{self._plan.layer.name} normalisations{suffix}"
+        suggested = f"{as_file_name(self._plan.layer.name)} normalisations{suffix}"
         path, _ = QFileDialog.getSaveFileName(self.native, title, suggested, f"{kind} (*{suffix})")
         if path:
             self.keep(Path(path), write, suffix)

@@ -18,6 +18,7 @@ from napari_ne_denoise.gui.base.layer_dock import LayerDock
 from napari_ne_denoise.gui.base.pace import share_done
 from napari_ne_denoise.gui.base.readout import Readout
 from napari_ne_denoise.gui.base.remedies import in_window
+from napari_ne_denoise.gui.base.saving import as_file_name, with_ending
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.layers.kinship import image_of, is_result, result_at_hand
 from napari_ne_denoise.gui.layers.layer_data import channel_of, read_layer, shown_position
@@ -138,8 +139,8 @@ class NoiseWidget(LayerDock):
         """Write what was found as a microscope profile."""
         assert self.current is not None
         name, found = self.current
-        path = path if path.suffix.lower() == PROFILE_SUFFIX else path.with_name(path.name + PROFILE_SUFFIX)
         try:
+            path = with_ending(path, PROFILE_SUFFIX)
             write_profile(path, name, found.learned or found.noise)
         except NEDenoiseError as error:
             self.message.complain(in_window(error))
@@ -208,7 +209,7 @@ class NoiseWidget(LayerDock):
 
     def _ask_where(self) -> None:
         assert self.current is not None
-        suggested = f"{self.current[0]} noise{PROFILE_SUFFIX}"
+        suggested = f"{as_file_name(self.current[0])} noise{PROFILE_SUFFIX}"
         kinds = f"Microscope profile (*{PROFILE_SUFFIX})"
         path, _ = QFileDialog.getSaveFileName(self.native, "Save as microscope profile", suggested, kinds)
         if path:
