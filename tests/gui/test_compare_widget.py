@@ -684,7 +684,7 @@ def test_the_profile_is_drawn_saved_and_copied(viewer, dock, pair, profile, tmp_
     low, high = dock.profile.view.band
     np.testing.assert_allclose((high.yData - low.yData) / 2, found.error)
     dock.profile.keep(tmp_path / "line")
-    table = np.genfromtxt(tmp_path / "line.csv", delimiter=",", names=True, deletechars="")
+    table = np.genfromtxt(tmp_path / "line.csv", delimiter=",", names=True, deletechars="", encoding="utf-8-sig")
     assert table.dtype.names == ("distance_(pixel)", "axis_0", "axis_1", "before", "after", "noise")
     np.testing.assert_allclose(table["before"], found.noisy)
     np.testing.assert_allclose(table["noise"], found.error, rtol=1e-6)
@@ -707,7 +707,7 @@ def test_a_profile_is_written_whole_or_not_at_all_and_replaces_what_was_asked_ab
     assert [path.name for path in tmp_path.iterdir()] == ["line.csv"]
     assert there.read_text() == "another"
     dock.profile.keep(there)
-    assert there.read_text(encoding="utf-8") == found.as_table()
+    assert there.read_text(encoding="utf-8") == "\ufeff" + found.as_table()  # by which Excel knows UTF-8
 
 
 def full_disk(path, text, **_):

@@ -1,3 +1,4 @@
+import codecs
 import csv
 import threading
 
@@ -214,8 +215,9 @@ def test_table_and_picture_are_files(viewer, dock, noisy, compare, tmp_path, mon
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "picture.png"), ""))
     dock.save_picture.native.click()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["picture.png", "table.csv"]
-    with (tmp_path / "table.csv").open(newline="", encoding="utf-8") as file:
+    with (tmp_path / "table.csv").open(newline="", encoding="utf-8-sig") as file:
         assert [tuple(row) for row in csv.reader(file)] == found.table()
+    assert (tmp_path / "table.csv").read_bytes().startswith(codecs.BOM_UTF8)  # by which Excel knows it
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "table"), ""))
     dock.save_table.native.click()  # the dialog asks about "table", which is not there
     assert "table.csv: exists already" in dock.message.value

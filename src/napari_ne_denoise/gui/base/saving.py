@@ -6,6 +6,8 @@ from pathlib import Path
 
 from napari_ne_denoise.core.errors import FileError
 
+# of tables: Excel takes UTF-8 for the letters of its system, µm for Âµm, unless the file says what it is
+TABLE_ENCODING = "utf-8-sig"
 # what a dialog of Windows refuses; layers have such names, as "a.czi :: scene 1"
 _IN_NO_NAME = re.compile(r'[<>:"/\\|?*\x00-\x1f]+')
 

@@ -11,7 +11,7 @@ from napari_ne_denoise.core.errors import FileError, ImageError
 from napari_ne_denoise.core.io.files import complete_or_absent
 from napari_ne_denoise.gui.base.plots import LINE
 from napari_ne_denoise.gui.base.remedies import in_window
-from napari_ne_denoise.gui.base.saving import as_file_name, with_ending
+from napari_ne_denoise.gui.base.saving import TABLE_ENCODING, as_file_name, with_ending
 from napari_ne_denoise.gui.base.workers import Task
 from napari_ne_denoise.gui.compare.comparing import Pair
 from napari_ne_denoise.gui.compare.profile import (
@@ -123,7 +123,7 @@ class ProfilePart(QWidget):
         try:
             path = with_ending(path, SUFFIX)
             with complete_or_absent(path) as temporary:
-                temporary.write_text(self.current.as_table(), encoding="utf-8")
+                temporary.write_text(self.current.as_table(), encoding=TABLE_ENCODING)
         except FileError as error:
             self._complain(in_window(error))
         except OSError as error:

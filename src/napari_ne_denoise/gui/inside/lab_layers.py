@@ -14,6 +14,7 @@ from qtpy.QtGui import QColor, QImage, QPainter
 from napari_ne_denoise.core.errors import FileError
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.base.painting import painting, qt_image
+from napari_ne_denoise.gui.base.saving import TABLE_ENCODING
 from napari_ne_denoise.gui.inside.map_layer import SIZE_OF_BAR
 from napari_ne_denoise.gui.inside.plane_plan import PlanePlan
 from napari_ne_denoise.gui.inside.thumbnails import grey
@@ -107,7 +108,7 @@ def write_table(path: Path, study: "NormalisationStudy") -> None:
     """
 
     def write(target: Path) -> None:
-        with target.open("w", newline="", encoding="utf-8") as file:
+        with target.open("w", newline="", encoding=TABLE_ENCODING) as file:
             csv.writer(file).writerows(study.table())
 
     _put(path, write)
