@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +32,19 @@ WORKER_TIMEOUT = 120_000  # ms
 def data_dir() -> Path:
     """The folder of the small files that tests read."""
     return Path(__file__).parent / "data"
+
+
+@pytest.fixture
+def broken_torch(tmp_path, monkeypatch) -> Callable[[str], None]:
+    """Lets the next `import torch` meet a file of this Python instead."""
+
+    def break_it(python: str) -> None:
+        (tmp_path / "torch").mkdir()
+        (tmp_path / "torch" / "__init__.py").write_text(python)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "torch")
+
+    return break_it
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,5 +1,6 @@
 """The command line: the same numbers as the API, exit codes and messages that a script can use, nothing half-written."""
 
+import importlib
 import inspect
 import io
 import json
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+import typer
 from typer.testing import CliRunner
 
 import napari_ne_denoise as nd
@@ -52,6 +54,34 @@ def tiny(folder: Path, mode: str = "norm-equiv", *, blind: bool = True) -> Path:
 @pytest.fixture(scope="session")
 def model(tmp_path_factory) -> Path:
     return tiny(tmp_path_factory.mktemp("models"))
+
+
+WINDOWS = 'error = OSError(22, "initialization failed. Error loading c10.dll"); error.winerror = 1114; raise error'
+
+
+@pytest.mark.parametrize(
+    ("python", "remedy"),
+    [
+        (WINDOWS, "aka.ms/vc14/vc_redist.x64.exe"),
+        ('raise ImportError("DLL load failed while importing _C: not found", name="_C")', 'pip install "torch<2.9"'),
+        ('raise OSError("libcublas.so.12: cannot open shared object file")', "--force-reinstall torch"),
+        ("from torch import nothing", "--force-reinstall torch"),
+    ],
+)
+def test_a_torch_that_cannot_be_loaded_is_told_with_what_to_do(broken_torch, capsys, python, remedy):
+    broken_torch(python)
+    with pytest.raises(typer.Exit), console.errors_end_the_program():
+        importlib.import_module("torch")
+    said = capsys.readouterr().err
+    assert said.startswith("error: torch, which computes, cannot be loaded (")
+    assert remedy in said
+
+
+def test_other_errors_of_imports_and_files_are_not_laid_to_torch(capsys):
+    for work in (lambda: importlib.import_module("no_such_module"), Path("/no/such/file").read_text):
+        with pytest.raises((ImportError, OSError)), console.errors_end_the_program():
+            work()
+    assert capsys.readouterr().err == ""
 
 
 def noisy(*shape, dtype="uint16", seed=0):

@@ -1,6 +1,7 @@
 """Threads, whenever they are late: what they share with the whole process, and what they find when it ends."""
 
 import gc
+import importlib
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ import pytest
 from qtpy.QtCore import QThreadPool
 
 from napari_ne_denoise.gui.base.long_task import LongTask
-from napari_ne_denoise.gui.base.workers import Task
+from napari_ne_denoise.gui.base.workers import Task, guarded
 
 TEXT = "there are few digits left"
 
@@ -35,6 +36,16 @@ class Held:
 
     def _take(self, _: None) -> None:
         self.has_ended = True
+
+
+def test_a_torch_that_cannot_be_loaded_is_told_in_words(broken_torch):
+    def work():
+        yield importlib.import_module("torch")
+
+    broken_torch('error = OSError(22, "initialization failed. Error loading c10.dll"); error.winerror = 1114; raise error')
+    (failed,) = guarded(work, threading.Event())
+    assert "Error loading c10.dll" in failed.message
+    assert "https://aka.ms/vc14/vc_redist.x64.exe" in failed.message
 
 
 @pytest.mark.parametrize("last", [0, 1])

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from napari_ne_denoise.core.errors import DeviceError, DownloadError, FileError, ImageError, ModelError, NEDenoiseError, SettingsError
+from napari_ne_denoise.core.errors import (
+    DeviceError,
+    DownloadError,
+    FileError,
+    ImageError,
+    ModelError,
+    NEDenoiseError,
+    SettingsError,
+    torch_failure,
+)
 from napari_ne_denoise.core.settings import DenoiseSettings
 from napari_ne_denoise.core.words import percent
 
@@ -135,6 +144,11 @@ def errors_end_the_program(image: Path | None = None, **others: Path | None) -> 
     except KeyboardInterrupt:
         say("interrupted; nothing is half-written, and the same command goes on")
         raise typer.Exit(INTERRUPTED) from None
+    except (ImportError, OSError) as error:
+        if torch_fails := torch_failure(error):
+            say(f"error: {torch_fails}")
+            raise typer.Exit(FAILED) from None
+        raise
 
 
 class ProgressLine:

@@ -2,10 +2,18 @@
 
 import errno
 import re
+import sys
 from collections.abc import Mapping
+from traceback import walk_tb
 
 NO_LABELS: Mapping[str, str] = {}
 _SETTING = re.compile(r"(?P<name>\w+)=(?P<quote>['\"]?)(?P<value>.*?)(?P=quote): ")
+# what mends a torch that cannot be loaded: on Windows, torch 2.9 and later want a newer C++ runtime than the system, or Qt, may have loaded
+_RUNTIME = (
+    "install the newest Visual C++ Redistributable (https://aka.ms/vc14/vc_redist.x64.exe) and start again; if that does not help, take an "
+    'older torch (pip install "torch<2.9"), or in the window another Qt (PySide6 in place of PyQt)'
+)
+_ANEW = "install it anew (pip install --force-reinstall torch) and start again"
 LONGEST_REASON = 300  # characters of what a library says of a damaged file, which may quote much of it
 
 
@@ -76,6 +84,16 @@ class ComputationError(NEDenoiseError):
 
     torch raises RuntimeError, which generator workers of superqt drop silently; nothing of ours may be one.
     """
+
+
+def torch_failure(error: BaseException) -> ComputationError | None:
+    """What to tell of an error that came because torch could not be imported; None of every other error."""
+    in_torch = "torch" not in sys.modules and any(frame.f_globals.get("__name__") == "torch" for frame, _ in walk_tb(error.__traceback__))
+    named = isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "torch"
+    if not (in_torch or named):
+        return None
+    of_windows = getattr(error, "winerror", None) is not None or "DLL load failed" in str(error)
+    return ComputationError(f"torch, which computes, cannot be loaded ({one_line(str(error))}); {_RUNTIME if of_windows else _ANEW}.")
 
 
 def _joined(said: str, remedy: str) -> str:

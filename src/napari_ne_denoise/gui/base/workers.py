@@ -11,7 +11,7 @@ from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils.notifications import notification_manager, show_warning
 from qtpy.QtCore import QThreadPool
 
-from napari_ne_denoise.core.errors import ComputationError, NEDenoiseError
+from napari_ne_denoise.core.errors import ComputationError, NEDenoiseError, torch_failure
 from napari_ne_denoise.core.interruption import Interrupted, interruptibly
 from napari_ne_denoise.gui.base.remedies import REMEDIES, in_window
 from napari_ne_denoise.gui.base.warned import warnings_of_this_thread
@@ -186,6 +186,11 @@ def guarded(work: Callable[..., Iterator[Any]], unwanted: Event, *arguments: Any
         yield Failed(in_window(error, remedies))
     except MemoryError:
         yield Failed(f"There is not enough memory for this; {remedies['memory']}.")
-    except RuntimeError as error:
-        # superqt takes a RuntimeError in a generator for a deleted worker and drops it
-        raise ComputationError(str(error)) from error
+    except Exception as error:
+        if torch_fails := torch_failure(error):
+            yield Failed(in_window(torch_fails, remedies))
+        elif isinstance(error, RuntimeError):
+            # superqt takes a RuntimeError in a generator for a deleted worker and drops it
+            raise ComputationError(str(error)) from error
+        else:
+            raise
