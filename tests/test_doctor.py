@@ -1,5 +1,6 @@
 """The doctor tells what a report needs, finds what is wrong, and gives nothing away."""
 
+import errno
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from napari_ne_denoise.cli import app
 from napari_ne_denoise.core import doctor
 from napari_ne_denoise.core.device import DeviceReport
 from napari_ne_denoise.core.models import fetch
+from napari_ne_denoise.core.models.registry import list_models
 
 
 def run(*arguments):
@@ -70,11 +72,34 @@ def test_a_damaged_model_is_found(monkeypatch, tmp_path):
 
     damaged = tmp_path / "quality.safetensors"
     damaged.write_bytes(b"damaged")
-    for module in (fetch, doctor):
-        monkeypatch.setattr(module, "local_path", elsewhere)
+    monkeypatch.setattr(fetch, "local_path", elsewhere)
     result = run()
     assert result.exit_code == 1
     assert "the file was changed or damaged; reinstall napari-ne-denoise" in result.stderr
+
+
+def test_a_share_that_is_away_is_no_error(monkeypatch):
+    """Windows says so by errors that a Path does not take for "there is nothing"."""
+    share, real = Path("/mnt/lab"), os.stat
+
+    def stat(path, **how):
+        if str(path).startswith(str(share)):
+            raise OSError(errno.EHOSTDOWN, "The specified network name is no longer available")
+        return real(path, **how)
+
+    monkeypatch.setattr(os, "stat", stat)
+    monkeypatch.setenv(fetch.CACHE_VARIABLE, str(share))
+    assert not doctor._folder(share / "models")["exists"]
+    assert not any(fetch.is_here(row) for row in list_models() if not row.packaged)
+
+
+def test_a_drive_that_is_missing_is_told(monkeypatch):
+    monkeypatch.setattr(os.path, "exists", lambda path: False)
+    monkeypatch.setattr(Path, "exists", lambda path: False)
+    found = doctor._folder(Path("/models"))
+    assert (found["exists"], found["writable"], found["free"]) == (False, False, None)
+    (_, said) = next(iter(doctor._words_of_folders({"models": found})))
+    assert said.endswith("not there yet, read-only, nobody knows how much free")
 
 
 def test_a_wrong_result_is_found(monkeypatch):

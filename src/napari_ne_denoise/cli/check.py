@@ -111,10 +111,10 @@ def _measure(name: str, part: np.ndarray) -> Finding:
 
 def _ordinary(quiet: bool) -> list[str]:
     """The network to compare with, if it is there."""
-    from napari_ne_denoise.core.models.fetch import local_path
+    from napari_ne_denoise.core.models.fetch import is_here
     from napari_ne_denoise.core.models.registry import find_model
 
-    if local_path(find_model(ORDINARY_TWIN)).exists():
+    if is_here(find_model(ORDINARY_TWIN)):
         return [ORDINARY_TWIN]
     if not quiet:
         say(f"note: {ORDINARY_TWIN} is missing from this installation; there is nothing to compare with")
@@ -123,12 +123,12 @@ def _ordinary(quiet: bool) -> list[str]:
 
 def _study(model: str) -> list[str]:
     """The networks of the study, if all are there."""
-    from napari_ne_denoise.core.models.fetch import local_path
+    from napari_ne_denoise.core.models.fetch import is_here
     from napari_ne_denoise.core.models.registry import list_models
 
     if model != DEFAULTS.model_name:
         raise SettingsError(f"--study measures {', '.join(STUDY)} and no other: leave out --model {model}, or --study.")
-    here = {row.name for row in list_models() if local_path(row).exists()}
+    here = {row.name for row in list_models() if is_here(row)}
     if missing := [name for name in STUDY if name not in here]:
         raise ModelError(
             f"--study: {', '.join(missing)} not in this installation (see napari-ne-denoise models list). "

@@ -47,11 +47,12 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show what is known of one model: its card, if its file is on this machine."""
+    from napari_ne_denoise.core.models.fetch import is_here
     from napari_ne_denoise.core.models.registry import find_model
 
     with errors_end_the_program():
         row = find_model(name)
-        record = _record(row) | (_card(row) if _is_here(row) else {})
+        record = _record(row) | (_card(row) if is_here(row) else {})
         if as_json:
             print_json(record)
         else:
@@ -88,10 +89,11 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Compare model files with their known or remembered SHA-256."""
+    from napari_ne_denoise.core.models.fetch import is_here
     from napari_ne_denoise.core.models.registry import find_model, list_models
 
     with errors_end_the_program():
-        rows = [find_model(name) for name in names] if names else [row for row in list_models() if _is_here(row)]
+        rows = [find_model(name) for name in names] if names else [row for row in list_models() if is_here(row)]
         records = [_verified(row) for row in rows]
         if as_json:
             print_json(records)
@@ -132,20 +134,16 @@ def _verified(row: ModelRow) -> dict[str, Any]:
         return record | {"error": str(error)}
 
 
-def _is_here(row: ModelRow) -> bool:
-    from napari_ne_denoise.core.models.fetch import local_path
-
-    return local_path(row).exists()
-
-
 def _record(row: ModelRow) -> dict[str, Any]:
-    from napari_ne_denoise.core.models.fetch import local_path
+    from napari_ne_denoise.core.models.fetch import is_here, local_path
 
-    return asdict(row) | {"packaged": row.packaged, "here": _is_here(row), "path": str(local_path(row))}
+    return asdict(row) | {"packaged": row.packaged, "here": is_here(row), "path": str(local_path(row))}
 
 
 def _cells(row: ModelRow) -> tuple[str, ...]:
-    here = ("packaged" if row.packaged else "fetched") if _is_here(row) else ("MISSING" if row.packaged else "no")
+    from napari_ne_denoise.core.models.fetch import is_here
+
+    here = ("packaged" if row.packaged else "fetched") if is_here(row) else ("MISSING" if row.packaged else "no")
     return row.name, row.equivariance, "blind" if row.blind else "needs sigma", here, row.licence.split(" ")[0]
 
 

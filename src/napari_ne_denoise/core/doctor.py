@@ -24,7 +24,7 @@ from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.inference import Denoiser, load_denoiser
 from napari_ne_denoise.core.io import read_image
 from napari_ne_denoise.core.memory import free_memory_of_machine, in_words
-from napari_ne_denoise.core.models.fetch import CACHE_VARIABLE, cache_folder, local_path, verify
+from napari_ne_denoise.core.models.fetch import CACHE_VARIABLE, cache_folder, is_here, verify
 from napari_ne_denoise.core.models.registry import PACKAGE_FOLDER, list_models
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.core.settings import DEFAULT_MODEL
@@ -61,7 +61,7 @@ def examine() -> dict[str, Any]:
         "machine": _machine(),
         "devices": [{"name": each.name, "label": each.label, "problem": each.problem} for each in list_devices()],
         "folders": {"models": _folder(cache_folder()), "package": _folder(PACKAGE_FOLDER)},
-        "models": [_model(row.name) for row in list_models() if local_path(row).exists() or row.packaged],
+        "models": [_model(row.name) for row in list_models() if is_here(row) or row.packaged],
         "extras": {name: _missing(name, packages) for name, packages in EXTRAS.items()},
         "network": {name: "set" for name in (*PROXIES, CACHE_VARIABLE) if os.environ.get(name) or os.environ.get(name.lower())},
         "checks": _checks(),
@@ -88,8 +88,8 @@ def _words_of_devices(found: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
 
 def _words_of_folders(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, each in found.items():
-        state = "there" if each["exists"] else "not there yet"
-        yield name, f"{each['path']}, {state}, {'writable' if each['writable'] else 'read-only'}, {each['free']} free"
+        state, free = "there" if each["exists"] else "not there yet", each["free"] or "nobody knows how much"
+        yield name, f"{each['path']}, {state}, {'writable' if each['writable'] else 'read-only'}, {free} free"
 
 
 def _words_of_models(found: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -153,12 +153,14 @@ def _built_for() -> str:
 
 
 def _folder(folder: Path) -> dict[str, Any]:
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    # of a drive that is missing, or a share that is away, nothing is there
+    there = next((parent for parent in (folder, *folder.parents) if os.path.exists(parent)), None)
     try:
-        free: str | None = in_words(shutil.disk_usage(there).free)
+        free = None if there is None else in_words(shutil.disk_usage(there).free)
     except OSError:
         free = None
-    return {"path": str(folder), "exists": folder.is_dir(), "writable": os.access(there, os.W_OK), "free": free}
+    writable = there is not None and os.access(there, os.W_OK)
+    return {"path": str(folder), "exists": os.path.isdir(folder), "writable": writable, "free": free}
 
 
 def _model(name: str) -> dict[str, Any]:

@@ -42,6 +42,11 @@ def local_path(row: ModelRow) -> Path:
     return PACKAGE_FOLDER / row.file if row.file else cache_folder() / str(row.url).rsplit("/", 1)[-1]
 
 
+def is_here(row: ModelRow) -> bool:
+    """Whether the weight file of a model is on this machine, as far as one can see: not where its folder is on a share that is away."""
+    return os.path.exists(local_path(row))  # a Path raises what Windows says of such a share
+
+
 def fetch(row: ModelRow, progress: Progress | None = None) -> Path:
     """Make sure that a model's weight file is on this machine and unchanged.
 
@@ -55,7 +60,7 @@ def fetch(row: ModelRow, progress: Progress | None = None) -> Path:
     """
     path = local_path(row)
     with _fetching:  # a second thread that asks for the same file finds it there
-        if not path.exists():
+        if not is_here(row):
             if row.packaged:
                 raise DownloadError(f"{path}: missing from the installed package; reinstall napari-ne-denoise.")
             _download(row, path, progress)
@@ -74,7 +79,7 @@ def verify(row: ModelRow) -> str:
         If the file was never seen before and is not the network it claims to be.
     """
     path = local_path(row)
-    if not path.exists():
+    if not is_here(row):
         raise DownloadError(f"{row.name}: not on this machine; fetch it with: napari-ne-denoise models fetch {row.name}")
     found = _sha256(path)
     expected = row.sha256 or _remembered(path)

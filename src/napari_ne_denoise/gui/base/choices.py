@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox
 
-from napari_ne_denoise.core.models.fetch import choose_cache_folder, local_path
+from napari_ne_denoise.core.models.fetch import choose_cache_folder, is_here
 from napari_ne_denoise.core.models.registry import ModelRow, list_models
 from napari_ne_denoise.core.settings import DEFAULTS
 from napari_ne_denoise.gui.base.boxes import tame_box
@@ -86,7 +86,7 @@ def usable_models() -> list[ModelRow]:
     Models that need a noise level are left out: there is no field for it yet, and the blind ones do without.
     """
     choose_cache_folder(remembered().get("models_folder"))
-    there = [row for row in list_models() if row.blind and local_path(row).exists()]
+    there = [row for row in list_models() if row.blind and is_here(row)]
     # a box falls back on its first choice, and nobody is to get a slower model than the default without choosing it
     return sorted(there, key=lambda row: (row.name != DEFAULTS.model, row.comparison_only, not row.packaged))
 

@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_ne_denoise.core.errors import NEDenoiseError
 from napari_ne_denoise.core.jacobian.weights import centred
-from napari_ne_denoise.core.models.fetch import local_path
+from napari_ne_denoise.core.models.fetch import is_here
 from napari_ne_denoise.core.models.registry import list_models
 from napari_ne_denoise.gui.base.boxes import choice_box, ignore_wheel, offer
 from napari_ne_denoise.gui.base.choices import layer_box
@@ -336,6 +336,6 @@ class FilterWidget(LayerDock):
 def _beside_box() -> ComboBox:
     """Models to compare with: those that are there to compare, before all others."""
     box = choice_box("beside", "Beside", "Show the filter of another model for the same pixel beside this one, and what differs.")
-    there = sorted((row for row in list_models() if local_path(row).exists()), key=lambda row: not row.comparison_only)
+    there = sorted((row for row in list_models() if is_here(row)), key=lambda row: not row.comparison_only)
     offer(box, [("nothing", "", "One filter alone."), *((f"{row.name} ({row.equivariance})", row.name, row.summary) for row in there)])
     return box
