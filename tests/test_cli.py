@@ -20,6 +20,7 @@ import typer
 from typer.testing import CliRunner
 
 import napari_ne_denoise as nd
+from napari_ne_denoise import cli
 from napari_ne_denoise.cli import app, console, main, progress
 from napari_ne_denoise.cli import check as check_module
 from napari_ne_denoise.cli.denoise import denoise
@@ -377,6 +378,20 @@ def test_an_interruption_leaves_nothing(stack, model, tmp_path, monkeypatch):
     assert (result.exit_code, result.stdout) == (130, "")
     assert "interrupted" in result.stderr
     assert names_in(tmp_path) == ["stack.tif"]
+
+
+@pytest.mark.parametrize(("is_terminal", "asked", "written"), [(False, "", "σ"), (False, "cp1252", "?"), (True, "", "?")])
+def test_names_of_files_get_through_a_pipe_of_windows(monkeypatch, is_terminal, asked, written):
+    streams = {name: io.TextIOWrapper(io.BytesIO(), "cp1252") for name in ("stdout", "stderr")}
+    for name, stream in streams.items():
+        stream.isatty = lambda: is_terminal
+        monkeypatch.setattr(sys, name, stream)
+    monkeypatch.setenv("PYTHONIOENCODING", asked)
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "utf-8")  # as on Windows
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(cli, "app", lambda **_: print("σ.ome.tif", flush=True))
+    main()
+    assert streams["stdout"].buffer.getvalue().decode().rstrip() == f"{written}.ome.tif"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to catch")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from io import TextIOWrapper
@@ -58,5 +59,11 @@ def main() -> None:
     keep_to_those_given()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a Windows console may know no λ
+            _let_names_through(stream)
     app(prog_name="napari-ne-denoise")
+
+
+def _let_names_through(stream: TextIOWrapper) -> None:
+    """Write to files and pipes as the system writes names of files: on Windows UTF-8, where Python would take a code page with no σ."""
+    wanted = None if stream.isatty() or os.environ.get("PYTHONIOENCODING") else sys.getfilesystemencoding()
+    stream.reconfigure(encoding=wanted, errors="replace")  # a console may know no λ
