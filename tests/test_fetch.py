@@ -1,13 +1,16 @@
 """Published models are fetched from a server on this machine: kept only whole, and refused when they change."""
 
+import errno
 import hashlib
 import json
 import logging
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -130,6 +133,35 @@ def test_threads_that_ask_at_once_fetch_once(server, row):
     with ThreadPoolExecutor(4) as pool:
         paths = list(pool.map(lambda _: fetch(row), range(4)))
     assert len(set(paths)) == len(server.asked) == 1
+
+
+def test_processes_that_ask_at_once_fetch_once(server, row, cache, monkeypatch):
+    """Two threads that know nothing of each other stand for them."""
+    monkeypatch.setattr(fetching, "_fetching", nullcontext())
+    real, others = download.download, []
+
+    def slowly(*arguments):
+        others.append(pool.submit(fetch, row))
+        wait(others, timeout=1)
+        real(*arguments)
+
+    monkeypatch.setattr(download, "download", slowly)
+    with ThreadPoolExecutor(1) as pool:
+        fetch(row)
+        assert others[0].result().read_bytes() == server.content
+    assert len(server.asked) == 1
+    assert files_in(cache) == {FILE, f"{FILE}.sha256"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other locks")
+def test_a_file_system_that_knows_no_locks_keeps_nobody_from_fetching(row, cache, monkeypatch):
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    fetch(row)
+    assert files_in(cache) == {FILE, f"{FILE}.sha256"}
+
+
+def no_locks(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
 
 
 def test_others_of_the_same_group_can_read_it(row, cache):

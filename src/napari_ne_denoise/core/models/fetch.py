@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from napari_ne_denoise.core.models.download import Progress
 
 CACHE_VARIABLE = "NAPARI_NE_DENOISE_MODELS"
+
+LONGEST_WAIT = 3600  # seconds; where a file system knows no locks, filelock may take one for held whose process was killed
 
 _fetching = Lock()
 _chosen: str | None = None  # folder for fetched files
@@ -63,7 +66,10 @@ def fetch(row: ModelRow, progress: Progress | None = None) -> Path:
         if not is_here(row):
             if row.packaged:
                 raise DownloadError(f"{path}: missing from the installed package; reinstall napari-ne-denoise.")
-            _download(row, path, progress)
+            _make_folder(path.parent)
+            with _others_kept_out(path):
+                if not is_here(row):  # another process has fetched it meanwhile
+                    _download(row, path, progress)
     verify(row)
     return path
 
@@ -94,13 +100,28 @@ def verify(row: ModelRow) -> str:
     return found
 
 
+@contextmanager
+def _others_kept_out(path: Path) -> Iterator[None]:
+    """Let one process at a time fetch a file: jobs of an array begin all at once, and would spoil what comes for each other."""
+    from filelock import FileLock
+
+    lock = FileLock(path.with_name(f"incoming-{path.name}.lock"))
+    with suppress(OSError, NotImplementedError):  # a file system that knows no locks keeps nobody from fetching
+        lock.acquire(timeout=LONGEST_WAIT)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # before it is released: whoever waits sees that it has gone; Windows removes it then
+            os.unlink(lock.lock_file)
+        lock.release()
+
+
 def _download(row: ModelRow, path: Path, progress: Progress | None) -> None:
     """Fetch under another name, look inside, and only then give the file its name."""
     from napari_ne_denoise.core.models.download import discard, download  # brings requests, which nothing else needs
 
     incoming = path.with_name(f"incoming-{path.name}")
     expected = row.sha256 or _remembered(path)
-    _make_folder(path.parent)
     try:
         download(str(row.url), incoming, progress)
     except OSError as error:  # what came is kept, and the next call goes on there
