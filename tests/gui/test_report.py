@@ -1,7 +1,9 @@
 """A report for help is a menu entry away, and comes from a thread."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+import pytest
 import qtpy
 from napari.settings import get_plugin_settings
 from qtpy.QtWidgets import QApplication
@@ -23,6 +25,12 @@ def test_the_report_is_on_the_clipboard_after_some_seconds(viewer, menu_entry, u
     for told in ("napari-ne-denoise", qtpy.API_NAME, "as it should be", "SHA-256"):
         assert told in text
     assert text.splitlines()[-1].split() == ["problems", "none"]
+
+
+@pytest.mark.parametrize(("platform", "menu"), [("darwin", "napari"), ("linux", "File"), ("win32", "File")])
+def test_the_preferences_are_told_of_where_they_are(qapp, monkeypatch, platform, menu):
+    monkeypatch.setattr(choices, "sys", SimpleNamespace(platform=platform))
+    assert f"chosen in {menu} ▸ Preferences ▸ NE Denoise." in choices.model_box().tooltip
 
 
 def test_models_in_the_folder_of_the_preferences_are_offered(viewer, tmp_path, monkeypatch):

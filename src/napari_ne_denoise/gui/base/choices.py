@@ -1,5 +1,6 @@
 """What the forms offer: image layers, models, devices."""
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,8 @@ def explain_models(box: ComboBox) -> None:
     for number, name in enumerate(box.choices):
         box.native.setItemData(number, explanations.get(str(name), ""), Qt.ItemDataRole.ToolTipRole)
     measured = "Seconds per megapixel (MPix) are those of two processor cores in float32."
-    published = "Published models appear here once they are in the models folder, chosen in File ▸ Preferences ▸ NE Denoise."
+    menu = "napari" if sys.platform == "darwin" else "File"  # macOS moves preferences into the menu of the program
+    published = f"Published models appear here once they are in the models folder, chosen in {menu} ▸ Preferences ▸ NE Denoise."
     box.tooltip = f"{explanations.get(str(box.value), '')}\n{measured}\n{published}"
 
 
