@@ -431,14 +431,101 @@ def test_one_that_comes_late_to_what_another_completed_says_so(large, model, tmp
     assert names_in(tmp_path) == ["in.ome.zarr", "out.ome.zarr"]
 
 
-def test_what_is_at_work_already_is_said(large, model, tmp_path, small_shards):
-    job = plan_jobs([large], tmp_path / "out.ome.zarr")
-    events = run_jobs(job, DenoiseSettings(device="cpu"), load_denoiser(model))
+def begun_to(jobs, model, share=None, **settings):
+    """Events of jobs that have begun to compute."""
+    events = run_jobs(jobs, DenoiseSettings(device="cpu", **settings), load_denoiser(model), share=share)
     while not isinstance(next(events), JobAdvanced):
         pass
+    return events
+
+
+def records_of(events):
+    return [event.record for event in events if isinstance(event, JobEnded)]
+
+
+def test_what_is_at_work_already_is_said(large, model, tmp_path, small_shards):
+    job = plan_jobs([large], tmp_path / "out.ome.zarr")
+    events = begun_to(job, model)
     second = run(large, "-o", tmp_path / "out.ome.zarr", "--model", model, "--device", "cpu")
     assert (second.exit_code, "another process is at work on it" in second.stderr) == (1, True)
-    assert [event.record["status"] for event in events if isinstance(event, JobEnded)] == ["done"]
+    assert [record["status"] for record in records_of(events)] == ["done"]
+
+
+def test_what_another_is_at_work_on_is_not_thrown_away(large, model, tmp_path, small_shards):
+    job = plan_jobs([large], tmp_path / "out.ome.zarr", overwrite=True)
+    first = begun_to(job, model)
+    (second,) = records_of(run_jobs(job, DenoiseSettings(device="cpu", strength=0.5), load_denoiser(model)))
+    assert (second["status"], "another process is at work on it" in second["error"]) == ("failed", True)
+    assert [record["status"] for record in records_of(first)] == ["done"]
+    assert read_image(job[0].target).provenance["settings"]["strength"] == 1.0
+
+
+def test_one_that_does_all_meets_one_that_does_a_share(large, model, tmp_path, small_shards):
+    """The one who comes later is told so, and what is cancelled with nothing made leaves the folder to the share."""
+    job = plan_jobs([large], tmp_path / "out.ome.zarr")
+    whole = begun_to(job, model)
+    share = begun_to(job, model, Share(1, 2))
+    whole.close()
+    (other,) = records_of(run_jobs(job, DenoiseSettings(device="cpu"), load_denoiser(model)))
+    assert (other["status"], "another process is at work on it" in other["error"]) == ("failed", True)
+    assert [record["status"] for record in records_of(share)] == ["partly"]
+    last = run_jobs(job, DenoiseSettings(device="cpu"), load_denoiser(model), share=Share(2, 2))
+    assert [record["status"] for record in records_of(last)] == ["done"]
+    assert names_in(tmp_path) == ["in.ome.zarr", "out.ome.zarr"]
+
+
+def test_a_share_whose_folder_was_taken_away_says_so(large, model, tmp_path, small_shards):
+    job = plan_jobs([large], tmp_path / "out.ome.zarr")
+    share = begun_to(job, model, Share(1, 2))
+    shutil.rmtree(work_folder(job[0].target))
+    (record,) = records_of(share)
+    assert (record["status"], "taken away meanwhile; run this again" in record["error"]) == ("failed", True)
+
+
+def test_what_was_about_to_be_replaced_comes_back_before_it_is_begun_anew(large, model, tmp_path, small_shards, monkeypatch):
+    """The process is killed between the two moves that give a result its name; the next one wants another way, and is broken off."""
+    out = tmp_path / "out.ome.zarr"
+    arguments = (large, "-o", out, "--model", model, "--overwrite")
+    assert run(*arguments).exit_code == 0
+    with monkeypatch.context() as patch:
+        stop_after(patch, 7, KeyboardInterrupt())
+        run(*arguments)
+    os.replace(out, work_folder(out) / "replaced.ome.zarr")
+    stop_after(monkeypatch, 7, KeyboardInterrupt())
+    assert run(*arguments, "--strength", "0.5").exit_code == 130
+    assert read_image(out).provenance["settings"]["strength"] == 1.0
+
+
+def test_one_whose_folder_is_completed_and_cleared_away_just_when_it_begins_begins_again(large, model, tmp_path, monkeypatch):
+    make, made = unfinished._make_folder, []
+
+    def make_and_lose(folder, *what):
+        make(folder, *what)
+        made.append(folder)
+        if len(made) == 1:
+            shutil.rmtree(folder)
+
+    monkeypatch.setattr(unfinished, "_make_folder", make_and_lose)
+    result = run(large, "-o", tmp_path / "out.ome.zarr", "--model", model)
+    assert (result.exit_code, len(made)) == (0, 2), result.output
+
+
+def test_a_folder_that_cannot_be_removed_is_named(large, model, tmp_path, monkeypatch):
+    """On Windows, what is open in another program stays, and nothing takes its name."""
+    folder = work_folder(tmp_path / "out.ome.zarr")
+    folder.mkdir()
+    (folder / "part").touch()
+    rmtree, rename = shutil.rmtree, os.rename
+
+    def refuse(old, new):
+        if Path(new) == folder:
+            raise FileExistsError(new)
+        rename(old, new)
+
+    monkeypatch.setattr(unfinished.shutil, "rmtree", lambda path, **how: None if Path(path) == folder else rmtree(path, **how))
+    monkeypatch.setattr(unfinished.os, "rename", refuse)
+    result = run(large, "-o", tmp_path / "out.ome.zarr", "--model", model)
+    assert (result.exit_code, f"{folder}: is in the way, and cannot be removed; close what" in result.stderr) == (1, True), result.output
 
 
 def test_a_share_of_files_is_fixed_by_their_names(model, tmp_path):

@@ -123,6 +123,7 @@ class _Task:
     opened: OpenedFile | None = None
     decided: Decided | None = None
     result: Unfinished | None = None
+    alone: ExitStack = field(default_factory=ExitStack)  # keeps others from the result
     earlier: Collection[int] = ()
     told: dict[str, Any] | None = None  # of the result, where its error bars are made
     waiting: set[Future[Any]] = field(default_factory=set)
@@ -171,7 +172,8 @@ class _Running:
         work = task.work
         assert task.opened is not None
         result = begin_parts(work.job, task.opened, product, work.settings, self._denoiser, work.series, alone=True, decided=task.decided)
-        self._stack.enter_context(result.alone("all"))
+        task.alone = self._stack.enter_context(ExitStack())
+        task.alone.enter_context(result.alone())
         task.result, task.earlier = result, result.done()
         numbers = left(range(len(result.parts)), task.earlier)
         task.done, task.total = 0, sum(result.parts[number].pixels for number in numbers)
@@ -237,6 +239,7 @@ class _Running:
         assert task.opened is not None
         job = result.product.job(task.job)
         told = told_of_parts(result, task.opened, job, task.earlier, self._do_all)
+        task.alone.close()  # Windows keeps a folder with a lock in it that is open
         clear_finished(job.target)
         return told
 
@@ -246,6 +249,7 @@ class _Running:
         if task is not None:
             self._client.cancel(list(task.waiting), force=True)
             self._tasks = {future: other for future, other in self._tasks.items() if other is not task}
+            task.alone.close()
             if task.result is not None:
                 task.result.leave(error)
             clear_leftovers_of(job)

@@ -19,7 +19,7 @@ from napari_ne_denoise.core.batch.names import std_target
 from napari_ne_denoise.core.batch.products import ErrorBars, Product, Result, with_kept, with_source
 from napari_ne_denoise.core.batch.unfinished import Unfinished
 from napari_ne_denoise.core.batch.work_folder import clear_finished
-from napari_ne_denoise.core.errors import ImageError
+from napari_ne_denoise.core.errors import FileError, ImageError
 from napari_ne_denoise.core.inference import Denoiser, DenoisingRun, Step, prepare_denoising
 from napari_ne_denoise.core.io import ImageFile, check_target, find_provenance, is_zarr, letters_for, read_image, with_channels, write_image
 from napari_ne_denoise.core.io.pyramid import DoAll, one_by_one
@@ -151,21 +151,19 @@ class FileDenoising:
         job = product.job(self.job)
         result = begin_parts(self.job, opened, product, self.settings, self.denoiser, self.series, alone=self.share is None)
         numbers = range(len(result.parts))
-        work, mine = (
-            ("all", numbers) if self.share is None else (f"share-{self.share.number}-of-{self.share.count}", self.share.of(numbers))
-        )
-        with result.alone(work):
-            if self.share is not None and not job.overwrite:
-                result.drop_if_completed()
-            earlier = result.done()
-            try:
+        mine = numbers if self.share is None else self.share.of(numbers)
+        try:
+            with result.alone(self.share):
+                if self.share is not None and not job.overwrite:
+                    result.drop_if_completed()
+                earlier = result.done()
                 if result.has_image:  # else another job has completed it meanwhile
                     yield from _made(result, left(mine, earlier))
                 told = told_of_parts(result, opened, job, earlier)
-            except BaseException as error:
-                if self.share is None:
-                    result.leave(error)
-                raise
+        except BaseException as error:
+            if self.share is None:
+                result.leave(error)
+            raise
         clear_finished(job.target)
         return told
 
@@ -233,6 +231,11 @@ def told_of_parts(result: Unfinished, opened: OpenedFile, job: Job, earlier: Col
         Numbers of the parts that were there before.
     do_all
         Does all pieces of one smaller size.
+
+    Raises
+    ------
+    FileError
+        If it cannot be finished, or was taken away.
     """
     count = len(result.parts)
     notes = [f"went on where it was broken off: {len(earlier)} of {count} parts were finished"] if earlier else []
@@ -242,6 +245,8 @@ def told_of_parts(result: Unfinished, opened: OpenedFile, job: Job, earlier: Col
         return {"status": PARTLY, "axes": opened.image.axes, "notes": [*notes, note]}
     provenance = result.finish(job.source, overwrite=job.overwrite, do_all=do_all)
     if provenance is None:
+        if not (result.has_image or result.target.exists()):  # asked in the order in which it goes from the one to the other
+            raise FileError(f"{result.target}: what was made of it was taken away meanwhile; run this again.")
         return {"status": PARTLY, "axes": opened.image.axes, "notes": [*notes, "all parts are made, and another job completes it"]}
     if result.product.is_std:
         return {"axes": opened.image.axes, "notes": notes}

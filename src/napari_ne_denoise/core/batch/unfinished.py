@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from napari_ne_denoise.core.batch.identity import differences
+from napari_ne_denoise.core.batch.jobs import Share
 from napari_ne_denoise.core.batch.journal import Journal, journals_in, nowhere_else, read_journals
 from napari_ne_denoise.core.batch.parts import PartMaker, Parts
 from napari_ne_denoise.core.batch.products import Product
@@ -96,17 +97,18 @@ class Unfinished:
         SettingsError
             If it was begun in another way.
         FileError
-            If the folder cannot be made.
+            If the folder cannot be made, or another process is at work on what would be thrown away.
         """
         folder = work_folder(target)
         if afresh and folder.exists() and differences(plan_in(folder).get("way", {}), way):
-            shutil.rmtree(folder, ignore_errors=True)
+            if _at_work(folder):
+                raise _busy(target)
+            _throw_away(target)
         if plan_in(folder) and not (folder / STORE / "0").exists():  # of one that got its name, and was not cleared away
             shutil.rmtree(folder, ignore_errors=True)
-        if not (folder / PLAN).exists():
+        while not (plan := plan_in(folder)):  # again, where another job completes it, and clears its folder away, before that was read
             new = {"way": way, "side": zarr_files.SHARD, "decided": asdict(decided or Decided.of(product.run))}
             _make_folder(folder, new, image, product.dtype, target)
-        plan = plan_in(folder)
         if different := differences(plan["way"], way):
             raise SettingsError(
                 f"{target}: was begun in another way: {different}. Do as then, to go on with it; "
@@ -148,23 +150,24 @@ class Unfinished:
             lock.release()
 
     @contextmanager
-    def alone(self, work: str) -> Iterator[None]:
-        """Let nobody else do the same work at once.
+    def alone(self, share: Share | None = None) -> Iterator[None]:
+        """Let nobody else do the same work at once: a share of it, or all of it.
 
         Raises
         ------
         FileError
-            If another process does it.
+            If another process does it, or a share of what is done here alone.
         """
-        with self.locked(work) as free:
-            if not free:
-                raise FileError(f"{self.target}: another process is at work on it, in {self.folder}.", mend="busy")
+        with self.locked("all" if share is None else f"share-{share.number}-of-{share.count}") as free:
+            # shares do not ask who does all: many of them begin at once, and would meet each other's question
+            if not free or (share is None and _at_work(self.folder, "share-*")):
+                raise _busy(self.target)
             yield
 
     def leave(self, error: BaseException) -> None:
-        """Remove the folder after something went wrong, if nothing in it is of use for a further try."""
-        if isinstance(error, _OF_NO_USE) or not self.done():
-            shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove the folder after something went wrong, if nothing in it is of use for a further try, and nobody is at work there."""
+        if (isinstance(error, _OF_NO_USE) or not self.done()) and not _at_work(self.folder):
+            _throw_away(self.target)
 
     def finish(self, source: Path, *, overwrite: bool, do_all: DoAll = one_by_one) -> dict[str, Any] | None:
         """Write the smaller sizes and the record, and give it its name; the record, or None if another process does that or did.
@@ -246,6 +249,31 @@ def _is_free(lock: FileLock) -> bool:
     return True
 
 
+def _at_work(folder: Path, works: str = "*") -> bool:
+    """Whether anybody has a lock in a folder, of all or of some names."""
+    for path in folder.glob(f"{works}.lock"):
+        lock = FileLock(path, timeout=0)
+        with failures_named(path, *NOT_WRITTEN):
+            free = _is_free(lock)
+        lock.release()
+        if not free:
+            return True
+    return False
+
+
+def _busy(target: Path) -> FileError:
+    return FileError(f"{target}: another process is at work on it, in {work_folder(target)}.", mend="busy")
+
+
+def _throw_away(target: Path) -> None:
+    """Remove what was made of a result; what it was about to replace when its process was killed gets its name again."""
+    folder = work_folder(target)
+    if (folder / REPLACED).exists() and not target.exists():
+        with failures_named(target, *NOT_WRITTEN):
+            os.replace(folder / REPLACED, target)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def _make_folder(folder: Path, plan: Mapping[str, Any], image: ImageFile, dtype: np.dtype[Any], target: Path) -> None:
     """Make it complete, or not at all; where two processes do at once, one is the first and the other goes on with that."""
     new = folder.with_name(f"{folder.name}.{nowhere_else()}.new")
@@ -256,25 +284,26 @@ def _make_folder(folder: Path, plan: Mapping[str, Any], image: ImageFile, dtype:
             new.mkdir()
             ZarrParts(new / STORE, image, dtype, target)
             (new / PLAN).write_text(json.dumps(plan))
-            with suppress(FileExistsError):
-                _rename_to_new(new, folder)
+            _rename_to_new(new, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _rename_to_new(folder: Path, name: Path) -> None:
-    """Give a folder a name that nothing but an empty folder may have.
+def _rename_to_new(new: Path, folder: Path) -> None:
+    """Give a folder its name, unless another process was the first.
 
     Raises
     ------
-    FileExistsError
-        If something has it.
+    FileError
+        If what has the name is of nobody who is at work, and cannot be removed.
     """
     try:
-        os.rename(folder, name)
+        os.rename(new, folder)
     except OSError as error:  # how systems say that it is there differs
-        if (name / PLAN).exists():
-            raise FileExistsError(name) from error
+        if (folder / PLAN).exists():
+            return
+        if folder.exists():
+            raise FileError(f"{folder}: is in the way, and cannot be removed; close what other programs have open in it.") from error
         raise
 
 
