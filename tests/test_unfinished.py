@@ -1,5 +1,6 @@
 """Large results in parts, and batches that were broken off: what goes on, what is refused, who completes it."""
 
+import errno
 import json
 import os
 import shutil
@@ -526,6 +527,39 @@ def test_a_folder_that_cannot_be_removed_is_named(large, model, tmp_path, monkey
     monkeypatch.setattr(unfinished.os, "rename", refuse)
     result = run(large, "-o", tmp_path / "out.ome.zarr", "--model", model)
     assert (result.exit_code, f"{folder}: is in the way, and cannot be removed; close what" in result.stderr) == (1, True), result.output
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has locks everywhere")
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_does(large, model, tmp_path, monkeypatch, number):
+    """An NFS without its daemon for locks, or a Lustre that is mounted without them; one that was killed there stands in nobody's way."""
+    import fcntl
+
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    job = plan_jobs([large], tmp_path / "out.ome.zarr")
+    killed = begun_to(job, model)
+    (record,) = records_of(run_jobs(job, DenoiseSettings(device="cpu"), load_denoiser(model)))
+    assert record["status"] == "done", record
+    killed.close()
+    assert names_in(tmp_path) == ["in.ome.zarr", "out.ome.zarr"]
+
+
+def test_one_that_is_late_takes_nothing_away_where_there_are_no_locks(large, model, tmp_path, monkeypatch):
+    """Another one completes it while this one writes the smaller sizes."""
+    job = plan_jobs([large], tmp_path / "out.ome.zarr", overwrite=True)
+    finish = zarr_files.ZarrParts.finish
+
+    def finish_late(self, *how):
+        finish(self, *how)
+        os.replace(work_folder(job[0].target) / "image.ome.zarr", job[0].target)
+
+    monkeypatch.setattr(zarr_files.ZarrParts, "finish", finish_late)
+    (record,) = records_of(run_jobs(job, DenoiseSettings(device="cpu"), load_denoiser(model)))
+    assert (record["status"], record["notes"]) == ("partly", ["all parts are made, and another job completes it"]), record
+    assert pixels_of(job[0].target).shape == (2, 90, 120)
 
 
 def test_a_share_of_files_is_fixed_by_their_names(model, tmp_path):

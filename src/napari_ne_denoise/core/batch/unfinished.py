@@ -6,17 +6,19 @@ plan goes on: the same command after it was killed, several jobs at once, or wor
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import FileLock, SoftFileLock, Timeout
 
 from napari_ne_denoise.core.batch.identity import differences
 from napari_ne_denoise.core.batch.jobs import Share
@@ -32,6 +34,10 @@ from napari_ne_denoise.core.io.zarr_files import ZarrParts
 from napari_ne_denoise.core.run import Decided
 
 _PRECISIONS = ("float32", "float16", "bfloat16")
+# how file systems say that they know no locks: NFS without its daemon, Lustre mounted without flock
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
+# a filelock that knows this takes no file for a lock there, which would outlive a process that is killed
+_SYSTEM_ONLY: dict[str, Any] = {"fallback_to_soft": False} if "fallback_to_soft" in signature(FileLock.__init__).parameters else {}
 # what the same command meets again: nothing is kept for it
 _OF_NO_USE = (ImageError, SettingsError, ModelError)
 
@@ -141,7 +147,7 @@ class Unfinished:
     @contextmanager
     def locked(self, name: str) -> Iterator[bool]:
         """Whether nobody else has the lock of that name, which the system takes back from processes that die."""
-        lock = FileLock(self.folder / f"{name}.lock", timeout=0)
+        lock = _lock(self.folder / f"{name}.lock")
         with failures_named(self.target, *NOT_WRITTEN):
             free = _is_free(lock)
         try:
@@ -196,11 +202,15 @@ class Unfinished:
             with failures_named(self.target, *zarr_files.GOES_ON):
                 _remove_torn_files(self.folder / STORE)
                 parts.finish(do_all)
-                self._give_name(overwrite)
+                if not self._give_name(overwrite):
+                    return None
         shutil.rmtree(self.folder, ignore_errors=True)
         return described.provenance
 
-    def _give_name(self, overwrite: bool) -> None:
+    def _give_name(self, overwrite: bool) -> bool:
+        """Whether it has got it here, and not by another process, where the file system knows no locks."""
+        if not self.has_image:
+            return False
         if self.target.exists():
             if not overwrite:
                 raise FileError(
@@ -213,6 +223,7 @@ class Unfinished:
             if (self.folder / REPLACED).exists():
                 os.replace(self.folder / REPLACED, self.target)
             raise
+        return True
 
     @property
     def has_image(self) -> bool:
@@ -238,21 +249,28 @@ def _makes_sense(line: Mapping[str, Any]) -> bool:
     return isinstance(noise, list) and all(isinstance(found, dict) for found in noise) and isinstance(squares, list)
 
 
+def _lock(path: Path) -> FileLock:
+    return FileLock(path, timeout=0, **_SYSTEM_ONLY)
+
+
 def _is_free(lock: FileLock) -> bool:
     """Take a lock, unless another process has it; a file system that knows no locks gives it to all."""
     try:
         lock.acquire()
     except Timeout:
-        return False
+        return isinstance(lock, SoftFileLock)  # it became one: the file is of anybody, maybe of one that was killed
     except NotImplementedError:
         pass
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
     return True
 
 
 def _at_work(folder: Path, works: str = "*") -> bool:
     """Whether anybody has a lock in a folder, of all or of some names."""
     for path in folder.glob(f"{works}.lock"):
-        lock = FileLock(path, timeout=0)
+        lock = _lock(path)
         with failures_named(path, *NOT_WRITTEN):
             free = _is_free(lock)
         lock.release()
