@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import pickle
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,6 +22,7 @@ from napari_ne_denoise.core.errors import FileError
 from napari_ne_denoise.core.io import (
     ImageFile,
     check_target,
+    complete,
     complete_or_absent,
     distinct_letters,
     find_description,
@@ -554,6 +556,96 @@ def test_nobody_ever_sees_a_part_of_a_file(tmp_path):
     stop.set()
     reader.join()
     assert seen <= {b"old" * 100_000, b"new" * 100_000}
+
+
+class HeldOnWindows:
+    """Lets os.replace be refused so often, as Windows does where another program looks at a file."""
+
+    def __init__(self, monkeypatch, of, times=99, patience=0):
+        self.left, self._of, self._replace = times, of, os.replace
+        monkeypatch.setattr(os, "replace", self)
+        monkeypatch.setattr(complete, "PATIENCE", patience)
+
+    def __call__(self, old, new):
+        if self.left and (str(old).endswith(self._of) or str(new).endswith(self._of)):
+            self.left -= 1
+            error = PermissionError(13, "Access is denied", str(new))
+            error.winerror = 32
+            raise error
+        self._replace(old, new)
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.ome.zarr"])
+def test_what_is_looked_at_for_a_moment_is_replaced_all_the_same(tmp_path, monkeypatch, name):
+    for value in (1, 2):
+        held = HeldOnWindows(monkeypatch, name, times=2, patience=60)
+        write_image(tmp_path / name, ImageFile(np.full((8, 9), value, np.uint8), "YX"), overwrite=True)
+        assert (np.asarray(read_image(tmp_path / name).pixels) == value).all()
+        assert held.left == 0
+    assert folder_of(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.ome.zarr"])
+def test_what_stays_open_in_another_program_is_told(tmp_path, monkeypatch, name):
+    """A folder that took hours stays, under another name."""
+    write_image(tmp_path / name, ImageFile(numbers((8, 9)), "YX"))
+    HeldOnWindows(monkeypatch, name)
+    with pytest.raises(FileError, match="open in another program") as caught:
+        write_image(tmp_path / name, ImageFile(numbers((8, 9)) + 1, "YX"), overwrite=True)
+    kept = [tmp_path / "a_2.ome.zarr"] if name == "a.ome.zarr" else []
+    assert folder_of(tmp_path) == sorted([name, *(path.name for path in kept)])
+    for path in kept:
+        assert str(path) in str(caught.value)
+        np.testing.assert_array_equal(read_image(path).pixels, numbers((8, 9)) + 1)
+    np.testing.assert_array_equal(read_image(tmp_path / name).pixels, numbers((8, 9)))
+
+
+@pytest.mark.parametrize("name", ["a.ome.tif", "a.ome.zarr"])
+def test_what_came_while_a_result_was_made_is_not_replaced(tmp_path, monkeypatch, name):
+    put = complete._refuse_what_came_meanwhile
+
+    def come(finished, path, **how):
+        monkeypatch.undo()
+        write_image(path, ImageFile(numbers((8, 9)), "YX"))
+        put(finished, path, **how)
+
+    monkeypatch.setattr(complete, "_refuse_what_came_meanwhile", come)
+    kept = tmp_path / name.replace("a", "a_2", 1)
+    with pytest.raises(FileError, match="exists by now, and is not replaced") as caught:
+        write_image(tmp_path / name, ImageFile(numbers((8, 9)) + 1, "YX"))
+    assert str(kept) in str(caught.value)
+    assert folder_of(tmp_path) == sorted([name, kept.name])
+    np.testing.assert_array_equal(read_image(tmp_path / name).pixels, numbers((8, 9)))
+    np.testing.assert_array_equal(read_image(kept).pixels, numbers((8, 9)) + 1)
+
+
+def test_no_record_lies_beside_pixels_of_another(tmp_path, monkeypatch):
+    """Whatever fails, the image or its record, the record tells of the pixels beside it, or there is none."""
+    target, settings = tmp_path / "a.npy", [{"made": {}, "settings": {"strength": strength}} for strength in (0.1, 0.2)]
+    write_image(target, ImageFile(numbers((8, 9)), "YX", provenance=settings[0]))
+    for of, expected in (("a.npy", settings[0]), ("a.npy.json", None)):
+        with monkeypatch.context() as patch:
+            HeldOnWindows(patch, of)
+            with pytest.raises(FileError, match="open in another program"):
+                write_image(target, ImageFile(numbers((8, 9)) + 1, "YX", provenance=settings[1]), overwrite=True)
+        assert read_provenance(target) == expected
+
+
+def test_two_threads_write_one_name_without_meeting(tmp_path):
+    with complete_or_absent(tmp_path / "a") as one, complete_or_absent(tmp_path / "a") as other:
+        one.write_text("one")
+        other.write_text("other")
+    assert (tmp_path / "a").read_text() == "one"
+
+
+def test_what_was_being_replaced_when_a_process_was_killed_comes_back(tmp_path):
+    target = tmp_path / "a.ome.zarr"
+    write_image(target, ImageFile(numbers((8, 9)), "YX"))
+    os.replace(target, tmp_path / f".a.ome.zarr.{socket.gethostname()}-{2**31 - 2}-a1b2c3.old")
+    with pytest.raises(FileError, match="exists already"):
+        write_image(target, ImageFile(numbers((8, 9)) + 1, "YX"))
+    np.testing.assert_array_equal(read_image(target).pixels, numbers((8, 9)))
+    assert folder_of(tmp_path) == ["a.ome.zarr"]
 
 
 def test_files_get_the_permissions_that_others_get(tmp_path):

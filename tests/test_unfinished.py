@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,7 @@ from napari_ne_denoise.core.run import DenoisingRun
 from napari_ne_denoise.core.settings import DenoiseSettings
 
 NOBODY = 65534
+NO_PROCESS = 2**31 - 2  # more than any system counts
 
 
 @pytest.fixture(scope="session")
@@ -613,10 +615,20 @@ def test_a_batch_goes_on_without_being_told_to(files, model, tmp_path, monkeypat
     broken_off(files, out, model, monkeypatch)
     before = {path.name: path.stat().st_mtime_ns for path in out.glob("*.tif")}
     assert len(before) == 2
-    (out / f".{files[2].stem}_denoised.ome.tif.4711.part").write_bytes(b"half")
+    half, alive, old = (
+        out / f".2_denoised.ome.tif.{who}-a1b2c3.part"
+        for who in (f"{socket.gethostname()}-{NO_PROCESS}", f"{socket.gethostname()}-{os.getpid()}", "node2-1")
+    )
+    half.write_bytes(b"half")
+    alive.write_bytes(b"of another run, which is at work")
+    old.mkdir()
+    for path in (old / "zarr.json", old):
+        path.touch()
+        os.utime(path, (time.time() - 7200,) * 2)
     result = run(*files, "-o", out, "--model", model)
     assert (result.exit_code, len(result.stdout.splitlines())) == (0, 2)
     assert result.stderr.count("an earlier run, which left other work over, finished it") == 2
+    alive.unlink()
     assert names_in(out) == [f"{number}_denoised.ome.tif" for number in range(4)]
     assert {name: (out / name).stat().st_mtime_ns for name in before} == before
     assert run(*files, "-o", out, "--model", model).exit_code == 2  # it is complete, and exists

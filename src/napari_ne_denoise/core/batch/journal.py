@@ -5,13 +5,12 @@ from __future__ import annotations
 import glob
 import json
 import os
-import socket
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from napari_ne_denoise.core.io.failures import NOT_WRITTEN, failures_named
+from napari_ne_denoise.core.io.names import nowhere_else
 
 BEGINNING, ENDING = "napari-ne-denoise", ".jsonl"
 
@@ -45,11 +44,6 @@ class Journal:
             file.write(lines if begins else b"\n" + lines)
             file.flush()
             os.fsync(file.fileno())
-
-
-def nowhere_else() -> str:
-    """A part of a name that nobody else takes, on whatever machine, and that tells who took it."""
-    return f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
 
 
 def journals_in(folder: Path, name: str) -> list[Path]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari_ne_denoise.core.batch.identity import differences, file_identity
 from napari_ne_denoise.core.batch.journal import Journal, journals_in, read_journals
 from napari_ne_denoise.core.batch.names import std_target
-from napari_ne_denoise.core.batch.work_folder import way_of_finished, work_folder
+from napari_ne_denoise.core.batch.work_folder import way_of_finished
 from napari_ne_denoise.core.errors import FileError, SettingsError
 from napari_ne_denoise.core.io import find_provenance
 from napari_ne_denoise.core.provenance import said_of_result
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 
 NAME = "batch"
 MOST_SECONDS = 1e12  # since 1970; beyond, it is no time
-LEFT_OVER = 3600.0  # seconds after which nobody is at work any more on what takes a moment, whatever clocks differ
 
 
 class Earlier:
@@ -194,27 +191,3 @@ def _settled(job: Job, before: Mapping[str, Any] | None, way_now: Callable[[Job]
         f"{job.target}: is of a batch that was broken off, and that was made in another way: {different}. Do as then, to go on with it; "
         "let results that exist be replaced; or choose another folder."
     )
-
-
-def clear_leftovers(target: Path, *, shared: bool = False) -> None:
-    """Remove what a process that was killed left of a result under temporary names.
-
-    Parameters
-    ----------
-    target
-        The result.
-    shared
-        Whether other processes may be making it now; what is young is left to them then.
-    """
-    for path in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
-        with suppress(OSError):
-            if not (shared and _is_young(path)):
-                path.unlink()
-    for path in target.parent.glob(f"{glob.escape(work_folder(target).name)}.*.new"):
-        with suppress(OSError):
-            if not (shared and _is_young(path)):
-                shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_young(path: Path) -> bool:
-    return time.time() - path.stat().st_mtime < LEFT_OVER

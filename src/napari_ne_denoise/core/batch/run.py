@@ -10,8 +10,8 @@ from napari_ne_denoise.core.batch.file import FileDenoising
 from napari_ne_denoise.core.batch.identity import way_of
 from napari_ne_denoise.core.batch.jobs import Job, Share
 from napari_ne_denoise.core.batch.names import std_target
-from napari_ne_denoise.core.batch.resume import BatchJournal, Earlier, clear_leftovers, settled
-from napari_ne_denoise.core.batch.work_folder import clear_finished
+from napari_ne_denoise.core.batch.resume import BatchJournal, Earlier, settled
+from napari_ne_denoise.core.batch.work_folder import clear_finished, clear_unfinished
 from napari_ne_denoise.core.errors import FileError, NEDenoiseError
 from napari_ne_denoise.core.inference import Denoiser
 from napari_ne_denoise.core.settings import DenoiseSettings
@@ -68,7 +68,7 @@ def run_jobs(
             denoising = FileDenoising(job, settings, denoiser, series, share, with_std=with_std)
             try:
                 if earlier.tried(job.target):
-                    clear_leftovers_of(job, shared=share is not None)
+                    clear_leftovers_of(job)
                 way = way_of(job.source, settings, denoiser, series, with_std=with_std)
                 journal.begin(job, way)
                 for step in denoising.steps():
@@ -87,10 +87,10 @@ def run_jobs(
             journal.complete()
 
 
-def clear_leftovers_of(job: Job, *, shared: bool = False) -> None:
+def clear_leftovers_of(job: Job) -> None:
     """Remove what a process that was killed left of a result, or of its error bars, under temporary names."""
     for target in (job.target, std_target(job.target)):
-        clear_leftovers(target, shared=shared)
+        clear_unfinished(target)
 
 
 def clear_finished_of(job: Job) -> None:

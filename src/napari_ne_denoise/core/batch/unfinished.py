@@ -22,13 +22,15 @@ from filelock import FileLock, SoftFileLock, Timeout
 
 from napari_ne_denoise.core.batch.identity import differences
 from napari_ne_denoise.core.batch.jobs import Share
-from napari_ne_denoise.core.batch.journal import Journal, journals_in, nowhere_else, read_journals
+from napari_ne_denoise.core.batch.journal import Journal, journals_in, read_journals
 from napari_ne_denoise.core.batch.parts import PartMaker, Parts
 from napari_ne_denoise.core.batch.products import Product
 from napari_ne_denoise.core.batch.work_folder import PARTS, PLAN, REPLACED, STORE, plan_in, work_folder
 from napari_ne_denoise.core.errors import FileError, ImageError, ModelError, SettingsError
 from napari_ne_denoise.core.io import ImageFile, zarr_files
+from napari_ne_denoise.core.io.complete import move
 from napari_ne_denoise.core.io.failures import NOT_WRITTEN, failures_named
+from napari_ne_denoise.core.io.names import nowhere_else
 from napari_ne_denoise.core.io.pyramid import DoAll, one_by_one
 from napari_ne_denoise.core.io.zarr_files import ZarrParts
 from napari_ne_denoise.core.run import Decided
@@ -216,12 +218,12 @@ class Unfinished:
                 raise FileError(
                     f"{self.target}: exists by now; move it away, and run this again to put in its place what is in {self.folder}."
                 )
-            os.replace(self.target, self.folder / REPLACED)
+            move(self.target, self.folder / REPLACED)
         try:
-            os.replace(self.folder / STORE, self.target)
+            move(self.folder / STORE, self.target)
         except OSError:
             if (self.folder / REPLACED).exists():
-                os.replace(self.folder / REPLACED, self.target)
+                move(self.folder / REPLACED, self.target)
             raise
         return True
 
@@ -288,7 +290,7 @@ def _throw_away(target: Path) -> None:
     folder = work_folder(target)
     if (folder / REPLACED).exists() and not target.exists():
         with failures_named(target, *NOT_WRITTEN):
-            os.replace(folder / REPLACED, target)
+            move(folder / REPLACED, target)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 from napari_ne_denoise.core.errors import FileError
+from napari_ne_denoise.core.io.complete import clear_leftovers
 from napari_ne_denoise.core.io.failures import failures_named
 
 ENDING = ".napari-ne-denoise"
@@ -66,3 +68,8 @@ def clear_finished(target: Path) -> None:
     """Remove what is left of the making of a result that is there."""
     if is_finished(target):
         shutil.rmtree(work_folder(target), ignore_errors=True)
+
+
+def clear_unfinished(target: Path) -> None:
+    """Remove what processes that were killed left of a result, or of its folder, under temporary names."""
+    clear_leftovers(target, f"{glob.escape(work_folder(target).name)}.*.new")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from napari_ne_denoise.core.io.complete import complete_or_absent
 from napari_ne_denoise.core.io.files import (
-    complete_or_absent,
     find_description,
     find_provenance,
     images_in,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from napari_ne_denoise.core.errors import FileError
+from napari_ne_denoise.core.io.complete import complete_or_absent, folder_complete_or_absent, put_back
 from napari_ne_denoise.core.io.failures import NOT_WRITTEN, failures_named
 from napari_ne_denoise.core.io.image_file import ImageFile
 from napari_ne_denoise.core.io.letters import letters_for
@@ -142,20 +142,25 @@ def write_image(path: str | os.PathLike[str], image: ImageFile, *, overwrite: bo
     if is_zarr(target):
         from napari_ne_denoise.core.io.zarr_files import write_zarr
 
-        with failures_named(target, *NOT_WRITTEN), folder_complete_or_absent(target) as folder:
+        with failures_named(target, *NOT_WRITTEN), folder_complete_or_absent(target, overwrite=overwrite) as folder:
             return write_zarr(folder, named, target)
     named = replace(named, pixels=np.asarray(image.pixels))
     with failures_named(target, *NOT_WRITTEN), ExitStack() as stack:
-        temporary = stack.enter_context(complete_or_absent(target))
-        if is_tiff(target):
-            from napari_ne_denoise.core.io.tiff import write_tiff
-
-            return write_tiff(temporary, named)
-        (write_png if is_png(target) else write_npy)(temporary, named.pixels)
-        if _needs_sidecar(target, image):
+        if not is_tiff(target) and _needs_sidecar(target, image):
             write_sidecar(stack.enter_context(complete_or_absent(sidecar(target))), named)
-        else:
-            sidecar(target).unlink(missing_ok=True)  # of the file that is replaced
+        with complete_or_absent(target, overwrite=overwrite) as temporary:
+            _writer_of(target)(temporary, named)
+        if not is_tiff(target):  # of what is replaced; the new record comes last, so that none ever lies beside the pixels of another
+            sidecar(target).unlink(missing_ok=True)
+
+
+def _writer_of(target: Path) -> Callable[[Path, ImageFile], None]:
+    if is_tiff(target):
+        from napari_ne_denoise.core.io.tiff import write_tiff
+
+        return write_tiff
+    write = write_png if is_png(target) else write_npy
+    return lambda path, image: write(path, image.pixels)
 
 
 @contextmanager
@@ -182,7 +187,7 @@ def writing_parts(path: str | os.PathLike[str], image: ImageFile, dtype: DTypeLi
     named = _checked(target, image, dtype, overwrite)
     from napari_ne_denoise.core.io.zarr_files import ZarrParts
 
-    with folder_complete_or_absent(target) as folder:
+    with folder_complete_or_absent(target, overwrite=overwrite) as folder:
         parts = ZarrParts(folder, named, np.dtype(dtype), target)
         yield parts
         parts.finish()
@@ -192,6 +197,8 @@ def _checked(target: Path, image: ImageFile, dtype: DTypeLike, overwrite: bool) 
     """The image with all axes named, if it can be written there."""
     named = replace(image, axes=image.axes or letters_for(image.pixels.ndim))
     check_target(target, dtype, str(named.axes))
+    if is_zarr(target):
+        put_back(target)
     if target.exists() and not overwrite:
         raise FileError(f"{target}: exists already; choose another name, or allow it to be overwritten.")
     return named
@@ -199,35 +206,6 @@ def _checked(target: Path, image: ImageFile, dtype: DTypeLike, overwrite: bool) 
 
 def _needs_sidecar(target: Path, image: ImageFile) -> bool:
     return bool(image.provenance or image.pixel_size or image.channel_names or image.channel_colours or (image.axes and not is_png(target)))
-
-
-@contextmanager
-def complete_or_absent(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`, which becomes `path` if all goes well, and vanishes if not."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def folder_complete_or_absent(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` for a folder, which becomes `path` if all goes well, and vanishes if not."""
-    temporary, old = (path.with_name(f".{path.name}.{os.getpid()}.{ending}") for ending in ("part", "old"))
-    try:
-        yield temporary
-        if path.exists():
-            os.replace(path, old)
-        os.replace(temporary, path)
-    finally:
-        if old.exists() and not path.exists():
-            os.replace(old, path)
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def images_in(path: Path) -> list[Path]:

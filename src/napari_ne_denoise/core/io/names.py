@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
+from uuid import uuid4
 
 from napari_ne_denoise.core.io.targets import FILES, is_folder_of_zarr, is_zarr
 
@@ -12,6 +14,11 @@ def stem(path: Path) -> str:
     """The name without .tif, .ome.tif and the like."""
     name = path.name[: -len(path.suffix)] if path.suffix else path.name
     return name[:-4] if name.lower().endswith(".ome") else name
+
+
+def nowhere_else() -> str:
+    """A part of a name that nobody else takes, on whatever machine, and that tells who took it."""
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:6]}"
 
 
 def home(path: Path) -> Path:

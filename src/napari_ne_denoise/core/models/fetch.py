@@ -118,6 +118,7 @@ def _others_kept_out(path: Path) -> Iterator[None]:
 
 def _download(row: ModelRow, path: Path, progress: Progress | None) -> None:
     """Fetch under another name, look inside, and only then give the file its name."""
+    from napari_ne_denoise.core.io.complete import move
     from napari_ne_denoise.core.models.download import discard, download  # brings requests, which nothing else needs
 
     incoming = path.with_name(f"incoming-{path.name}")
@@ -133,7 +134,7 @@ def _download(row: ModelRow, path: Path, progress: Progress | None) -> None:
         _check_network(row, incoming)
         _remember(path, found)
         incoming.chmod(0o644)  # not its owner's alone: a lab's common folder is there for all
-        os.replace(incoming, path)
+        move(incoming, path)
     except (ModelError, _AnotherFile, OSError) as error:
         raise DownloadError(_why(row, path, error)) from error
     finally:
@@ -199,7 +200,7 @@ def _remembered(path: Path) -> str | None:
 
 
 def _remember(path: Path, sha256: str) -> None:
-    note = _note(path)
-    temporary = note.with_name(f"{note.name}.{os.getpid()}.part")
-    temporary.write_text(sha256 + "\n")
-    os.replace(temporary, note)
+    from napari_ne_denoise.core.io import complete_or_absent  # not for a list of models
+
+    with complete_or_absent(_note(path)) as temporary:
+        temporary.write_text(sha256 + "\n")

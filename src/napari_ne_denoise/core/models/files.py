@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from napari_ne_denoise.core.errors import ModelError, SettingsError, one_line
+from napari_ne_denoise.core.io import complete_or_absent
 from napari_ne_denoise.core.models.card import ModelCard
 from napari_ne_denoise.core.models.fetch import verify
 from napari_ne_denoise.core.models.registry import ModelRow, list_models
@@ -82,10 +82,9 @@ def write_model(network: DenoisingNetwork, card: ModelCard, path: Path, dtype: L
         state = _halved(network, path)
     elif dtype is not None:
         raise SettingsError(f"dtype={dtype!r}: must be 'float16', for half the bytes, or None to write weights as they are.")
-    temporary = path.with_name(path.name + ".part")
-    save_file({key: value.contiguous() for key, value in state.items()}, temporary, metadata)
-    temporary.chmod(0o644)  # save_file keeps its files to their owner; a wheel must not
-    os.replace(temporary, path)
+    with complete_or_absent(path) as temporary:
+        save_file({key: value.contiguous() for key, value in state.items()}, temporary, metadata)
+        temporary.chmod(0o644)  # save_file keeps its files to their owner; a wheel must not
 
 
 def _halved(network: DenoisingNetwork, path: Path) -> dict[str, Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_ne_denoise.core.errors import FileError, one_line
+from napari_ne_denoise.core.io import complete_or_absent
 from napari_ne_denoise.core.noise.learned import LearnedNoise
 from napari_ne_denoise.core.noise.model import NoiseModel
 from napari_ne_denoise.core.provenance import KEY
@@ -66,12 +66,10 @@ def write_profile(path: Path, name: str, noise: NoiseModel | LearnedNoise) -> Pr
     """
     profile = Profile(name, datetime.now(UTC).isoformat(timespec="seconds"), noise)
     record = {"program": KEY, "form": FORM, "name": profile.name, "made": profile.made, "noise": noise.as_record()}
-    temporary = path.with_name(path.name + ".part")
     try:
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf8")
-        os.replace(temporary, path)
+        with complete_or_absent(path) as temporary:
+            temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf8")
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise FileError(f"{path}: cannot be written ({error.strerror or error}); give another folder.") from error
     return profile
 

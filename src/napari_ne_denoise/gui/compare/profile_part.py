@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_ne_denoise.core.errors import FileError, ImageError
-from napari_ne_denoise.core.io.files import complete_or_absent
+from napari_ne_denoise.core.io import complete_or_absent
 from napari_ne_denoise.gui.base.plots import LINE
 from napari_ne_denoise.gui.base.remedies import in_window
 from napari_ne_denoise.gui.base.saving import TABLE_ENCODING, as_file_name, with_ending

@@ -1,7 +1,6 @@
 """What the normalisation lab found, as layers in place, and as files."""
 
 import csv
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from qtpy.QtCore import QRect, Qt
 from qtpy.QtGui import QColor, QImage, QPainter
 
 from napari_ne_denoise.core.errors import FileError
+from napari_ne_denoise.core.io import complete_or_absent
 from napari_ne_denoise.core.provenance import KEY
 from napari_ne_denoise.gui.base.painting import painting, qt_image
 from napari_ne_denoise.gui.base.saving import TABLE_ENCODING
@@ -162,10 +162,8 @@ def _coloured(values: np.ndarray) -> np.ndarray:
 
 def _put(path: Path, write: Callable[[Path], None]) -> None:
     """Write under a temporary name, and move it into place."""
-    temporary = path.with_name(f"{path.name}.part")
     try:
-        write(temporary)
-        os.replace(temporary, path)
+        with complete_or_absent(path) as temporary:
+            write(temporary)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise FileError(f"{path}: cannot be written ({error}); choose another place.") from error
