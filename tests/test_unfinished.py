@@ -840,6 +840,36 @@ def test_what_may_not_be_read_or_written_costs_itself_only(model):
     assert all("permission denied; ask for the right to it" in record["error"] for record in ended[:2])
 
 
+@pytest.mark.parametrize("out", [".", "A/1/result.ome.zarr", "A/../../plate.zarr"])
+def test_nothing_is_written_around_an_input_or_into_one(tmp_path, out):
+    plate = tmp_path / "plate.zarr"
+    (plate / "A" / "1" / "0").mkdir(parents=True)
+    for folder in (plate, plate / "A" / "1", plate / "A" / "1" / "0"):
+        (folder / "zarr.json").write_text("{}")
+    inputs = [plate / "A" / "1" / "0"] if out != "A/1/result.ome.zarr" else [plate]
+    with pytest.raises(SettingsError, match=r"(holds|lies in) an input, and inputs are never"):
+        plan_jobs(inputs, plate / out, overwrite=True)
+
+
+def test_an_input_of_another_spelling_is_one(tmp_path):
+    """A hard link is to a disk what another case of its name is where case does not count."""
+    (tmp_path / "Cells.tif").touch()
+    os.link(tmp_path / "Cells.tif", tmp_path / "cells.tif")
+    with pytest.raises(SettingsError, match="is an input, and inputs are never overwritten"):
+        plan_jobs([tmp_path / "Cells.tif"], tmp_path / "cells.tif", overwrite=True)
+
+
+def test_results_never_meet_on_a_disk_that_ignores_case(tmp_path):
+    inputs = [
+        tmp_path / folder / name for folder, name in (("a", "Cells.tif"), ("b", "cells.tif"), ("c", "e\u0301.tif"), ("d", "\u00c9.tif"))
+    ]
+    names = [job.target.name for job in plan_jobs(inputs, tmp_path / "out")]
+    assert names[:2] == ["a_Cells_denoised.ome.tif", "b_cells_denoised.ome.tif"]
+    assert [name[:2] for name in names[2:]] == ["c_", "d_"]
+    with pytest.raises(SettingsError, match="are one file where a disk ignores case; rename one"):
+        plan_jobs([tmp_path / "Cells.tif", tmp_path / "cells.tif"], tmp_path / "out")
+
+
 def test_lines_that_were_broken_off_are_left_out(tmp_path):
     written = journal.Journal(tmp_path, "batch")
     written.add({"output": "a"})

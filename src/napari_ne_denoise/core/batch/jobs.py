@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
+import unicodedata
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +15,7 @@ from napari_ne_denoise.core.batch.names import std_target
 from napari_ne_denoise.core.batch.resume import Earlier
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.io import WRITABLE, check_target, home, is_zarr, label, stem
+from napari_ne_denoise.core.io.targets import is_folder_of_zarr
 
 SHARE_FORM = "I/N, such as 2/8 for the second of eight jobs"
 DENOISED = "_denoised"  # behind the name of the image
@@ -183,16 +186,21 @@ def result_name(source: Path, called: str | None = None) -> str:
 
 def _distinct(inputs: Sequence[Path], targets: list[Path]) -> list[Path]:
     """The same targets, but those that several inputs share made different."""
-    sharing: dict[Path, list[int]] = defaultdict(list)
+    sharing: dict[str, list[int]] = defaultdict(list)
     for number, target in enumerate(targets):
-        sharing[target].append(number)
+        sharing[_on_any_disk(target)].append(number)
     distinct = list(targets)
-    for target, numbers in sharing.items():
+    for numbers in sharing.values():
         if len(numbers) > 1:
             labels = _labels([inputs[number] for number in numbers])
             for number, called in zip(numbers, labels, strict=True):
-                distinct[number] = target.with_name(result_name(inputs[number], called))
+                distinct[number] = targets[number].with_name(result_name(inputs[number], called))
     return distinct
+
+
+def _on_any_disk(name: Path | str) -> str:
+    """What names have in common that some disks take for one: those of Windows and macOS ignore case, and how accents are written."""
+    return unicodedata.normalize("NFC", str(name)).casefold()
 
 
 def _labels(sources: list[Path]) -> list[str]:
@@ -201,7 +209,7 @@ def _labels(sources: list[Path]) -> list[str]:
     for depth in range(deepest + 1):
         for with_ending in (False, True):
             labels = [_label(source, depth, with_ending) for source in sources]
-            if len(set(labels)) == len(labels):
+            if len({_on_any_disk(label) for label in labels}) == len(labels):
                 return labels
     return [label(source) for source in sources]  # one file, given twice
 
@@ -214,13 +222,39 @@ def _label(source: Path, depth: int, with_ending: bool) -> str:
 
 
 def _refuse_repeated(targets: list[Path]) -> None:
-    for target, count in Counter(targets).items():
-        if count > 1:
-            raise SettingsError(f"{target}: {count} inputs would be written there; give each once.")
+    sharing: dict[str, list[Path]] = defaultdict(list)
+    for target in targets:
+        sharing[_on_any_disk(target)].append(target)
+    for same in sharing.values():
+        if len(set(same)) > 1:
+            raise SettingsError(f"{same[0]} and {same[1]}: are one file where a disk ignores case; rename one of their inputs.")
+        if len(same) > 1:
+            raise SettingsError(f"{same[0]}: {len(same)} inputs would be written there; give each once.")
 
 
 def _refuse_inputs(inputs: Sequence[Path], targets: list[Path]) -> None:
-    sources = {os.path.realpath(source) for source in inputs}  # of links that lead round in a circle, too
-    for target in targets:
-        if os.path.realpath(target) in sources:
+    """Nothing is written in place of an input, around one or into one, whatever ways lead there, and however they are written."""
+    identity = cache(_identity)
+    sources = {identity(_real(source)) for source in inputs}
+    around = {identity(folder) for source in inputs for folder in _real(source).parents}
+    images = {identity(_real(source)) for source in inputs if os.path.isdir(source) and is_folder_of_zarr(source)}
+    for target, real in zip(targets, map(_real, targets), strict=True):
+        if identity(real) in sources:
             raise SettingsError(f"{target}: is an input, and inputs are never overwritten.", mend="out")
+        if identity(real) in around:
+            raise SettingsError(f"{target}: holds an input, and inputs are never overwritten.", mend="out")
+        if any(identity(folder) in images for folder in real.parents):
+            raise SettingsError(f"{target}: lies in an input, and inputs are never changed.", mend="out")
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # of links that lead round in a circle, too
+
+
+def _identity(path: Path) -> tuple[int, int] | Path:
+    """What a file or folder is, whatever it is called; the path itself where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return path
+    return (found.st_dev, found.st_ino) if found.st_ino else path
