@@ -23,6 +23,9 @@ from napari_ne_denoise.core.batch.run import run_jobs
 from napari_ne_denoise.core.errors import SettingsError
 from napari_ne_denoise.core.io import ImageFile, read_image, write_image
 from napari_ne_denoise.core.lazy import denoise_lazy
+from napari_ne_denoise.core.models.card import ModelCard
+from napari_ne_denoise.core.models.files import write_model
+from napari_ne_denoise.core.networks import FDnCNN
 from napari_ne_denoise.core.settings import DenoiseSettings
 from napari_ne_denoise.core.threads import GIVEN, PACKING
 
@@ -241,6 +244,20 @@ def test_who_does_not_answer_is_said(tmp_path, monkeypatch):
         app, ["denoise", str(tmp_path / "a.npy"), "-o", str(tmp_path / "b.ome.tif"), "--scheduler", "tcp://127.0.0.1:9"]
     )
     assert (result.exit_code, "scheduler tcp://127.0.0.1:9: does not answer" in result.stderr) == (2, True), result.output
+
+
+def test_workers_of_other_weights_are_refused(large, tmp_path):
+    """Those of a cluster that stands for weeks opened a file that was replaced since."""
+    model = tmp_path / "mine.safetensors"
+    (job,) = plan_jobs([large], tmp_path / "out.ome.zarr")
+    for seed in range(2):
+        torch.manual_seed(seed)
+        write_model(FDnCNN("norm-equiv", channels=4, depth=3), ModelCard("mine"), model)
+        denoiser = load_denoiser(model)
+        work = Work(job, DenoiseSettings(model=str(model)), 0, sha256=denoiser.sha256)
+        assert work.open().run.denoiser.sha256 == denoiser.sha256
+    with pytest.raises(SettingsError, match="a worker finds other weights there than you have"):
+        Work(job, DenoiseSettings(model=str(model)), 0, sha256="0" * 64).open()
 
 
 def test_workers_of_other_versions_are_refused(large, tmp_path):

@@ -840,6 +840,25 @@ def test_what_may_not_be_read_or_written_costs_itself_only(model):
     assert all("permission denied; ask for the right to it" in record["error"] for record in ended[:2])
 
 
+def test_a_journal_of_another_that_only_begins_is_left_alone(files, model, tmp_path):
+    young = tmp_path / f"{journal.BEGINNING}.batch.elsewhere-1-a1b2c3.jsonl"
+    young.touch()
+    assert run(files[0], "-o", tmp_path / "out.ome.tif", "--model", model).exit_code == 0
+    assert young.exists()
+
+
+def test_a_look_into_a_folder_changes_nothing(large, model, tmp_path, small_shards, monkeypatch):
+    """The Finder and the Explorer leave files where they were."""
+    arguments = (large, "-o", tmp_path / "out.ome.zarr", "--model", model)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 7, KeyboardInterrupt())
+        run(*arguments)
+    for name in (".DS_Store", "Thumbs.db", "Desktop.ini", "._zarr.json"):
+        (large / "0" / name).touch()
+    result = run(*arguments)
+    assert (result.exit_code, "7 of 24 parts were finished" in result.stderr) == (0, True), result.output
+
+
 @pytest.mark.parametrize("out", [".", "A/1/result.ome.zarr", "A/../../plate.zarr"])
 def test_nothing_is_written_around_an_input_or_into_one(tmp_path, out):
     plate = tmp_path / "plate.zarr"

@@ -99,7 +99,7 @@ def run_jobs_on(
                 yield JobEnded(number, named(job) | skipped(job))
                 continue
             yield JobBegun(number, job)
-            work = Work(_by_whole_paths(job), settings, series, with_std)
+            work = Work(_by_whole_paths(job), settings, series, with_std, denoiser.sha256)
             try:
                 journal.begin(job, ways[job.target])
                 running.begin(number, job, work)

@@ -37,11 +37,16 @@ def _files(folder: Path) -> Iterator[Path]:
     count = 0
     for place, folders, names in os.walk(folder):
         folders.sort()
-        for name in sorted(names):
+        for name in sorted(name for name in names if not _is_of_viewing(name)):
             yield Path(place) / name
             count += 1
             if count >= MOST_FILES:
                 return
+
+
+def _is_of_viewing(name: str) -> bool:
+    """Whether a file is left by whoever looks into a folder, on macOS or Windows, and is none of its image."""
+    return name.startswith("._") or name.casefold() in (".ds_store", "thumbs.db", "desktop.ini")
 
 
 def way_of(source: Path, settings: DenoiseSettings, denoiser: Denoiser, series: int, *, with_std: bool = False) -> dict[str, Any]:

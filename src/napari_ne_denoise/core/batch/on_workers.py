@@ -40,6 +40,8 @@ class Work:
         Which file becomes which, by whole paths.
     settings, series, with_std
         How; the model is a name or a path.
+    sha256
+        Of the weights of whoever asks; None: they are of no file.
     versions
         Of whoever asks.
     token
@@ -50,6 +52,7 @@ class Work:
     settings: DenoiseSettings
     series: int
     with_std: bool = False
+    sha256: str | None = None
     versions: dict[str, str] = field(default_factory=versions)
     token: str = field(default_factory=lambda: uuid4().hex)
 
@@ -59,10 +62,10 @@ class Work:
         Raises
         ------
         NEDenoiseError
-            If it cannot be read, denoised or written, or this process has other versions.
+            If it cannot be read, denoised or written, or this process has other versions, or other weights.
         """
         self.check_versions()
-        return OpenedFile.of(self.job, self.settings, denoiser_of(self.settings), self.series)
+        return OpenedFile.of(self.job, self.settings, denoiser_of(self), self.series)
 
     def check_versions(self) -> None:
         """See that this process computes what the others do.
@@ -100,7 +103,7 @@ def make_file(work: Work) -> dict[str, Any]:
     with _computing:
         settle_in_worker()
         work.check_versions()
-        denoising = FileDenoising(work.job, work.settings, denoiser_of(work.settings), work.series, with_std=work.with_std)
+        denoising = FileDenoising(work.job, work.settings, denoiser_of(work), work.series, with_std=work.with_std)
         for _ in denoising.steps():
             pass
         return denoising.record
@@ -125,14 +128,23 @@ def _opened(work: Work, of: type[Product]) -> tuple[Unfinished, PartMaker]:
     return _open[key]
 
 
-def denoiser_of(settings: DenoiseSettings) -> Denoiser:
-    """The model of some settings; opened once in each process."""
-    return _load(settings.model_name)
+def denoiser_of(work: Work) -> Denoiser:
+    """The model of some work; opened once in each process.
+
+    Raises
+    ------
+    SettingsError
+        If it has other weights here than those of whoever asks.
+    """
+    return _load(work.settings.model_name, work.sha256)
 
 
 @lru_cache(maxsize=4)
-def _load(name: str) -> Denoiser:
-    return load_denoiser(name)
+def _load(name: str, sha256: str | None) -> Denoiser:
+    denoiser = load_denoiser(name)
+    if sha256 is not None and denoiser.sha256 != sha256:
+        raise SettingsError(f"model {name}: a worker finds other weights there than you have; let both see the same file.")
+    return denoiser
 
 
 def _in_words(found: dict[str, str]) -> str:

@@ -145,7 +145,9 @@ class BatchJournal:
         for folder, journal in self._journals.items():
             others = {path: list(read_journals([path])) for path in journals_in(folder, NAME) if path != journal.path}
             covered = {
-                path: lines for path, lines in others.items() if {folder / str(line.get("output")) for line in lines} <= self._targets
+                path: lines
+                for path, lines in others.items()  # one without lines is of a process that begins just now
+                if lines and {folder / str(line.get("output")) for line in lines} <= self._targets
             }
             if covered:  # whoever is killed now leaves one that holds all
                 with suppress(FileError):
